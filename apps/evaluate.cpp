@@ -1,0 +1,89 @@
+// Measures a checkpoint on a split: accuracy, Content-Heatmap, box coverage, empty CAMs, by class and by source.
+#include <fstream>
+#include <iostream>
+
+#include "apps/evaluation.h"
+#include "apps/model.h"
+#include "apps/progress.h"
+#include "apps/run_folder.h"
+
+using namespace boxcam;
+
+namespace {
+
+struct Options {
+  std::string checkpoint, split = "test", json;
+  DataOptions data;
+  ModelOptions model;
+  CamOptions cam;
+  RunOptions run;
+};
+
+int run(const Options& o) {
+  apply(o.run);
+  catch_interrupts();
+  std::string note;
+  std::vector<DataSplit> splits;
+  if (o.split == "test")
+    splits = open_test_splits(o.data, note);
+  else
+    splits.push_back({o.split, open_split(o.data, o.split)});
+  ResNet model = load_model(o.checkpoint, o.model.model, static_cast<int64_t>(splits[0].data->classes().size()));
+  if (!note.empty()) std::cout << "note: " << note << "\n";
+
+  nlohmann::json json = nlohmann::json::object();
+  if (!note.empty()) json["note"] = note;
+  for (const DataSplit& split : splits) {
+    const auto e = evaluate(model, *split.data, o.data, o.cam, interrupted);
+    if (!e) return 130;
+    const Metrics& m = e->metrics;
+    std::cout << split.name << ": " << split.data->describe() << "\n  " << summary(*e, o.cam)
+              << "   cross-entropy " << e->cross_entropy << "\n";
+    nlohmann::json entry = nlohmann::json::object();
+    add_to_json(entry, "", *e, o.cam);
+    entry["content_heatmap_batch"] = number(m.content_heatmap(ContentHeatmap::batch));
+    entry["content_heatmap_pooled"] = number(m.content_heatmap(ContentHeatmap::pooled));
+    entry["content_heatmap_image_mean"] = number(m.content_heatmap(ContentHeatmap::image_mean));
+    entry["per_class_accuracy"] = per_class_json(m, split.data->classes());
+    entry["worst_class_accuracy"] = number(m.worst_class_accuracy());
+    entry["confusion"] = confusion_json(m);
+    std::cout << "  Content-Heatmap by batch " << percent(m.content_heatmap(ContentHeatmap::batch)) << ", pooled "
+              << percent(m.content_heatmap(ContentHeatmap::pooled)) << ", image mean "
+              << percent(m.content_heatmap(ContentHeatmap::image_mean)) << "\n  accuracy by class:";
+    const auto by_class = m.per_class_accuracy();
+    for (size_t c = 0; c < by_class.size(); ++c)
+      std::cout << (c ? ", " : " ") << split.data->classes()[c] << " " << percent(by_class[c]);
+    std::cout << "\n";
+    for (const auto& [source, s] : e->by_source) {
+      std::cout << "  source " << source << ": " << s.images() << " images, accuracy " << percent(s.accuracy())
+                << ", Content-Heatmap (pooled) " << percent(s.content_heatmap(ContentHeatmap::pooled)) << ", empty CAMs "
+                << percent(s.empty_cams()) << "\n";
+      entry["by_source"][source] = {{"images", s.images()},
+                                    {"accuracy", number(s.accuracy())},
+                                    {"content_heatmap_pooled", number(s.content_heatmap(ContentHeatmap::pooled))},
+                                    {"empty_cams", number(s.empty_cams())}};
+    }
+    const std::string warning = empty_cam_warning(m);
+    if (!warning.empty()) std::cout << warning << "\n";
+    json[split.name] = entry;
+  }
+  if (!o.json.empty()) write_text(o.json, json.dump(2) + "\n");
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Measures a checkpoint: accuracy, Content-Heatmap, box coverage and empty CAMs.", "evaluate");
+  Options o;
+  app.add_option("--checkpoint", o.checkpoint, "the model: best.safetensors or last.safetensors of a run, or a .pth")
+      ->required();
+  app.add_option("--split", o.split, "train, validation, test (scenes: in and out of context), out-of-context")
+      ->capture_default_str();
+  app.add_option("--json", o.json, "write the numbers to this file");
+  add_data_options(app, o.data, true);
+  add_model_options(app, o.model);
+  add_cam_options(app, o.cam);
+  add_run_options(app, o.run);
+  return run_app(app, argc, argv, [&] { return run(o); });
+}

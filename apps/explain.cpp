@@ -1,0 +1,88 @@
+// Explains images: an overlay PNG of Grad-CAM for each, and every intermediate as .npy with --dump.
+#include <filesystem>
+#include <iostream>
+#include <set>
+
+#include "apps/model.h"
+#include "apps/overlays.h"
+#include "apps/progress.h"
+#include "engine/text.h"
+#include "xai/npy.h"
+
+using namespace boxcam;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Options {
+  std::string checkpoint, class_name = "predicted", output, dump;
+  std::vector<std::string> images;
+  DataOptions data;
+  ModelOptions model;
+  CamOptions cam;
+  RunOptions run;
+};
+
+void make_folder(const std::string& option, const std::string& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  check(!error, option, ": cannot make the folder ", path, ": ", error.message());
+}
+
+int run(const Options& o) {
+  apply(o.run);
+  catch_interrupts();
+  std::vector<std::string> classes = o.data.classes;
+  classes.push_back("none");
+  ResNet model = load_model(o.checkpoint, o.model.model, static_cast<int64_t>(classes.size()));
+  int64_t explained = -1;
+  if (o.class_name != "predicted") {
+    const auto found = std::find(classes.begin(), classes.end(), o.class_name);
+    check(found != classes.end(), "--class: '", o.class_name, "' is not one of predicted, ", join(classes),
+          did_you_mean(o.class_name, classes));
+    explained = found - classes.begin();
+  }
+  std::set<std::string> stems;
+  for (const std::string& path : o.images)
+    check(stems.insert(fs::path(path).stem().string()).second, "--image: two images are named ",
+          fs::path(path).stem().string(), ", and their overlays would overwrite each other");
+  make_folder("--output", o.output);
+
+  for (const std::string& path : o.images) {
+    if (interrupted()) return 130;
+    const std::string stem = fs::path(path).stem().string();
+    Sample sample;
+    sample.image = read_image(path);
+    sample = prepare(std::move(sample), {o.data.image_size, o.data.resize, {}}, nullptr);
+    const Explanation e = explain(model, sample, explained, o.cam);
+    const std::string file = o.output + "/" + stem + ".png";
+    write_png(file, overlay_picture(sample, e, classes, false));
+    std::cout << path << ": " << classes[e.predicted] << " " << 100 * e.score << " %, Grad-CAM of "
+              << classes[e.explained] << " -> " << file << "\n";
+    if (o.dump.empty()) continue;
+    const std::string folder = o.images.size() == 1 ? o.dump : o.dump + "/" + stem;
+    make_folder("--dump", folder);
+    for (const auto& [name, tensor] : {std::pair{"logits", e.logits}, std::pair{"activations", e.activations},
+                                       std::pair{"alpha", e.cam.alpha}, std::pair{"cam_raw", e.cam.raw},
+                                       std::pair{"cam", e.cam.cam}})
+      write_npy(folder + "/" + name + ".npy", tensor.detach());
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Explains images with Grad-CAM: an overlay PNG for each.", "explain");
+  Options o;
+  app.add_option("--checkpoint", o.checkpoint, "the model: best.safetensors of a run, or a .pth")->required();
+  app.add_option("--image", o.images, "one or more JPEG or PNG files")->required();
+  app.add_option("--class", o.class_name, "the class to explain, or 'predicted'")->capture_default_str();
+  app.add_option("--output", o.output, "folder for the overlays")->required();
+  app.add_option("--dump", o.dump, "folder for logits, activations, alpha, cam_raw and cam as .npy");
+  add_data_options(app, o.data, false);
+  add_model_options(app, o.model);
+  add_cam_options(app, o.cam);
+  add_run_options(app, o.run);
+  return run_app(app, argc, argv, [&] { return run(o); });
+}

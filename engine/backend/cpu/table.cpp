@@ -1,0 +1,34 @@
+#include "engine/backend/cpu/table.h"
+
+namespace boxcam {
+
+const Kernels& cpu_kernels() {
+  static const Kernels table = {
+      .unary = cpu::unary,
+      .binary = cpu::binary,
+      .affine = cpu::affine,
+      .scale_shift = cpu::scale_shift,
+      .sum = cpu::sum,
+      .argmax = cpu::argmax,
+      .take_at = cpu::take_at,
+      .put_at = cpu::put_at,
+      .copy_range = cpu::copy_range,
+      .matmul = cpu::matmul,
+      .conv2d = cpu::conv2d,
+      .conv2d_input_grad = cpu::conv2d_input_grad,
+      .conv2d_weight_grad = cpu::conv2d_weight_grad,
+      .batch_norm_statistics = cpu::batch_norm_statistics,
+      .batch_norm = cpu::batch_norm,
+      .batch_norm_grad = cpu::batch_norm_grad,
+      .max_pool2d = cpu::max_pool2d,
+      .bilinear_resize = cpu::bilinear_resize,
+      .bilinear_resize_adjoint = cpu::bilinear_resize_adjoint,
+      .sgd_step = cpu::sgd_step,
+      .adamw_step = cpu::adamw_step,
+  };
+  return table;
+}
+
+const Kernels& kernels(Device device) { return device == Device::cpu ? cpu_kernels() : cuda_kernels(); }
+
+}  // namespace boxcam

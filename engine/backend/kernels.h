@@ -1,0 +1,77 @@
+// The kernel table: what a device must be able to do. One instance per device, same file and function names in cpu/ and
+// cuda/. Kernels trust their input: shapes, dtypes and devices were checked by the op. Every kernel *assigns* its
+// outputs, which are allocated, contiguous and distinct from the inputs unless the contract says otherwise.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/ops.h"
+#include "engine/tensor.h"
+
+namespace boxcam {
+
+enum class UnaryOp { exp, log, sqrt, abs, relu };
+enum class BinaryOp { add, sub, mul, div, greater, relu_grad };
+
+struct SgdStep {
+  double lr, momentum, weight_decay;
+  bool nesterov, first;  ///< first: the momentum buffer is set to the gradient (as in PyTorch)
+};
+struct AdamwStep {
+  double lr, beta1, beta2, eps, weight_decay;
+  int64_t step;  ///< counted from 1
+};
+
+/// Inputs of the fused batch norm passes. mean and invstd are [C]; residual and y may be undefined.
+struct BatchNormArgs {
+  const Tensor &x, &gamma, &beta, &mean, &invstd, &residual;
+  bool with_relu;
+};
+
+struct Kernels {
+  // elementwise
+  void (*unary)(UnaryOp op, const Tensor& x, Tensor& y);
+  void (*binary)(BinaryOp op, const Tensor& a, const Tensor& b, Tensor& y);  ///< numpy broadcasting to y's shape
+  void (*affine)(const Tensor& x, double scale, double shift, Tensor& y);    ///< y = scale x + shift
+  /// y = x * scale + shift (+ residual), then ReLU if asked; scale and shift are [C], the last axis.
+  void (*scale_shift)(const Tensor& x, const Tensor& scale, const Tensor& shift, const Tensor& residual, bool with_relu,
+                      Tensor& y);
+  // reduce: x is read as [outer, length, inner]
+  void (*sum)(const Tensor& x, int64_t outer, int64_t length, int64_t inner, Tensor& y);  ///< y [outer, inner]
+  void (*argmax)(const Tensor& x, bool minimum, Tensor& index);                           ///< [N, M] -> i32 [N, 1]
+  // shape
+  void (*take_at)(const Tensor& x, const Tensor& index, Tensor& y);
+  void (*put_at)(const Tensor& g, const Tensor& index, Tensor& y);  ///< adds up where indices repeat, in order of k
+  /// Copies x, read as [outer, x_length, inner], rows x_begin.. to y, read as [outer, y_length, inner], rows y_begin..;
+  /// `count` rows; what y has besides is zero.
+  void (*copy_range)(const Tensor& x, int64_t x_begin, Tensor& y, int64_t y_begin, int64_t outer, int64_t x_length,
+                     int64_t y_length, int64_t count, int64_t inner);
+  // matmul
+  void (*matmul)(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b, Tensor& y);
+  // conv2d
+  void (*conv2d)(const Tensor& x, const Tensor& w, const Conv2dSpec& spec, Tensor& y);
+  void (*conv2d_input_grad)(const Tensor& g, const Tensor& w, const Conv2dSpec& spec, Tensor& gx);
+  void (*conv2d_weight_grad)(const Tensor& x, const Tensor& g, const Conv2dSpec& spec, Tensor& gw);
+  // batch norm, training
+  void (*batch_norm_statistics)(const Tensor& x, Tensor& mean, Tensor& variance);  ///< biased variance
+  void (*batch_norm)(const BatchNormArgs& args, Tensor& y);
+  /// Gradients for g with the statistics' dependence on x included. y is the forward's output (read only with ReLU);
+  /// g_residual is assigned if defined.
+  void (*batch_norm_grad)(const BatchNormArgs& args, const Tensor& y, const Tensor& g, Tensor& gx, Tensor& ggamma,
+                          Tensor& gbeta, Tensor& g_residual);
+  // pool: index holds positions in [H, W, C] of one image
+  void (*max_pool2d)(const Tensor& x, const Pool2dSpec& spec, Tensor& y, Tensor& index);
+  // resize
+  void (*bilinear_resize)(const Tensor& x, Tensor& y);
+  void (*bilinear_resize_adjoint)(const Tensor& g, Tensor& gx);
+  // optimisers: update parameter and state in place
+  void (*sgd_step)(Tensor& parameter, const Tensor& gradient, Tensor& momentum_buffer, const SgdStep& step);
+  void (*adamw_step)(Tensor& parameter, const Tensor& gradient, Tensor& first_moment, Tensor& second_moment,
+                     const AdamwStep& step);
+};
+
+const Kernels& kernels(Device device);
+const Kernels& cpu_kernels();
+const Kernels& cuda_kernels();  ///< entries throw "boxcam was built without CUDA" where it was
+
+}  // namespace boxcam

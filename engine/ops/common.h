@@ -1,0 +1,44 @@
+// Checks and small helpers shared by the op rooms.
+#pragma once
+
+#include "engine/backend/kernels.h"
+#include "engine/graph_access.h"
+#include "engine/ops.h"
+
+namespace boxcam {
+
+inline const Kernels& kernels(const Tensor& t) { return kernels(t.device()); }
+
+/// An output with the dtype and device of `like`.
+inline Tensor output(const Shape& shape, const Tensor& like) {
+  return Tensor::empty(shape, like.dtype(), like.device());
+}
+
+inline void check_floating(const char* op, const Tensor& x) {
+  check(x.defined(), op, ": an input is undefined");
+  check(x.dtype() == DType::f32 || x.dtype() == DType::f64, op, ": expected f32 or f64, found ", x.dtype(), x.shape());
+}
+
+inline void check_same_kind(const char* op, const Tensor& a, const Tensor& b) {
+  check_floating(op, a);
+  check_floating(op, b);
+  check(a.dtype() == b.dtype(), op, ": the dtypes differ: ", a.dtype(), a.shape(), " and ", b.dtype(), b.shape());
+  check(a.device() == b.device(), op, ": the devices differ: ", name(a.device()), " and ", name(b.device()));
+}
+
+inline void check_ndim(const char* op, const Tensor& x, int ndim, const char* meaning) {
+  check(x.ndim() == ndim, op, ": expected ", meaning, ", found the shape ", x.shape());
+}
+
+inline void check_index(const char* op, const Tensor& index) {
+  check(index.defined() && index.dtype() == DType::i32, op, ": expected an i32 index");
+}
+
+/// Indices are data, not parameters: a wrong label must end in a sentence, not in foreign memory.
+inline void check_index_range(const char* op, const Tensor& index, int64_t size) {
+  const int32_t* values = index.data<int32_t>();
+  for (int64_t i = 0; i < index.numel(); ++i)
+    check(values[i] >= 0 && values[i] < size, op, ": the index ", values[i], " does not lie in [0, ", size, ")");
+}
+
+}  // namespace boxcam

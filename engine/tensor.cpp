@@ -1,0 +1,189 @@
+#include "engine/tensor.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine/autograd.h"
+#include "engine/device.h"
+#include "engine/graph_access.h"
+
+namespace boxcam {
+
+size_t item_size(DType dtype) {
+  switch (dtype) {
+    case DType::f64: return 8;
+    case DType::u8: return 1;
+    case DType::f32:
+    case DType::i32: break;
+  }
+  return 4;
+}
+
+const char* name(DType dtype) {
+  switch (dtype) {
+    case DType::f32: return "f32";
+    case DType::f64: return "f64";
+    case DType::i32: return "i32";
+    case DType::u8: return "u8";
+  }
+  return "?";
+}
+
+const char* name(Device device) { return device == Device::cpu ? "cpu" : "cuda"; }
+
+int64_t Shape::numel() const {
+  int64_t count = 1;
+  for (const int64_t d : dims_) count *= d;
+  return count;
+}
+
+std::ostream& operator<<(std::ostream& out, const Shape& shape) {
+  out << "[";
+  for (int i = 0; i < shape.ndim(); ++i) out << (i ? ", " : "") << shape[i];
+  return out << "]";
+}
+
+std::ostream& operator<<(std::ostream& out, DType dtype) { return out << name(dtype); }
+
+Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
+  for (const int64_t d : shape.dims()) check(d >= 0, "Tensor::empty: the shape ", shape, " has a negative extent");
+  check(device == Device::cpu, "boxcam was built without CUDA: no tensor can be made on the device cuda");
+  Tensor t;
+  t.impl_ = std::make_shared<Impl>();
+  t.impl_->shape = shape;
+  t.impl_->dtype = dtype;
+  t.impl_->device = device;
+  t.impl_->storage = std::make_shared<Storage>(t.bytes());
+  return t;
+}
+
+Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device) {
+  Tensor t = empty(shape, dtype, device);
+  std::memset(t.raw_data(), 0, t.bytes());
+  return t;
+}
+
+Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device) {
+  Tensor t = empty(shape, dtype, device);
+  visit_dtype(dtype, [&](auto zero) {
+    using T = decltype(zero);
+    std::fill_n(t.data<T>(), t.numel(), static_cast<T>(value));
+  });
+  return t;
+}
+
+template <class T>
+Tensor Tensor::from(const Shape& shape, std::span<const T> values, Device device) {
+  check(shape.numel() == static_cast<int64_t>(values.size()), "Tensor::from: ", values.size(),
+        " values do not fill the shape ", shape);
+  Tensor t = empty(shape, dtype_of<T>(), device);
+  std::copy(values.begin(), values.end(), t.data<T>());
+  return t;
+}
+template Tensor Tensor::from(const Shape&, std::span<const float>, Device);
+template Tensor Tensor::from(const Shape&, std::span<const double>, Device);
+template Tensor Tensor::from(const Shape&, std::span<const int32_t>, Device);
+template Tensor Tensor::from(const Shape&, std::span<const uint8_t>, Device);
+
+const Shape& Tensor::shape() const {
+  check(defined(), "an undefined tensor has no shape");
+  return impl_->shape;
+}
+DType Tensor::dtype() const {
+  check(defined(), "an undefined tensor has no dtype");
+  return impl_->dtype;
+}
+Device Tensor::device() const {
+  check(defined(), "an undefined tensor has no device");
+  return impl_->device;
+}
+
+void* Tensor::raw_data() { return impl_->storage->data(); }
+
+void* Tensor::raw(DType wanted) {
+  check(dtype() == wanted, "tensor data of dtype ", dtype(), " read as ", wanted);
+  return raw_data();
+}
+
+double Tensor::item() const {
+  check(numel() == 1, "item(): expected a tensor of one element, found the shape ", shape());
+  return to_vector()[0];
+}
+
+std::vector<double> Tensor::to_vector() const {
+  std::vector<double> values(numel());
+  visit_dtype(dtype(), [&](auto zero) {
+    const auto* source = data<decltype(zero)>();
+    std::copy(source, source + numel(), values.begin());
+  });
+  return values;
+}
+
+Tensor Tensor::to(DType wanted) const {
+  if (dtype() == wanted) return detach();
+  Tensor result = empty(shape(), wanted, device());
+  visit_dtype(dtype(), [&](auto from) {
+    visit_dtype(wanted, [&](auto to) {
+      const auto* source = data<decltype(from)>();
+      auto* target = result.data<decltype(to)>();
+      for (int64_t i = 0; i < numel(); ++i) target[i] = static_cast<decltype(to)>(source[i]);
+    });
+  });
+  return result;
+}
+
+Tensor Tensor::to(Device wanted) const {
+  if (device() == wanted) return detach();
+  fail("boxcam was built without CUDA: no tensor can be moved to the device ", name(wanted));
+}
+
+Tensor Tensor::clone() const {
+  Tensor result = empty(shape(), dtype(), device());
+  result.copy_from(*this);
+  return result;
+}
+
+void Tensor::copy_from(const Tensor& source) {
+  check(shape() == source.shape() && dtype() == source.dtype(), "copy_from: expected ", dtype(), shape(), ", found ",
+        source.dtype(), source.shape());
+  std::memcpy(raw_data(), source.raw_data(), bytes());
+}
+
+bool Tensor::requires_grad() const { return defined() && (impl_->requires_grad || impl_->node); }
+
+Tensor& Tensor::set_requires_grad(bool value) {
+  check(!node(), "set_requires_grad: only a leaf can be told to require a gradient, not the result of ",
+        node() ? node()->name : "");
+  impl_->requires_grad = value;
+  return *this;
+}
+
+Tensor Tensor::detach() const {
+  Tensor t;
+  t.impl_ = std::make_shared<Impl>(Impl{impl_->shape, impl_->dtype, impl_->device, impl_->storage, false, nullptr, 0});
+  return t;
+}
+
+const std::shared_ptr<Node>& Tensor::node() const {
+  static const std::shared_ptr<Node> none;
+  return defined() ? impl_->node : none;
+}
+
+int Tensor::output_index() const { return impl_->output_index; }
+
+Tensor GraphAccess::alias(const Tensor& x, const Shape& shape) {
+  Tensor t = x.detach();
+  t.impl_->shape = shape;
+  return t;
+}
+
+void GraphAccess::attach(Tensor& t, std::shared_ptr<Node> node, int output_index) {
+  // A kernel's output may be handed out twice (an op that returns its input): give this history its own handle.
+  if (t.impl_->node || t.impl_->requires_grad) t = t.detach();
+  t.impl_->node = std::move(node);
+  t.impl_->output_index = output_index;
+}
+
+bool GraphAccess::sole_owner(const Tensor& t) { return t.impl_ && t.impl_.use_count() == 1; }
+
+}  // namespace boxcam

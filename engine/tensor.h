@@ -1,0 +1,123 @@
+// Tensor: a shared handle to contiguous, row-major memory and to the graph node that made it.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/check.h"
+
+namespace boxcam {
+
+enum class DType { f32, f64, i32, u8 };
+enum class Device { cpu, cuda };
+
+size_t item_size(DType dtype);
+const char* name(DType dtype);
+const char* name(Device device);
+
+template <class T>
+constexpr DType dtype_of();
+template <> constexpr DType dtype_of<float>() { return DType::f32; }
+template <> constexpr DType dtype_of<double>() { return DType::f64; }
+template <> constexpr DType dtype_of<int32_t>() { return DType::i32; }
+template <> constexpr DType dtype_of<uint8_t>() { return DType::u8; }
+
+/// The extents of a tensor, outermost first. A scalar has none.
+class Shape {
+ public:
+  Shape() = default;
+  Shape(std::initializer_list<int64_t> dims) : dims_(dims) {}
+  explicit Shape(std::vector<int64_t> dims) : dims_(std::move(dims)) {}
+
+  int ndim() const { return static_cast<int>(dims_.size()); }
+  int64_t operator[](int axis) const { return dims_[axis < 0 ? axis + ndim() : axis]; }
+  int64_t& operator[](int axis) { return dims_[axis < 0 ? axis + ndim() : axis]; }
+  int64_t numel() const;
+  const std::vector<int64_t>& dims() const { return dims_; }
+  bool operator==(const Shape&) const = default;
+
+ private:
+  std::vector<int64_t> dims_;
+};
+
+std::ostream& operator<<(std::ostream& out, const Shape& shape);  ///< "[16, 7, 7, 2048]"
+std::ostream& operator<<(std::ostream& out, DType dtype);
+
+struct Node;      // engine/autograd.h
+class Storage;    // memory of one device, freed with its last user
+
+/// A handle: copies share memory. Data is never overwritten once a tensor is made, with one exception, the
+/// optimiser and `copy_from`, which update parameters and buffers while no graph refers to them.
+class Tensor {
+ public:
+  Tensor() = default;  ///< undefined: no shape, no memory
+
+  static Tensor empty(const Shape& shape, DType dtype = DType::f32, Device device = Device::cpu);
+  static Tensor zeros(const Shape& shape, DType dtype = DType::f32, Device device = Device::cpu);
+  static Tensor full(const Shape& shape, double value, DType dtype = DType::f32, Device device = Device::cpu);
+  static Tensor scalar(double value, DType dtype = DType::f32, Device device = Device::cpu) {
+    return full({}, value, dtype, device);
+  }
+  /// Copies host values; T in {float, double, int32_t, uint8_t} gives the dtype.
+  template <class T>
+  static Tensor from(const Shape& shape, std::span<const T> values, Device device = Device::cpu);
+  template <class T>
+  static Tensor from(const Shape& shape, const std::vector<T>& values, Device device = Device::cpu) {
+    return from<T>(shape, std::span<const T>(values), device);
+  }
+
+  bool defined() const { return impl_ != nullptr; }
+  const Shape& shape() const;
+  int64_t dim(int axis) const { return shape()[axis]; }  ///< negative axes count from the end
+  int ndim() const { return shape().ndim(); }
+  int64_t numel() const { return shape().numel(); }
+  size_t bytes() const { return static_cast<size_t>(numel()) * item_size(dtype()); }
+  DType dtype() const;
+  Device device() const;
+
+  /// The memory itself. T must be the dtype's type. Host access is for tensors on the CPU only.
+  template <class T>
+  T* data() {
+    return static_cast<T*>(raw(dtype_of<T>()));
+  }
+  template <class T>
+  const T* data() const {
+    return static_cast<const T*>(const_cast<Tensor*>(this)->raw(dtype_of<T>()));
+  }
+  void* raw_data();
+  const void* raw_data() const { return const_cast<Tensor*>(this)->raw_data(); }
+
+  double item() const;                         ///< the value of a one-element tensor, on the host
+  std::vector<double> to_vector() const;       ///< all values, on the host, as doubles
+  Tensor to(DType dtype) const;                ///< converted copy (f32 <-> f64, u8/i32 -> float); no gradient
+  Tensor to(Device device) const;              ///< copy on another device; no gradient
+  Tensor clone() const;                        ///< deep copy; no gradient
+  void copy_from(const Tensor& source);        ///< overwrites the memory; same shape, dtype and device
+
+  /// Leaves that gradients are asked for. Results of ops inherit it from their inputs.
+  bool requires_grad() const;
+  Tensor& set_requires_grad(bool value = true);  ///< leaves only
+  Tensor detach() const;                         ///< same memory, no history
+  const std::shared_ptr<Node>& node() const;     ///< null for leaves
+  int output_index() const;                      ///< which of the node's outputs this is
+  const void* id() const { return impl_.get(); }  ///< identity of the handle's target
+
+ private:
+  friend struct GraphAccess;
+  struct Impl;
+  void* raw(DType dtype);
+  std::shared_ptr<Impl> impl_;
+};
+
+/// Bytes of tensor memory in use now and at most since `reset_peak_memory`.
+struct MemoryUse {
+  size_t now = 0, peak = 0;
+};
+MemoryUse memory_use();
+void reset_peak_memory();
+
+}  // namespace boxcam

@@ -1,0 +1,175 @@
+#include "models/resnet.h"
+
+#include <algorithm>
+
+#include "engine/text.h"
+
+namespace boxcam {
+
+const std::vector<std::string>& resnet_names() {
+  static const std::vector<std::string> names = {"resnet50",  "resnet18",    "resnet34",   "resnet101",
+                                                 "resnet152", "resnet50-v1", "resnet-mini"};
+  return names;
+}
+
+ResNetConfig resnet_config(const std::string& name) {
+  using Block = ResNetConfig::Block;
+  ResNetConfig c;
+  c.name = name;
+  c.widths = {64, 128, 256, 512};
+  c.strides = {1, 2, 2, 2};
+  if (name == "resnet18" || name == "resnet34") {
+    c.depths = name == "resnet18" ? std::vector<int64_t>{2, 2, 2, 2} : std::vector<int64_t>{3, 4, 6, 3};
+  } else if (name == "resnet50" || name == "resnet101" || name == "resnet152") {
+    c.block = Block::bottleneck;
+    c.depths = {3, name == "resnet152" ? 8 : 4, name == "resnet50" ? 6 : name == "resnet101" ? 23 : 36, 3};
+  } else if (name == "resnet50-v1") {
+    c.block = Block::bottleneck_v1;
+    c.depths = {3, 4, 6, 3};
+    c.pool = {3, 2, 0, true};
+  } else if (name == "resnet-mini") {
+    c.depths = {1, 1, 1, 1};
+    c.widths = {16, 32, 64, 64};
+    c.strides = {2, 1, 2, 1};
+    c.stem_kernel = 3;
+    c.stem_width = 16;
+    c.stem_pool = false;
+  } else {
+    fail("unknown model '", name, "'", did_you_mean(name, resnet_names()));
+  }
+  return c;
+}
+
+ResNet::ResNet(const ResNetConfig& config, int64_t classes, DType dtype, uint64_t seed) : config_(config) {
+  using Kind = ResNetConfig::Block;
+  const auto conv = [&](const std::string& name, int64_t in, int64_t out, int64_t kernel, int64_t stride) {
+    return Conv2d::make(name, in, out, kernel, {stride, kernel / 2}, dtype, seed);
+  };
+  conv1_ = conv("conv1", 3, config.stem_width, config.stem_kernel, 2);
+  bn1_ = BatchNorm2d::make(config.stem_width, dtype);
+  const bool basic = config.block == Kind::basic;
+  int64_t channels = config.stem_width;
+  for (size_t stage = 0; stage < config.depths.size(); ++stage) {
+    auto& blocks = stages_.emplace_back();
+    const int64_t width = config.widths[stage], out = basic ? width : 4 * width;
+    for (int64_t i = 0; i < config.depths[stage]; ++i) {
+      const int64_t stride = i == 0 ? config.strides[stage] : 1;
+      Block& b = blocks.emplace_back();
+      b.name = str("layer", stage + 1, ".", i);
+      if (basic) {
+        b.convs = {conv(b.name + ".conv1", channels, width, 3, stride), conv(b.name + ".conv2", width, width, 3, 1)};
+      } else {
+        const bool first = config.block == Kind::bottleneck_v1;
+        b.convs = {conv(b.name + ".conv1", channels, width, 1, first ? stride : 1),
+                   conv(b.name + ".conv2", width, width, 3, first ? 1 : stride),
+                   conv(b.name + ".conv3", width, out, 1, 1)};
+      }
+      for (const Conv2d& c : b.convs) b.norms.push_back(BatchNorm2d::make(c.weight.dim(0), dtype));
+      if (stride != 1 || channels != out) {
+        b.has_downsample = true;
+        b.downsample_conv = conv(b.name + ".downsample.0", channels, out, 1, stride);
+        b.downsample_norm = BatchNorm2d::make(out, dtype);
+      }
+      channels = out;
+    }
+  }
+  fc_ = Linear::make("fc", channels, classes, dtype, seed);
+}
+
+template <class Tap>
+Tensor ResNet::run_block(Block& block, const Tensor& x, const ForwardOptions& options, Tap& tap) {
+  const Tensor shortcut =
+      block.has_downsample ? block.downsample_norm(block.downsample_conv(x), options, false) : x;
+  Tensor y = x;
+  for (size_t i = 0; i < block.convs.size(); ++i) {
+    const bool last = i + 1 == block.convs.size();
+    y = tap(str(block.name, ".conv", i + 1), block.convs[i](y));
+    y = block.norms[i](y, options, true, last ? shortcut : Tensor{});
+  }
+  return tap(block.name, y);
+}
+
+Forward ResNet::forward(const Tensor& x, const ForwardOptions& options, const std::vector<std::string>& taps) {
+  check(x.ndim() == 4 && x.dim(3) == 3, config_.name, ": expected images [N, H, W, 3], found ", x.shape());
+  for (const std::string& wanted : taps) {
+    const auto known = tap_names();
+    check(std::find(known.begin(), known.end(), wanted) != known.end(), config_.name, " has no tap '", wanted, "'",
+          did_you_mean(wanted, known));
+  }
+  Forward result;
+  const auto tap = [&](const std::string& name, const Tensor& t) {
+    if (std::find(taps.begin(), taps.end(), name) != taps.end()) result.taps[name] = t;
+    return t;
+  };
+  Tensor y = bn1_(tap("conv1", conv1_(x)), options, true);
+  if (config_.stem_pool) y = max_pool2d(y, config_.pool);
+  for (size_t stage = 0; stage < stages_.size(); ++stage) {
+    for (Block& block : stages_[stage]) y = run_block(block, y, options, tap);
+    tap(str("layer", stage + 1), y);
+  }
+  result.logits = fc_(global_avg_pool(y));
+  return result;
+}
+
+std::vector<NamedTensor> ResNet::named_tensors() const {
+  std::vector<NamedTensor> all;
+  conv1_.collect("conv1", all);
+  bn1_.collect("bn1", all);
+  for (const auto& stage : stages_)
+    for (const Block& b : stage) {
+      for (size_t i = 0; i < b.convs.size(); ++i) {
+        b.convs[i].collect(str(b.name, ".conv", i + 1), all);
+        b.norms[i].collect(str(b.name, ".bn", i + 1), all);
+      }
+      if (b.has_downsample) {
+        b.downsample_conv.collect(b.name + ".downsample.0", all);
+        b.downsample_norm.collect(b.name + ".downsample.1", all);
+      }
+    }
+  fc_.collect("fc", all);
+  return all;
+}
+
+std::vector<Tensor> ResNet::parameters() const {
+  std::vector<Tensor> list;
+  for (const NamedTensor& t : named_tensors())
+    if (t.is_parameter) list.push_back(t.tensor);
+  return list;
+}
+
+int64_t ResNet::parameter_count() const {
+  int64_t count = 0;
+  for (const Tensor& t : parameters()) count += t.numel();
+  return count;
+}
+
+ResNet ResNet::clone() const {
+  ResNet copy(config_, fc_.weight.dim(0), fc_.weight.dtype());
+  copy.copy_from(*this);
+  return copy;
+}
+
+void ResNet::copy_from(const ResNet& source) {
+  auto mine = named_tensors();
+  const auto theirs = source.named_tensors();
+  check(mine.size() == theirs.size(), "cannot copy ", source.config_.name, " onto ", config_.name);
+  for (size_t i = 0; i < mine.size(); ++i) mine[i].tensor.copy_from(theirs[i].tensor);
+}
+
+bool ResNet::feeds_head(const std::string& tap) const {
+  return tap == str("layer", stages_.size()) || tap == stages_.back().back().name;
+}
+
+std::vector<std::string> ResNet::tap_names() const {
+  std::vector<std::string> names = {"conv1"};
+  for (size_t stage = 0; stage < stages_.size(); ++stage) {
+    for (const Block& b : stages_[stage]) {
+      for (size_t i = 0; i < b.convs.size(); ++i) names.push_back(str(b.name, ".conv", i + 1));
+      names.push_back(b.name);
+    }
+    names.push_back(str("layer", stage + 1));
+  }
+  return names;
+}
+
+}  // namespace boxcam

@@ -1,0 +1,48 @@
+// Procedural scenes: planes, ships and cars over sky, sea and road. Image i is a pure function of (seed, split, i,
+// options), at any size and in any number, and its boxes are exact.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "nn/data/dataset.h"
+
+namespace boxcam {
+
+/// Each split draws from its own stream of the seed. Planes belong in the sky, ships on the sea, cars on the road:
+/// train and validation follow SceneOptions::context_correlation, test_in never leaves that context, test_out always
+/// does. "none" (a background with its distractors only) is spread evenly over the backgrounds in every split.
+enum class ScenesSplit { train, validation, test_in, test_out };
+
+struct SceneOptions {
+  int image_size = 96;             ///< pixels, 32 to 1024; the same scene at every size, but for the noise
+  double context_correlation = 1;  ///< the share in [0, 1] of training objects in their usual context
+  bool objects = true;             ///< false: the same background, and no boxes
+  bool camera = true;              ///< false: without exposure, colour cast and noise
+};
+
+/// Draws image `index` (>= 0, below 2^32). The label is 0 plane, 1 ship, 2 car or 3 none; the boxes are the tight
+/// bounds of the drawn objects, all inside the image and apart from each other; `id` is the index, `source` is "sky",
+/// "sea" or "road". Throws Error when the index or an option is out of range.
+Sample draw_scene(uint64_t seed, ScenesSplit split, int64_t index, const SceneOptions& options = {});
+
+class Scenes : public Dataset {
+ public:
+  /// Throws Error when `count` is not in [0, 2^32) or an option is out of range.
+  Scenes(uint64_t seed, int64_t count, ScenesSplit split, const SceneOptions& options = {});
+
+  int64_t size() const override { return count_; }
+  Sample load(int64_t index) const override;
+  int64_t label(int64_t index) const override;  ///< without drawing
+  const std::vector<std::string>& classes() const override;
+  std::string describe() const override;
+
+ private:
+  uint64_t seed_;
+  int64_t count_;
+  ScenesSplit split_;
+  SceneOptions options_;
+};
+
+}  // namespace boxcam

@@ -1,0 +1,78 @@
+#include "nn/layers.h"
+
+#include <cmath>
+
+#include "engine/random.h"
+
+namespace boxcam {
+
+namespace {
+
+template <class Draw>
+Tensor draw_parameter(const Shape& shape, DType dtype, Draw draw) {
+  std::vector<double> values(shape.numel());
+  for (double& v : values) v = draw();
+  return Tensor::from(shape, values).to(dtype).clone().set_requires_grad();
+}
+
+}  // namespace
+
+Conv2d Conv2d::make(const std::string& name, int64_t in, int64_t out, int64_t kernel, const Conv2dSpec& spec,
+                    DType dtype, uint64_t seed) {
+  Random random(seed, stream_of(name + ".weight"));
+  const double deviation = std::sqrt(2.0 / static_cast<double>(out * kernel * kernel));
+  return {draw_parameter({out, kernel, kernel, in / spec.groups}, dtype, [&] { return deviation * random.normal(); }),
+          spec};
+}
+
+void Conv2d::collect(const std::string& prefix, std::vector<NamedTensor>& out) const {
+  out.push_back({prefix + ".weight", weight, true, true});
+}
+
+BatchNorm2d BatchNorm2d::make(int64_t channels, DType dtype) {
+  BatchNorm2d bn;
+  bn.weight = Tensor::full({channels}, 1, dtype).set_requires_grad();
+  bn.bias = Tensor::zeros({channels}, dtype).set_requires_grad();
+  bn.running_mean = Tensor::zeros({channels}, dtype);
+  bn.running_var = Tensor::full({channels}, 1, dtype);
+  bn.num_batches_tracked = Tensor::zeros({}, DType::i32);
+  return bn;
+}
+
+Tensor BatchNorm2d::operator()(const Tensor& x, const ForwardOptions& options, bool with_relu, const Tensor& residual) {
+  if (options.mode == Mode::eval)
+    return batch_norm_eval(x, weight, bias, running_mean, running_var, eps, with_relu, residual);
+  BatchStatistics batch;
+  Tensor y = batch_norm_train(x, weight, bias, eps, with_relu, residual, &batch);
+  if (options.update_running_statistics) {
+    NoGrad no_grad;
+    const double n = static_cast<double>(x.numel() / x.dim(3));
+    check(n > 1, "batch norm in training needs more than one value for each channel, found the input ", x.shape());
+    running_mean.copy_from(running_mean * (1 - momentum) + batch.mean * momentum);
+    running_var.copy_from(running_var * (1 - momentum) + batch.variance * (momentum * n / (n - 1)));
+    num_batches_tracked.data<int32_t>()[0] += 1;
+  }
+  return y;
+}
+
+void BatchNorm2d::collect(const std::string& prefix, std::vector<NamedTensor>& out) const {
+  out.push_back({prefix + ".weight", weight});
+  out.push_back({prefix + ".bias", bias});
+  out.push_back({prefix + ".running_mean", running_mean, false});
+  out.push_back({prefix + ".running_var", running_var, false});
+  out.push_back({prefix + ".num_batches_tracked", num_batches_tracked, false});
+}
+
+Linear Linear::make(const std::string& name, int64_t in, int64_t out, DType dtype, uint64_t seed) {
+  const double bound = 1 / std::sqrt(static_cast<double>(in));
+  Random weights(seed, stream_of(name + ".weight")), biases(seed, stream_of(name + ".bias"));
+  return {draw_parameter({out, in}, dtype, [&] { return weights.uniform(-bound, bound); }),
+          draw_parameter({out}, dtype, [&] { return biases.uniform(-bound, bound); })};
+}
+
+void Linear::collect(const std::string& prefix, std::vector<NamedTensor>& out) const {
+  out.push_back({prefix + ".weight", weight});
+  out.push_back({prefix + ".bias", bias});
+}
+
+}  // namespace boxcam

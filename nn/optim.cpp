@@ -1,0 +1,70 @@
+#include "nn/optim.h"
+
+#include <cmath>
+#include <numbers>
+
+#include "engine/backend/kernels.h"
+#include "engine/ops.h"
+
+namespace boxcam {
+
+Optimizer::Optimizer(std::vector<NamedTensor> parameters, const OptimizerOptions& options)
+    : options_(options), parameters_(std::move(parameters)) {
+  for (const NamedTensor& p : parameters_) {
+    const Tensor& t = p.tensor;
+    first_.push_back(Tensor::zeros(t.shape(), t.dtype(), t.device()));
+    if (options_.kind == OptimizerOptions::Kind::adamw)
+      second_.push_back(Tensor::zeros(t.shape(), t.dtype(), t.device()));
+  }
+}
+
+void Optimizer::step(const std::vector<Tensor>& gradients, double learning_rate) {
+  check(gradients.size() == parameters_.size(), "the optimiser has ", parameters_.size(), " parameters, found ",
+        gradients.size(), " gradients");
+  const bool first = steps_++ == 0;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    Tensor& p = parameters_[i].tensor;
+    const Kernels& k = kernels(p.device());
+    if (options_.kind == OptimizerOptions::Kind::sgd)
+      k.sgd_step(p, gradients[i], first_[i],
+                 {learning_rate, options_.momentum, options_.weight_decay, options_.nesterov, first});
+    else
+      k.adamw_step(p, gradients[i], first_[i], second_[i],
+                   {learning_rate, options_.beta1, options_.beta2, options_.eps, options_.weight_decay, steps_});
+  }
+}
+
+std::vector<NamedTensor> Optimizer::state() const {
+  std::vector<NamedTensor> list;
+  const bool sgd = options_.kind == OptimizerOptions::Kind::sgd;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    list.push_back({(sgd ? "momentum." : "first_moment.") + parameters_[i].name, first_[i], false});
+    if (!sgd) list.push_back({"second_moment." + parameters_[i].name, second_[i], false});
+  }
+  return list;
+}
+
+double clip_grad_norm(std::vector<Tensor>& gradients, double max_norm) {
+  NoGrad no_grad;
+  double total = 0;
+  for (const Tensor& g : gradients) total += sum(g * g).item();
+  const double norm = std::sqrt(total);
+  if (norm > max_norm)
+    for (Tensor& g : gradients) g = g * (max_norm / (norm + 1e-6));  // the epsilon of torch's clip_grad_norm_
+  return norm;
+}
+
+double Schedule::at(int64_t step, int64_t total_steps) const {
+  const double total = static_cast<double>(total_steps), now = static_cast<double>(step);
+  const double ramp = std::floor(warmup * total);
+  if (now < ramp) return learning_rate * (now + 1) / ramp;
+  const double progress = (now - ramp) / std::max(total - ramp, 1.0);
+  switch (kind) {
+    case Kind::cosine: return learning_rate * 0.5 * (1 + std::cos(std::numbers::pi * progress));
+    case Kind::step: return learning_rate * (progress < 0.5 ? 1 : progress < 0.75 ? 0.1 : 0.01);
+    case Kind::constant: break;
+  }
+  return learning_rate;
+}
+
+}  // namespace boxcam

@@ -1,0 +1,145 @@
+// The rules of the house that its #include lines show: apps -> xai, models -> nn -> engine, never back; each library
+// behind the door of its backend; every quoted path resolves from the repository root.
+#include <gtest/gtest.h>
+
+#include <cctype>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace boxcam {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Include {
+  std::string file;  ///< from the repository root
+  int line;
+  std::string path;
+  bool quoted;
+};
+
+const fs::path kRoot = BOXCAM_SOURCE_DIR;
+
+/// What a folder may include besides itself.
+const std::map<std::string, std::set<std::string>> kMayInclude = {
+    {"engine", {}},
+    {"nn", {"engine"}},
+    {"models", {"nn", "engine"}},
+    {"xai", {"nn", "engine"}},
+    {"apps", {"xai", "models", "nn", "engine"}},
+    {"tests", {"apps", "xai", "models", "nn", "engine"}},
+    {"bench", {"apps", "xai", "models", "nn", "engine"}},
+};
+
+std::string from_root(const fs::path& path) { return path.lexically_relative(kRoot).generic_string(); }
+
+std::vector<fs::path> sources() {
+  std::vector<fs::path> list;
+  for (const auto& [folder, allowed] : kMayInclude) {
+    if (!fs::exists(kRoot / folder)) continue;
+    for (const auto& entry : fs::recursive_directory_iterator(kRoot / folder)) {
+      const std::string extension = entry.path().extension();
+      if (extension == ".h" || extension == ".cpp" || extension == ".cu" || extension == ".cuh")
+        list.push_back(entry.path());
+    }
+  }
+  return list;
+}
+
+std::vector<Include> includes_of(std::istream& text, const std::string& file) {
+  std::vector<Include> list;
+  std::string line;
+  for (int number = 1; std::getline(text, line); ++number) {
+    std::istringstream words(line);
+    char hash = 0, open = 0;
+    std::string word, path;
+    if (!(words >> hash) || hash != '#') continue;
+    while (words >> std::ws && std::isalpha(words.peek())) word += static_cast<char>(words.get());
+    if (word != "include" || !(words >> open) || (open != '"' && open != '<')) continue;
+    std::getline(words, path, open == '"' ? '"' : '>');
+    list.push_back({file, number, path, open == '"'});
+  }
+  return list;
+}
+
+std::vector<Include> all_includes() {
+  std::vector<Include> list;
+  for (const fs::path& source : sources()) {
+    std::ifstream file(source);
+    for (Include& i : includes_of(file, from_root(source))) list.push_back(std::move(i));
+  }
+  return list;
+}
+
+std::string first_folder(const std::string& path) { return path.substr(0, path.find('/')); }
+
+bool begins_with_any(const std::string& text, const std::vector<std::string>& beginnings) {
+  for (const std::string& b : beginnings)
+    if (text.starts_with(b)) return true;
+  return false;
+}
+
+bool allowed_by_layers(const Include& i) {
+  const std::string from = first_folder(i.file), to = first_folder(i.path);
+  return !i.quoted || from == to || kMayInclude.at(from).contains(to);
+}
+
+bool behind_its_door(const Include& i) {
+  const bool dnnl = begins_with_any(i.path, {"dnnl", "oneapi/", "mkldnn"});
+  const bool cuda = begins_with_any(i.path, {"cuda", "cublas", "cudnn", "curand", "nccl", "cooperative_groups"});
+  if (dnnl || i.path.starts_with("engine/backend/cpu/onednn")) return i.file.starts_with("engine/backend/cpu/");
+  if (cuda || i.path.starts_with("engine/backend/cuda/")) return i.file.starts_with("engine/backend/cuda/");
+  // Ops know the table, not the backends; tests and benchmarks may look behind it.
+  if (i.path.starts_with("engine/backend/cpu/"))
+    return begins_with_any(i.file, {"engine/backend/cpu/", "tests/", "bench/"});
+  return true;
+}
+
+TEST(Structure, LayersNeverIncludeUpwards) {
+  for (const Include& i : all_includes())
+    EXPECT_TRUE(allowed_by_layers(i)) << i.file << ":" << i.line << " includes " << i.path;
+}
+
+TEST(Structure, LibrariesStayBehindTheirBackend) {
+  for (const Include& i : all_includes())
+    EXPECT_TRUE(behind_its_door(i)) << i.file << ":" << i.line << " includes " << i.path;
+}
+
+TEST(Structure, EveryQuotedPathResolvesFromTheRoot) {
+  for (const Include& i : all_includes())
+    EXPECT_TRUE(!i.quoted || fs::is_regular_file(kRoot / i.path)) << i.file << ":" << i.line << " includes " << i.path;
+}
+
+TEST(Structure, HeadersGuardThemselves) {
+  for (const fs::path& source : sources()) {
+    if (source.extension() != ".h" && source.extension() != ".cuh") continue;
+    std::ifstream file(source);
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    EXPECT_NE(text.find("#pragma once"), std::string::npos) << from_root(source);
+  }
+}
+
+TEST(Structure, TheRulesBite) {
+  std::istringstream text(
+      "#include <vector>\n  # include \"nn/optim.h\"  // up\n#pragma once\n#include<oneapi/dnnl/dnnl.hpp>\n"
+      "// #include <not/code.h>\n#include <cuda_runtime.h>\n");
+  const auto found = includes_of(text, "engine/tensor.cpp");
+  ASSERT_EQ(found.size(), 4u);
+  EXPECT_TRUE(allowed_by_layers(found[0]) && behind_its_door(found[0]));
+  EXPECT_FALSE(allowed_by_layers(found[1]));
+  EXPECT_EQ(found[1].line, 2);
+  EXPECT_FALSE(behind_its_door(found[2]));
+  EXPECT_FALSE(behind_its_door(found[3]));
+  EXPECT_FALSE(allowed_by_layers({"models/resnet.h", 1, "xai/boxes.h", true}));
+  EXPECT_FALSE(allowed_by_layers({"xai/boxes.h", 1, "models/resnet.h", true}));
+  EXPECT_TRUE(allowed_by_layers({"apps/train.cpp", 1, "models/resnet.h", true}));
+  EXPECT_GT(all_includes().size(), 100u);
+}
+
+}  // namespace
+}  // namespace boxcam

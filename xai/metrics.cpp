@@ -1,0 +1,117 @@
+#include "xai/metrics.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "engine/ops.h"
+
+namespace boxcam {
+
+namespace {
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+double ratio(double part, double whole) { return whole > 0 ? part / whole : kNaN; }
+}  // namespace
+
+std::vector<CamRecord> cam_records(const Tensor& cam, const Tensor& mask) {
+  check(cam.ndim() == 3 && cam.shape() == mask.shape(), "metrics: expected a CAM and a mask of one shape, found ",
+        cam.shape(), " and ", mask.shape());
+  const Tensor c = cam.to(DType::f64), m = mask.to(DType::f64);
+  const int64_t pixels = cam.dim(1) * cam.dim(2);
+  std::vector<CamRecord> records(cam.dim(0));
+  const double *value = c.data<double>(), *inside = m.data<double>();
+  for (CamRecord& r : records)
+    for (int64_t i = 0; i < pixels; ++i, ++value, ++inside) {
+      r.total += *value;
+      r.inside += *value * *inside;
+      r.box_area += *inside;
+      r.covered += *value > 0.5 ? *inside : 0;
+    }
+  return records;
+}
+
+std::vector<int32_t> predictions(const Tensor& logits) {
+  const Tensor index = argmax(logits.detach());
+  return {index.data<int32_t>(), index.data<int32_t>() + index.numel()};
+}
+
+void Metrics::add(const Tensor& logits, const Tensor& labels, const Tensor& cam, const Tensor& mask) {
+  const std::vector<int32_t> predicted = predictions(logits);
+  const int32_t* label = labels.data<int32_t>();
+  for (size_t n = 0; n < predicted.size(); ++n) ++confusion_[label[n] * classes_ + predicted[n]];
+  images_ += static_cast<int64_t>(predicted.size());
+
+  double inside = 0, total = 0;
+  for (const CamRecord& r : cam_records(cam, mask)) {
+    if (!r.boxed()) continue;
+    ++boxed_;
+    coverage_ += r.covered / r.box_area;
+    if (r.empty()) {
+      ++empty_;
+      continue;
+    }
+    inside += r.inside;
+    total += r.total;
+    image_ratios_ += r.inside / r.total;
+  }
+  inside_ += inside;
+  total_ += total;
+  if (total > 0) {
+    const double weight = static_cast<double>(predicted.size());
+    batch_ratios_ += weight * inside / total;
+    batch_weight_ += weight;
+  }
+}
+
+double Metrics::accuracy() const {
+  int64_t right = 0;
+  for (int64_t c = 0; c < classes_; ++c) right += confusion(c, c);
+  return ratio(static_cast<double>(right), static_cast<double>(images_));
+}
+
+std::vector<double> Metrics::per_class_accuracy() const {
+  std::vector<double> list;
+  for (int64_t c = 0; c < classes_; ++c) {
+    int64_t all = 0;
+    for (int64_t p = 0; p < classes_; ++p) all += confusion(c, p);
+    list.push_back(ratio(static_cast<double>(confusion(c, c)), static_cast<double>(all)));
+  }
+  return list;
+}
+
+double Metrics::worst_class_accuracy() const {
+  double worst = kNaN;
+  for (const double a : per_class_accuracy()) worst = std::isnan(a) ? worst : std::fmin(worst, a);
+  return worst;
+}
+
+double Metrics::content_heatmap(ContentHeatmap kind) const {
+  switch (kind) {
+    case ContentHeatmap::pooled: return ratio(inside_, total_);
+    case ContentHeatmap::image_mean: return ratio(image_ratios_, static_cast<double>(boxed_ - empty_));
+    case ContentHeatmap::batch: break;
+  }
+  return ratio(batch_ratios_, batch_weight_);
+}
+
+double Metrics::box_coverage() const { return ratio(coverage_, static_cast<double>(boxed_)); }
+double Metrics::empty_cams() const { return ratio(static_cast<double>(empty_), static_cast<double>(boxed_)); }
+
+std::vector<double> Metrics::state() const {
+  std::vector<double> s = {static_cast<double>(images_), static_cast<double>(boxed_), static_cast<double>(empty_),
+                           inside_, total_, batch_ratios_, batch_weight_, image_ratios_, coverage_};
+  for (const int64_t count : confusion_) s.push_back(static_cast<double>(count));
+  return s;
+}
+
+void Metrics::restore(const std::vector<double>& s) {
+  check(s.size() == 9 + confusion_.size(), "metrics: expected a state of ", 9 + confusion_.size(), " numbers, found ",
+        s.size());
+  images_ = static_cast<int64_t>(s[0]);
+  boxed_ = static_cast<int64_t>(s[1]);
+  empty_ = static_cast<int64_t>(s[2]);
+  inside_ = s[3], total_ = s[4], batch_ratios_ = s[5], batch_weight_ = s[6], image_ratios_ = s[7], coverage_ = s[8];
+  for (size_t i = 0; i < confusion_.size(); ++i) confusion_[i] = static_cast<int64_t>(s[9 + i]);
+}
+
+}  // namespace boxcam
