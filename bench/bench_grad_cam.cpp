@@ -26,24 +26,19 @@ void linear_head(benchmark::State& state, bool backward) {
   tap.set_requires_grad();
   head.set_requires_grad();
   const Tensor labels = some_labels(n, kClasses), mask = some_masks(n);
-  const auto run = [&] {
+  // Forward reads the activations and the mask and writes the CAM; backward reads activations and mask again (the
+  // derivative of the normalisation needs the whole map) and writes the activations' gradient.
+  const double activations = static_cast<double>(tap.bytes()), maps = static_cast<double>(mask.bytes());
+  const double bytes = activations + 2 * maps + (backward ? 2 * activations + maps : 0);
+  const double seconds = measure(state, n, [&] {
     const GradMode mode(backward);
     GradCamOptions options;
     options.create_graph = backward;
     const Tensor penalty = box_penalty(grad_cam_linear_head(head, labels, tap, kSize, kSize, options).cam, mask);
     if (backward) grad({penalty}, {tap, head});
-  };
-  // Forward reads the activations and the mask and writes the CAM; backward reads activations and mask again (the
-  // derivative of the normalisation needs the whole map) and writes the activations' gradient.
-  const double activations = static_cast<double>(tap.bytes()), maps = static_cast<double>(mask.bytes());
-  const double bytes = activations + 2 * maps + (backward ? 2 * activations + maps : 0);
-  run();
-  reset_peak_memory();
-  for (auto _ : state) run();
-  state.counters["images/s"] = per_second(static_cast<double>(n));
-  state.counters["GB/s"] = per_second(bytes / 1e9);
-  state.counters["of_copy"] = per_second(bytes / copy_bandwidth());
-  state.counters["peak_MB"] = peak_megabytes();
+  });
+  state.counters["GB/s"] = bytes / seconds / 1e9;
+  state.counters["of_copy"] = bytes / seconds / copy_bandwidth();
 }
 
 /// layer3 of ResNet-50 in training, through `grad`: forward differentiates layer4 once, backward a second time. The
@@ -56,19 +51,14 @@ void any_tap(benchmark::State& state, bool backward) {
   std::vector<Tensor> wanted = {f.taps.at("layer3")};
   for (const NamedTensor& t : model.named_tensors())
     if (t.is_parameter && (t.name.starts_with("layer4") || t.name == "fc.weight")) wanted.push_back(t.tensor);
-  const auto run = [&] {
+  measure(state, n, [&] {
     GradCamOptions options;
     options.create_graph = backward;
     const Tensor cam = grad_cam(f.logits, labels, wanted.front(), kSize, kSize, options).cam;
     const GradMode mode(backward);
     const Tensor penalty = box_penalty(cam, mask);
     if (backward) grad({penalty}, wanted);
-  };
-  run();
-  reset_peak_memory();
-  for (auto _ : state) run();
-  state.counters["images/s"] = per_second(static_cast<double>(n));
-  state.counters["peak_MB"] = peak_megabytes();
+  });
 }
 
 BENCHMARK_CAPTURE(linear_head, forward, false)->Arg(16)->Arg(256)->UseRealTime()->Unit(benchmark::kMillisecond);

@@ -25,11 +25,11 @@ double forward_flops(ResNet& model, const Tensor& x) {
   return flops;
 }
 
-void report(benchmark::State& state, double flops) {
-  state.counters["images/s"] = per_second(kBatch);
-  state.counters["GFLOP/s"] = per_second(flops / 1e9);
-  state.counters["of_peak"] = per_second(flops / peak_flops());
-  state.counters["peak_MB"] = peak_megabytes();
+template <class F>
+void measure_flops(benchmark::State& state, double flops, F&& once) {
+  const double seconds = measure(state, kBatch, once);
+  state.counters["GFLOP/s"] = flops / seconds / 1e9;
+  state.counters["of_peak"] = flops / seconds / peak_flops();
 }
 
 void inference(benchmark::State& state, const char* name, int64_t size) {
@@ -37,10 +37,7 @@ void inference(benchmark::State& state, const char* name, int64_t size) {
   const Tensor x = uniform({kBatch, size, size, 3}, -2, 2);
   const double flops = forward_flops(model, x);
   const NoGrad no_grad;
-  model.forward(x, {});
-  reset_peak_memory();
-  for (auto _ : state) benchmark::DoNotOptimize(model.forward(x, {}));
-  report(state, flops);
+  measure_flops(state, flops, [&] { benchmark::DoNotOptimize(model.forward(x, {})); });
 }
 
 void train_step(benchmark::State& state, const char* name, int64_t size) {
@@ -55,26 +52,22 @@ void train_step(benchmark::State& state, const char* name, int64_t size) {
   for (const NamedTensor& t : model.named_tensors())
     if (t.is_parameter) parameters.push_back(t);
   Optimizer optimizer(parameters, {});
-  const auto step = [&] {
+  measure_flops(state, flops, [&] {
     const auto gradients = [&] {  // the graph is gone before the optimiser writes
       const Forward f = model.forward(x, {Mode::train, true});
       return grad({cross_entropy(f.logits, labels)}, model.parameters());
     }();
     optimizer.step(gradients, 0.01);
-  };
-  step();
-  reset_peak_memory();
-  for (auto _ : state) step();
-  report(state, flops);
+  });
 }
 
 BENCHMARK_CAPTURE(inference, resnet50, "resnet50", 224)->UseRealTime()->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(inference, resnet18, "resnet18", 224)->UseRealTime()->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(inference, resnet-mini, "resnet-mini", 96)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(inference, resnet - mini, "resnet-mini", 96)->UseRealTime()->Unit(benchmark::kMillisecond);
 // compare_pytorch.py takes its figure from train_step/resnet50.
 BENCHMARK_CAPTURE(train_step, resnet50, "resnet50", 224)->Iterations(3)->UseRealTime()->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(train_step, resnet18, "resnet18", 224)->Iterations(3)->UseRealTime()->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(train_step, resnet-mini, "resnet-mini", 96)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(train_step, resnet - mini, "resnet-mini", 96)->UseRealTime()->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace boxcam::bench

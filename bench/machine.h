@@ -29,7 +29,7 @@ double best_seconds(int repetitions, F&& run) {
   return best;
 }
 
-/// f32 [numel] of values in [low, high), as many as the shape asks for; the same in every run.
+/// f32 values in [low, high), the same in every run.
 inline Tensor uniform(const Shape& shape, double low, double high) {
   Random random(0);
   std::vector<float> values(static_cast<size_t>(shape.numel()));
@@ -66,20 +66,27 @@ inline double copy_bandwidth() {
     auto* target = to.data<uint8_t>();
     return 2.0 * bytes / best_seconds(5, [&] {
 #pragma omp parallel for schedule(static)
-      for (int64_t block = 0; block < 64; ++block)
-        std::memcpy(target + block * (bytes / 64), source + block * (bytes / 64), bytes / 64);
-    });
+             for (int64_t block = 0; block < 64; ++block)
+               std::memcpy(target + block * (bytes / 64), source + block * (bytes / 64), bytes / 64);
+           });
   }();
   return measured;
 }
 
-/// A counter that prints as `amount` per second.
-inline benchmark::Counter per_second(double amount) {
-  return {amount, benchmark::Counter::kIsIterationInvariantRate};
+/// Times `once`, after one call to warm up, and returns the mean seconds of a call. Adds the counters images/s and
+/// peak_GB, the largest amount of tensor memory at any moment (gradients and activations, weights included).
+template <class F>
+double measure(benchmark::State& state, int64_t images, F&& once) {
+  once();
+  reset_peak_memory();
+  const auto begin = std::chrono::steady_clock::now();
+  for (auto _ : state) once();
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() /
+                         static_cast<double>(state.iterations());
+  state.counters["images/s"] = static_cast<double>(images) / seconds;
+  state.counters["peak_GB"] = static_cast<double>(memory_use().peak) / 1e9;
+  return seconds;
 }
-
-/// The largest amount of tensor memory since `reset_peak_memory`, in megabytes.
-inline double peak_megabytes() { return static_cast<double>(memory_use().peak) / 1e6; }
 
 /// The `main` of every benchmark. Threads: OMP_NUM_THREADS, or all cores.
 inline int run(int argc, char** argv) {

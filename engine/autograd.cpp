@@ -159,7 +159,9 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
   for (size_t i = 0; i < outputs.size(); ++i) {
     const Tensor& output = outputs[i];
     const bool given = !seeds.empty() && seeds[i].defined();
-    const Tensor seed = given ? seeds[i] : Tensor::full(output.shape(), 1.0, output.dtype(), output.device());
+    const Tensor seed = !given          ? Tensor::full(output.shape(), 1.0, output.dtype(), output.device())
+                        : create_graph ? seeds[i]
+                                       : seeds[i].detach();
     check(seed.shape() == output.shape(), "grad: the seed of output ", i, " has the shape ", seed.shape(),
           ", expected ", output.shape());
     if (output.requires_grad()) accumulate(output, seed);

@@ -21,6 +21,11 @@ Optimizer::Optimizer(std::vector<NamedTensor> parameters, const OptimizerOptions
 void Optimizer::step(const std::vector<Tensor>& gradients, double learning_rate) {
   check(gradients.size() == parameters_.size(), "the optimiser has ", parameters_.size(), " parameters, found ",
         gradients.size(), " gradients");
+  for (size_t i = 0; i < gradients.size(); ++i) {
+    const Tensor &p = parameters_[i].tensor, &g = gradients[i];
+    check(g.shape() == p.shape() && g.dtype() == p.dtype(), "the gradient of ", parameters_[i].name, " is ", g.dtype(),
+          g.shape(), ", expected ", p.dtype(), p.shape());
+  }
   const bool first = steps_++ == 0;
   for (size_t i = 0; i < parameters_.size(); ++i) {
     Tensor& p = parameters_[i].tensor;

@@ -1,11 +1,12 @@
 # Shared by scripts/demo and scripts/test: options, packages, build. Source it after setting `usage` to the help text.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-packages=(cmake ninja-build g++ pkg-config libdnnl-dev libstb-dev libcli11-dev nlohmann-json3-dev libzip-dev
-          libssl-dev libgtest-dev libbenchmark-dev)
+# ocl-icd-opencl-dev: boxcam does not use OpenCL, but the CMake file of libdnnl-dev looks for it.
+packages=(cmake ninja-build g++ pkg-config libdnnl-dev ocl-icd-opencl-dev libstb-dev libcli11-dev nlohmann-json3-dev
+          libzip-dev libssl-dev libgtest-dev libbenchmark-dev)
 install=yes
 jobs=$(nproc)
 rest=()
