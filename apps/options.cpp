@@ -68,6 +68,18 @@ void refuse(bool condition, const std::string& option, const std::string& reason
   if (condition) throw CLI::ValidationError(option, reason);
 }
 
+/// An option of which this version knows one value only.
+CLI::Option* add_single(CLI::App& app, const std::string& name, const std::string& only, const std::string& help) {
+  return app
+      .add_option_function<std::string>(
+          name,
+          [name, only](const std::string& value) {
+            refuse(value != only, name, "this version supports " + only + " only, found '" + value + "'");
+          },
+          help)
+      ->default_str(only);
+}
+
 }  // namespace
 
 void add_data_options(CLI::App& app, DataOptions& o, bool training) {
@@ -133,6 +145,8 @@ void add_cam_options(CLI::App& app, CamOptions& o) {
   add_choice<CamNormalizer>(app, "--cam-normalizer", o.normalizer,
                             {{"differentiated", CamNormalizer::differentiated}, {"constant", CamNormalizer::constant}},
                             "whether minimum and maximum are differentiated or constants")->group(group);
+  add_single(app, "--cam-class", "label", "the class that is explained")->group(group);
+  add_single(app, "--cam-profile", "pgc-1.4", "the normalisation, by release of pytorch-grad-cam")->group(group);
   add_choice<ContentHeatmap>(app, "--content-heatmap", o.content_heatmap,
                              {{"batch", ContentHeatmap::batch},
                               {"pooled", ContentHeatmap::pooled},
@@ -149,6 +163,7 @@ void add_train_options(CLI::App& app, TrainOptions& o) {
   app.add_option("--lambda", o.lambda, "weight of the box penalty")->check(at_least(0, "a number"))->capture_default_str()->group(method);
   app.add_option("--margin", o.margin, "pixels of the network's input added around boxes in the penalty")
       ->check(at_least(0, "a number"))->capture_default_str()->group(method);
+  add_single(app, "--loss", "box", "mean CAM outside the boxes")->group(method);
   add_choice<bool>(app, "--unboxed", o.skip_unboxed, {{"penalise", false}, {"skip", true}},
                    "images without a box: their whole CAM is penalised, or they are left out of the penalty")->group(method);
   add_choice<bool>(app, "--boxes", o.shuffled_boxes, {{"own", false}, {"shuffled", true}},
@@ -198,14 +213,8 @@ void add_run_options(CLI::App& app, RunOptions& o) {
       ->check(CLI::Range(0, 1024))->capture_default_str()->group(group);
   app.add_option("--conv-algorithm", o.conv_algorithm, "auto: Winograd where it is faster; direct")
       ->check(CLI::IsMember({"auto", "direct"}))->capture_default_str()->group(group);
-  app.add_option_function<std::string>("--device", [](const std::string& device) {
-       refuse(device == "cuda", "--device", "boxcam was built without CUDA; use cpu");
-       refuse(device != "cpu", "--device", "'" + device + "' is not one of cpu, cuda");
-     }, "cpu, or cuda where it was built with CUDA")->default_str("cpu")->group(group);
-  app.add_option_function<std::string>("--precision", [](const std::string& precision) {
-       refuse(precision == "bf16", "--precision", "bf16 is not supported by this version; use f32");
-       refuse(precision != "f32", "--precision", "'" + precision + "' is not one of f32, bf16");
-     }, "f32")->default_str("f32")->group(group);
+  add_single(app, "--device", "cpu", "what computes (boxcam is built without CUDA)")->group(group);
+  add_single(app, "--precision", "f32", "of activations and weights")->group(group);
 }
 
 void settle_train_options(const CLI::App& app, DataOptions& data, CamOptions& cam, TrainOptions& t) {

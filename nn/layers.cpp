@@ -40,8 +40,8 @@ BatchNorm2d BatchNorm2d::make(int64_t channels, DType dtype) {
 }
 
 Tensor BatchNorm2d::operator()(const Tensor& x, const ForwardOptions& options, bool with_relu, const Tensor& residual) {
-  if (options.mode == Mode::eval)
-    return batch_norm_eval(x, weight, bias, running_mean, running_var, eps, with_relu, residual);
+  if (options.mode == Mode::eval)  // copies: a training pass may move the statistics before this pass is differentiated
+    return batch_norm_eval(x, weight, bias, running_mean.clone(), running_var.clone(), eps, with_relu, residual);
   BatchStatistics batch;
   Tensor y = batch_norm_train(x, weight, bias, eps, with_relu, residual, &batch);
   if (options.update_running_statistics) {

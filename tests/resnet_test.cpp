@@ -281,6 +281,21 @@ TEST(ResNet, EqualTrainingGivesEqualBitsAndLearns) {
   EXPECT_LT(last, first);
 }
 
+// A step takes the CAM in eval mode, then trains on the same model, then differentiates both.
+TEST(ResNet, ATrainingPassDoesNotChangeTheGradientOfAnEarlierEvalPass) {
+  const auto gradients = [](bool train_between) {
+    ResNet model = mini(3, DType::f64);
+    const Tensor x = images(4, 32, 1, DType::f64);
+    const Forward cam_pass = model.forward(x, {Mode::eval, false}, {"layer4"});
+    const Tensor loss = mean(cam_pass.taps.at("layer4") * cam_pass.taps.at("layer4"));
+    if (train_between) model.forward(x, {Mode::train, true});
+    std::vector<std::vector<double>> values;
+    for (const Tensor& g : grad({loss}, model.parameters())) values.push_back(g.to_vector());
+    return values;
+  };
+  EXPECT_EQ(gradients(true), gradients(false));
+}
+
 TEST(ResNet, NoConvolutionFallsIntoReferenceCode) {
   if (onednn_version() == "none") GTEST_SKIP() << "boxcam was built without oneDNN: every convolution is a plain loop";
   std::set<std::string> seen;
