@@ -17,6 +17,8 @@ ResNet make_model(const ModelOptions& options, int64_t classes, uint64_t seed, s
 
 ResNet load_model(const std::string& checkpoint, const std::string& model_name, int64_t classes) {
   const TensorFile file = read_weights(checkpoint);
+  check(!file.find("model.fc.weight"), checkpoint, " is what train --resume goes on from; take best.safetensors or "
+        "last.safetensors of the same run");
   const FileTensor* head = file.find("fc.weight");
   check(head && head->shape().ndim() == 2, checkpoint, ": expected a trained ResNet with a head fc.weight [classes, K], ",
         head ? str("found ", head->shape()) : "found no tensor of that name");

@@ -97,7 +97,8 @@ void add_data_options(CLI::App& app, DataOptions& o, bool training) {
   }
   app.add_option("--test-images", o.test_images, "images of the test split; 0: all (scenes: 500)")
       ->check(at_least(0, "a number"))->capture_default_str()->group(group);
-  app.add_option("--data-seed", o.data_seed, "picks the subset, or draws the scenes")->capture_default_str()->group(group);
+  app.add_option("--data-seed", o.data_seed, "picks the subset, or draws the scenes")
+      ->check(at_least(0, "a number"))->capture_default_str()->group(group);
   app.add_option("--image-size", o.image_size, "side of the network's square input, in pixels")
       ->check(CLI::Range(32, 1024))->capture_default_str()->group(group);
   app.add_option("--batch", o.batch, "images in a batch")->check(CLI::Range(1, 4096))->capture_default_str()->group(group);
@@ -183,12 +184,12 @@ void add_train_options(CLI::App& app, TrainOptions& o) {
                "--penalty-gradient constant, and by default --batch 16 --epochs 30")->group(method);
 
   app.add_option("--epochs", o.epochs, "passes over the training split")->check(CLI::Range(1, 100000))->capture_default_str()->group(group);
-  add_choice<Kind>(app, "--optimizer", o.optimizer.kind, {{"sgd", Kind::sgd}, {"adamw", Kind::adamw}}, "")->group(group);
+  add_choice<Kind>(app, "--optimizer", o.optimizer.kind, {{"sgd", Kind::sgd}, {"adamw", Kind::adamw}}, "the update rule")->group(group);
   app.add_option("--lr", o.learning_rate, "learning rate; 0: 0.01 for sgd, 0.001 for adamw")
       ->check(at_least(0, "a number"))->capture_default_str()->group(group);
   app.add_option("--momentum", o.optimizer.momentum, "of sgd")->check(at_least(0, "a number"))->capture_default_str()->group(group);
   app.add_flag("--nesterov", o.optimizer.nesterov, "Nesterov momentum")->group(group);
-  app.add_option("--weight-decay", o.optimizer.weight_decay, "")->check(at_least(0, "a number"))->capture_default_str()->group(group);
+  app.add_option("--weight-decay", o.optimizer.weight_decay, "of every parameter, norms and biases included")->check(at_least(0, "a number"))->capture_default_str()->group(group);
   add_choice<Curve>(app, "--schedule", o.schedule.kind,
                     {{"constant", Curve::constant}, {"cosine", Curve::cosine}, {"step", Curve::step}},
                     "of the learning rate, per step")->group(group);
@@ -208,7 +209,8 @@ void add_train_options(CLI::App& app, TrainOptions& o) {
 
 void add_run_options(CLI::App& app, RunOptions& o) {
   const std::string group = "Machine";
-  app.add_option("--seed", o.seed, "of fresh weights, order and augmentation")->capture_default_str()->group(group);
+  app.add_option("--seed", o.seed, "of fresh weights, order and augmentation")
+      ->check(at_least(0, "a number"))->capture_default_str()->group(group);
   app.add_option("--threads", o.threads, "CPU threads; 0: all cores; results depend on it bit by bit")
       ->check(CLI::Range(0, 1024))->capture_default_str()->group(group);
   app.add_option("--conv-algorithm", o.conv_algorithm, "auto: Winograd where it is faster; direct")
@@ -275,16 +277,17 @@ int run_app(CLI::App& app, int argc, char** argv, const std::function<int()>& bo
     return body();
   } catch (const CLI::Success& e) {
     return app.exit(e);
-  } catch (const CLI::ExtrasError&) {
+  } catch (const CLI::ParseError& e) {
+    if (app.remaining().empty()) {
+      std::cerr << app.get_name() << ": " << e.what() << "\n";
+      return 2;
+    }
+    // A mistyped option first: it is also why a required one is missing.
     std::vector<std::string> known;
     for (const CLI::Option* option : app.get_options())
       for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
-    const std::string word = app.remaining().empty() ? "" : app.remaining()[0];
-    std::cerr << app.get_name() << ": unknown option " << word.substr(0, word.find('='))
-              << did_you_mean(word.substr(0, word.find('=')), known) << " (see --help)\n";
-    return 2;
-  } catch (const CLI::ParseError& e) {
-    std::cerr << app.get_name() << ": " << e.what() << "\n";
+    const std::string word = app.remaining()[0].substr(0, app.remaining()[0].find('='));
+    std::cerr << app.get_name() << ": unknown option " << word << did_you_mean(word, known) << " (see --help)\n";
     return 2;
   } catch (const Error& e) {
     std::cerr << app.get_name() << ": " << e.what() << "\n";

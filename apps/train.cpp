@@ -204,7 +204,7 @@ int run(const Options& o, const CLI::App& app) {
     Metrics metrics(static_cast<int64_t>(train->classes().size()));
     if (!progress.metrics.empty()) metrics.restore(progress.metrics);
     ProgressBar bar(str("epoch ", progress.epoch + 1, "/", t.epochs), loader.batches(), progress.batch);
-    double learning_rate = 0;
+    double learning_rate = t.schedule.at(std::max<int64_t>(optimizer.steps() - 1, 0), total_steps);  // the last step's
     const auto save = [&] {
       progress.metrics = metrics.state();
       folder.save_checkpoint(CL, optimizer, progress);
@@ -212,8 +212,8 @@ int run(const Options& o, const CLI::App& app) {
     const auto leave = [&] {
       bar.clear();
       save();
-      std::cerr << "interrupted: stopped after epoch " << progress.epoch << ", batch " << progress.batch
-                << "; go on with the same command and --resume\n";
+      std::cerr << "interrupted: stopped in epoch " << progress.epoch + 1 << " after batch " << progress.batch << " of "
+                << loader.batches() << "; go on with the same command and --resume\n";
       return 130;
     };
 
@@ -234,6 +234,8 @@ int run(const Options& o, const CLI::App& app) {
 
     const auto v = evaluate(CL, *validation, o.data, o.cam, interrupted);
     if (!v) return leave();
+    check(std::isfinite(v->cross_entropy), "epoch ", progress.epoch + 1, ": the cross-entropy on the validation split is "
+          "not finite, the weights have diverged; the last checkpoint is untouched, a lower --lr or --clip-grad-norm may help");
     const double steps = static_cast<double>(progress.batch);
     const double cross_entropy = progress.cross_entropy / steps, penalty = progress.penalty / steps;
     const double val_heatmap = v->metrics.content_heatmap(o.cam.content_heatmap);
@@ -295,7 +297,10 @@ int run(const Options& o, const CLI::App& app) {
   }
   for (size_t i = 0; i < splits.size(); ++i) {
     const auto e = evaluate(CL, *splits[i].data, o.data, o.cam, interrupted);
-    if (!e) return 130;
+    if (!e) {
+      std::cerr << "interrupted: stopped in the test; go on with the same command and --resume\n";
+      return 130;
+    }
     std::cout << splits[i].name << ", epoch " << progress.best_epoch + 1 << ": " << summary(*e, o.cam) << "\n";
     const std::string warning = empty_cam_warning(e->metrics);
     if (!warning.empty()) std::cout << warning << "\n";

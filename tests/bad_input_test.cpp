@@ -71,7 +71,7 @@ TEST_F(BadInput, BoxWithXMinAboveXMax) {
 
 TEST_F(BadInput, UnknownClass) {
   write_photographs(folder);
-  expect_one_sentence(train_on_photographs({{"--classes", "plane,ship,carr"}}), {"carr", "did you mean"});
+  expect_one_sentence(train_on_photographs({{"--classes", "plane,ship,carr"}}), {"'carr'", "Car"});
   expect_one_sentence(train_with({{"--classes", "plane,cat"}}), {"--classes", "cat"});
 }
 
