@@ -22,8 +22,8 @@ struct Options {
 
 /// A column: its title and its key in test.json.
 const std::vector<std::pair<std::string, std::string>> kColumns = {
-    {"accuracy in context", "test_accuracy"},
-    {"accuracy out of context", "out_of_context_accuracy"},
+    {"accuracy in", "test_accuracy"},
+    {"accuracy out", "out_of_context_accuracy"},
     {"Content-Heatmap in", "test_content_heatmap"},
     {"Content-Heatmap out", "out_of_context_content_heatmap"},
     {"empty CAMs in", "test_empty_cams"},
@@ -77,24 +77,27 @@ std::string mean_and_deviation(std::vector<double> values, bool with_sign) {
   return text;
 }
 
-void print_row(const std::vector<std::string>& cells) {
-  std::cout << "|";
-  for (const std::string& c : cells) std::cout << " " << c << " |";
-  std::cout << "\n";
+/// A Markdown table whose columns line up on a terminal; the first row is the header.
+void print_table(std::vector<std::vector<std::string>> rows) {
+  std::vector<size_t> width(rows[0].size(), 3);
+  for (const auto& row : rows)
+    for (size_t c = 0; c < row.size(); ++c) width[c] = std::max(width[c], row[c].size());
+  rows.insert(rows.begin() + 1, std::vector<std::string>());
+  for (const size_t w : width) rows[1].emplace_back(w, '-');
+  for (const auto& row : rows) {
+    std::cout << "|";
+    for (size_t c = 0; c < row.size(); ++c) std::cout << " " << row[c] << std::string(width[c] - row[c].size(), ' ') << " |";
+    std::cout << "\n";
+  }
 }
 
 int run(const Options& o) {
   std::vector<std::vector<Run>> rows;
   for (const std::string& row : o.rows) rows.push_back(read_runs(o.runs + "/" + row));
-  std::vector<std::string> header = {"run", "seeds"}, line = {"---", "---"};
-  for (const auto& [title, key] : kColumns) {
-    header.push_back(title);
-    line.push_back("---");
-  }
-  header.push_back("weights");
-  line.push_back("---");
-  print_row(header);
-  print_row(line);
+  std::vector<std::string> header = {"run", "seeds"};
+  for (const auto& [title, key] : kColumns) header.push_back(title);
+  std::vector<std::vector<std::string>> table = {header};
+  table[0].push_back("weights");
   for (size_t r = 0; r < rows.size(); ++r) {
     std::vector<std::string> cells = {o.rows[r], std::to_string(rows[r].size())};
     for (const auto& [title, key] : kColumns) {
@@ -105,16 +108,14 @@ int run(const Options& o) {
     bool same = r > 0 && rows[r].size() == rows[0].size();
     for (size_t i = 0; same && i < rows[r].size(); ++i)
       same = rows[r][i].seed == rows[0][i].seed && rows[r][i].weights == rows[0][i].weights;
-    cells.push_back(r == 0 ? "" : same ? "the same bytes as " + o.rows[0] : "differ");
-    print_row(cells);
+    cells.push_back(r == 0 ? "" : same ? "same bytes as " + o.rows[0] : "differ");
+    table.push_back(std::move(cells));
   }
+  print_table(std::move(table));
 
   // Paired: the same seed means the same data, initial weights and order.
   std::cout << "\nDifference from " << o.rows[0] << ", seed by seed (points):\n\n";
-  header.pop_back();
-  line.pop_back();
-  print_row(header);
-  print_row(line);
+  table = {header};
   for (size_t r = 1; r < rows.size(); ++r) {
     std::vector<std::string> cells = {o.rows[r], ""};
     size_t pairs = 0;
@@ -127,8 +128,9 @@ int run(const Options& o) {
       cells.push_back(mean_and_deviation(differences, true));
     }
     cells[1] = std::to_string(pairs);
-    print_row(cells);
+    table.push_back(std::move(cells));
   }
+  print_table(std::move(table));
 
   if (rows[0].size() > 1) {
     std::cout << "\nAccuracy out of context of each seed (" << [&] {
@@ -150,7 +152,7 @@ int run(const Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Puts finished runs side by side, in percent: mean +- standard deviation over seeds.", "experiment");
+  CLI::App app("Puts finished runs side by side, in percent: mean +- standard deviation over seeds; in and out of context.", "experiment");
   Options o;
   app.add_option("--runs", o.runs, "folder with the runs: DIR/<row>/<seed>, each the --output of train")->required();
   app.add_option("--rows", o.rows, "rows of the table, comma-separated; the first is what the others are compared with")
