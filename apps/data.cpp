@@ -28,6 +28,7 @@ std::unique_ptr<Dataset> scenes(const DataOptions& o, const std::string& split, 
   options.context_correlation = o.context_correlation;
   check(o.classes == std::vector<std::string>{"plane", "ship", "car"},
         "--classes: scenes draws plane, ship and car, found ", join(o.classes, ","));
+  check(o.sources.empty(), "--sources: scenes has no sources to choose from");
   for (const auto& [name, kind] :
        {std::pair{"train", ScenesSplit::train}, std::pair{"validation", ScenesSplit::validation},
         std::pair{"test", ScenesSplit::test_in}, std::pair{"out-of-context", ScenesSplit::test_out}})

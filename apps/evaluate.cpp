@@ -37,8 +37,8 @@ int run(const Options& o) {
     const auto e = evaluate(model, *split.data, o.data, o.cam, interrupted);
     if (!e) return 130;
     const Metrics& m = e->metrics;
-    std::cout << split.name << ": " << split.data->describe() << "\n  " << summary(*e, o.cam)
-              << "   cross-entropy " << e->cross_entropy << "\n";
+    std::cout << split.name << ": " << split.data->describe() << "\n  " << summary(*e, o.cam) << "   cross-entropy "
+              << e->cross_entropy << "\n";
     nlohmann::json entry = nlohmann::json::object();
     add_to_json(entry, "", *e, o.cam);
     entry["content_heatmap_batch"] = number(m.content_heatmap(ContentHeatmap::batch));
@@ -56,8 +56,8 @@ int run(const Options& o) {
     std::cout << "\n";
     for (const auto& [source, s] : e->by_source) {
       std::cout << "  source " << source << ": " << s.images() << " images, accuracy " << percent(s.accuracy())
-                << ", Content-Heatmap (pooled) " << percent(s.content_heatmap(ContentHeatmap::pooled)) << ", empty CAMs "
-                << percent(s.empty_cams()) << "\n";
+                << ", Content-Heatmap (pooled) " << percent(s.content_heatmap(ContentHeatmap::pooled))
+                << ", empty CAMs " << percent(s.empty_cams()) << "\n";
       entry["by_source"][source] = {{"images", s.images()},
                                     {"accuracy", number(s.accuracy())},
                                     {"content_heatmap_pooled", number(s.content_heatmap(ContentHeatmap::pooled))},

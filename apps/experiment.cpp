@@ -86,7 +86,8 @@ void print_table(std::vector<std::vector<std::string>> rows) {
   for (const size_t w : width) rows[1].emplace_back(w, '-');
   for (const auto& row : rows) {
     std::cout << "|";
-    for (size_t c = 0; c < row.size(); ++c) std::cout << " " << row[c] << std::string(width[c] - row[c].size(), ' ') << " |";
+    for (size_t c = 0; c < row.size(); ++c)
+      std::cout << " " << row[c] << std::string(width[c] - row[c].size(), ' ') << " |";
     std::cout << "\n";
   }
 }
@@ -152,10 +153,13 @@ int run(const Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Puts finished runs side by side, in percent: mean +- standard deviation over seeds; in and out of context.", "experiment");
+  CLI::App app(
+      "Puts finished runs side by side, in percent: mean +- standard deviation over seeds; in and out of context.",
+      "experiment");
   Options o;
   app.add_option("--runs", o.runs, "folder with the runs: DIR/<row>/<seed>, each the --output of train")->required();
   app.add_option("--rows", o.rows, "rows of the table, comma-separated; the first is what the others are compared with")
-      ->delimiter(',')->required();
+      ->delimiter(',')
+      ->required();
   return run_app(app, argc, argv, [&] { return run(o); });
 }

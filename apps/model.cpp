@@ -17,10 +17,12 @@ ResNet make_model(const ModelOptions& options, int64_t classes, uint64_t seed, s
 
 ResNet load_model(const std::string& checkpoint, const std::string& model_name, int64_t classes) {
   const TensorFile file = read_weights(checkpoint);
-  check(!file.find("model.fc.weight"), checkpoint, " is what train --resume goes on from; take best.safetensors or "
+  check(!file.find("model.fc.weight"), checkpoint,
+        " is what train --resume goes on from; take best.safetensors or "
         "last.safetensors of the same run");
   const FileTensor* head = file.find("fc.weight");
-  check(head && head->shape().ndim() == 2, checkpoint, ": expected a trained ResNet with a head fc.weight [classes, K], ",
+  check(head && head->shape().ndim() == 2, checkpoint,
+        ": expected a trained ResNet with a head fc.weight [classes, K], ",
         head ? str("found ", head->shape()) : "found no tensor of that name");
   const int64_t found = head->shape()[0];
   check(classes == 0 || found == classes, checkpoint, " has ", found, " classes, the data have ", classes);

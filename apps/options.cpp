@@ -86,123 +86,192 @@ void add_data_options(CLI::App& app, DataOptions& o, bool training) {
   using GroupOf = OpenImagesOptions::GroupOf;
   using Several = OpenImagesOptions::SeveralClasses;
   const std::string group = "Data";
-  app.add_option("--data", o.data, "what to use: scenes (procedural), or open-images:DIR")->capture_default_str()->group(group);
+  app.add_option("--data", o.data, "what to use: scenes (procedural), or open-images:DIR")
+      ->capture_default_str()
+      ->group(group);
   app.add_option("--classes", o.classes, "names, MIDs or aliases, comma-separated; 'none' is always the last output")
-      ->delimiter(',')->default_str(join(o.classes, ","))->group(group);
+      ->delimiter(',')
+      ->default_str(join(o.classes, ","))
+      ->group(group);
   if (training) {
     app.add_option("--train-images", o.train_images, "images of the training split; 0: all (scenes: 2000)")
-        ->check(at_least(0, "a number"))->capture_default_str()->group(group);
+        ->check(at_least(0, "a number"))
+        ->capture_default_str()
+        ->group(group);
     app.add_option("--val-images", o.val_images, "images of the validation split; 0: all (scenes: 500)")
-        ->check(at_least(0, "a number"))->capture_default_str()->group(group);
+        ->check(at_least(0, "a number"))
+        ->capture_default_str()
+        ->group(group);
   }
   app.add_option("--test-images", o.test_images, "images of the test split; 0: all (scenes: 500)")
-      ->check(at_least(0, "a number"))->capture_default_str()->group(group);
+      ->check(at_least(0, "a number"))
+      ->capture_default_str()
+      ->group(group);
   app.add_option("--data-seed", o.data_seed, "picks the subset, or draws the scenes")
-      ->check(at_least(0, "a number"))->capture_default_str()->group(group);
+      ->check(at_least(0, "a number"))
+      ->capture_default_str()
+      ->group(group);
   app.add_option("--image-size", o.image_size, "side of the network's square input, in pixels")
-      ->check(CLI::Range(32, 1024))->capture_default_str()->group(group);
-  app.add_option("--batch", o.batch, "images in a batch")->check(CLI::Range(1, 4096))->capture_default_str()->group(group);
+      ->check(CLI::Range(32, 1024))
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--batch", o.batch, "images in a batch")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str()
+      ->group(group);
   add_choice<Preprocess::Resize>(app, "--resize", o.resize,
                                  {{"squash", Preprocess::Resize::squash}, {"crop", Preprocess::Resize::crop}},
-                                 "both sides to the input's size (boxes stay exact), or shorter side and centre crop")->group(group);
+                                 "both sides to the input's size (boxes stay exact), or shorter side and centre crop")
+      ->group(group);
   if (training)
     add_choice<Preprocess::Augment>(app, "--augment", o.augment,
                                     {{"none", Preprocess::Augment::none},
                                      {"flip", Preprocess::Augment::flip},
                                      {"crop-flip", Preprocess::Augment::crop_flip}},
-                                    "random changes of training images; boxes move with them")->group(group);
+                                    "random changes of training images; boxes move with them")
+        ->group(group);
   add_choice<GroupOf>(app, "--group-of", o.group_of, {{"keep", GroupOf::keep}, {"drop", GroupOf::drop}},
-                      "boxes around a group of objects")->group(group);
-  add_choice<Several>(app, "--several-classes", o.several_classes, {{"largest", Several::largest}, {"drop", Several::drop}},
-                      "images with several of the classes: the class of the largest box, or left out")->group(group);
-  app.add_flag("--expand-children", o.expand_children, "boxes of subclasses count (Car also takes Van, ...)")->group(group);
+                      "boxes around a group of objects")
+      ->group(group);
+  add_choice<Several>(app, "--several-classes", o.several_classes,
+                      {{"largest", Several::largest}, {"drop", Several::drop}},
+                      "images with several of the classes: the class of the largest box, or left out")
+      ->group(group);
+  app.add_flag("--expand-children", o.expand_children, "boxes of subclasses count (Car also takes Van, ...)")
+      ->group(group);
   app.add_option("--sources", o.sources, "only images of these sources (SourceSet), comma-separated")
-      ->delimiter(',')->group(group);
+      ->delimiter(',')
+      ->group(group);
   app.add_option("--context-correlation", o.context_correlation,
                  "scenes: the share of objects in their usual context (1: every ship on water)")
-      ->check(share())->capture_default_str()->group(group);
+      ->check(share())
+      ->capture_default_str()
+      ->group(group);
 }
 
 void add_model_options(CLI::App& app, ModelOptions& o) {
   const std::string group = "Model";
   app.add_option("--model", o.model, "one of " + join(resnet_names()))
-      ->check(CLI::Validator([](std::string& text) -> std::string {
-        const auto& names = resnet_names();
-        if (std::find(names.begin(), names.end(), text) != names.end()) return "";
-        return "'" + text + "' is not one of " + join(names) + did_you_mean(text, names);
-      }, ""))->capture_default_str()->group(group);
-  app.add_option("--weights", o.weights, "file with weights to start from: .pth (zip or legacy) or .safetensors")->group(group);
+      ->check(CLI::Validator(
+          [](std::string& text) -> std::string {
+            const auto& names = resnet_names();
+            if (std::find(names.begin(), names.end(), text) != names.end()) return "";
+            return "'" + text + "' is not one of " + join(names) + did_you_mean(text, names);
+          },
+          ""))
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--weights", o.weights, "file with weights to start from: .pth (zip or legacy) or .safetensors")
+      ->group(group);
   app.add_option("--weights-allow-missing", o.allow_missing,
                  "parts of the model that the file may lack and that start fresh, such as layer4,fc")
-      ->delimiter(',')->group(group);
+      ->delimiter(',')
+      ->group(group);
 }
 
 void add_cam_options(CLI::App& app, CamOptions& o) {
   const std::string group = "Grad-CAM";
   app.add_option("--tap", o.tap, "the activations that are explained: layer1 .. layer4, layer4.2, layer4.2.conv3 ...")
-      ->capture_default_str()->group(group);
+      ->capture_default_str()
+      ->group(group);
   add_choice<CamTarget>(app, "--cam-target", o.target, {{"logit", CamTarget::logit}, {"centered", CamTarget::centered}},
-                        "the explained score: the class' logit (the thesis), or minus the mean of all logits")->group(group);
+                        "the explained score: the class' logit (the thesis), or minus the mean of all logits")
+      ->group(group);
   add_choice<CamNormalizer>(app, "--cam-normalizer", o.normalizer,
                             {{"differentiated", CamNormalizer::differentiated}, {"constant", CamNormalizer::constant}},
-                            "whether minimum and maximum are differentiated or constants")->group(group);
+                            "whether minimum and maximum are differentiated or constants")
+      ->group(group);
   add_single(app, "--cam-class", "label", "the class that is explained")->group(group);
   add_single(app, "--cam-profile", "pgc-1.4", "the normalisation, by release of pytorch-grad-cam")->group(group);
   add_choice<ContentHeatmap>(app, "--content-heatmap", o.content_heatmap,
                              {{"batch", ContentHeatmap::batch},
                               {"pooled", ContentHeatmap::pooled},
                               {"image-mean", ContentHeatmap::image_mean}},
-                             "mean of batch ratios (the thesis), ratio of the split's sums, mean of image ratios")->group(group);
+                             "mean of batch ratios (the thesis), ratio of the split's sums, mean of image ratios")
+      ->group(group);
   app.add_option("--eval-margin", o.eval_margin, "pixels added around boxes when measuring (train: as --margin)")
-      ->check(at_least(0, "a number"))->capture_default_str()->group(group);
+      ->check(at_least(0, "a number"))
+      ->capture_default_str()
+      ->group(group);
 }
 
 void add_train_options(CLI::App& app, TrainOptions& o) {
   using Kind = OptimizerOptions::Kind;
   using Curve = Schedule::Kind;
   const std::string method = "Method", group = "Training";
-  app.add_option("--lambda", o.lambda, "weight of the box penalty")->check(at_least(0, "a number"))->capture_default_str()->group(method);
+  app.add_option("--lambda", o.lambda, "weight of the box penalty")
+      ->check(at_least(0, "a number"))
+      ->capture_default_str()
+      ->group(method);
   app.add_option("--margin", o.margin, "pixels of the network's input added around boxes in the penalty")
-      ->check(at_least(0, "a number"))->capture_default_str()->group(method);
+      ->check(at_least(0, "a number"))
+      ->capture_default_str()
+      ->group(method);
   add_single(app, "--loss", "box", "mean CAM outside the boxes")->group(method);
   add_choice<bool>(app, "--unboxed", o.skip_unboxed, {{"penalise", false}, {"skip", true}},
-                   "images without a box: their whole CAM is penalised, or they are left out of the penalty")->group(method);
+                   "images without a box: their whole CAM is penalised, or they are left out of the penalty")
+      ->group(method);
   add_choice<bool>(app, "--boxes", o.shuffled_boxes, {{"own", false}, {"shuffled", true}},
-                   "penalise with the boxes of another image of the batch: the control")->group(method);
+                   "penalise with the boxes of another image of the batch: the control")
+      ->group(method);
   add_choice<TrainOptions::PenaltyGradient>(
       app, "--penalty-gradient", o.penalty_gradient,
       {{"full", TrainOptions::PenaltyGradient::full}, {"constant", TrainOptions::PenaltyGradient::constant}},
-      "the whole derivative of the penalty, or none (the thesis to the letter)")->group(method);
-  add_choice<TrainOptions::CamModel>(app, "--cam-model", o.cam_model,
-                                     {{"shared", TrainOptions::CamModel::shared}, {"copy", TrainOptions::CamModel::copy}},
-                                     "Grad-CAM on the classifier itself, or on a copy of it (the thesis)")->group(method);
+      "the whole derivative of the penalty, or none (the thesis to the letter)")
+      ->group(method);
+  add_choice<TrainOptions::CamModel>(
+      app, "--cam-model", o.cam_model,
+      {{"shared", TrainOptions::CamModel::shared}, {"copy", TrainOptions::CamModel::copy}},
+      "Grad-CAM on the classifier itself, or on a copy of it (the thesis)")
+      ->group(method);
   add_choice<CamOptions::BatchNorm>(app, "--cam-batch-norm", o.cam_batch_norm,
                                     {{"train", CamOptions::BatchNorm::train}, {"eval", CamOptions::BatchNorm::eval}},
-                                    "batch statistics or running statistics in the CAM's pass")->group(method);
+                                    "batch statistics or running statistics in the CAM's pass")
+      ->group(method);
   app.add_flag("--thesis", o.thesis,
                "the thesis' literal step: --cam-target logit --cam-model copy --cam-batch-norm eval "
-               "--penalty-gradient constant, and by default --batch 16 --epochs 30")->group(method);
+               "--penalty-gradient constant, and by default --batch 16 --epochs 30")
+      ->group(method);
 
-  app.add_option("--epochs", o.epochs, "passes over the training split")->check(CLI::Range(1, 100000))->capture_default_str()->group(group);
-  add_choice<Kind>(app, "--optimizer", o.optimizer.kind, {{"sgd", Kind::sgd}, {"adamw", Kind::adamw}}, "the update rule")->group(group);
+  app.add_option("--epochs", o.epochs, "passes over the training split")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str()
+      ->group(group);
+  add_choice<Kind>(app, "--optimizer", o.optimizer.kind, {{"sgd", Kind::sgd}, {"adamw", Kind::adamw}},
+                   "the update rule")
+      ->group(group);
   app.add_option("--lr", o.learning_rate, "learning rate; 0: 0.01 for sgd, 0.001 for adamw")
-      ->check(at_least(0, "a number"))->capture_default_str()->group(group);
-  app.add_option("--momentum", o.optimizer.momentum, "of sgd")->check(at_least(0, "a number"))->capture_default_str()->group(group);
+      ->check(at_least(0, "a number"))
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--momentum", o.optimizer.momentum, "of sgd")
+      ->check(at_least(0, "a number"))
+      ->capture_default_str()
+      ->group(group);
   app.add_flag("--nesterov", o.optimizer.nesterov, "Nesterov momentum")->group(group);
-  app.add_option("--weight-decay", o.optimizer.weight_decay, "of every parameter, norms and biases included")->check(at_least(0, "a number"))->capture_default_str()->group(group);
+  app.add_option("--weight-decay", o.optimizer.weight_decay, "of every parameter, norms and biases included")
+      ->check(at_least(0, "a number"))
+      ->capture_default_str()
+      ->group(group);
   add_choice<Curve>(app, "--schedule", o.schedule.kind,
                     {{"constant", Curve::constant}, {"cosine", Curve::cosine}, {"step", Curve::step}},
-                    "of the learning rate, per step")->group(group);
+                    "of the learning rate, per step")
+      ->group(group);
   app.add_option("--warmup", o.schedule.warmup, "share of all steps with a rising learning rate")
-      ->check(share())->capture_default_str()->group(group);
+      ->check(share())
+      ->capture_default_str()
+      ->group(group);
   app.add_option("--clip-grad-norm", o.clip_grad_norm, "largest 2-norm of the whole gradient; 0: off")
-      ->check(at_least(0, "a number"))->capture_default_str()->group(group);
+      ->check(at_least(0, "a number"))
+      ->capture_default_str()
+      ->group(group);
   add_choice<TrainOptions::BestBy>(app, "--best-by", o.best_by,
                                    {{"content-heatmap", TrainOptions::BestBy::content_heatmap},
                                     {"accuracy", TrainOptions::BestBy::accuracy},
                                     {"last", TrainOptions::BestBy::last}},
                                    "which epoch is kept as best.safetensors and tested (validation; the thesis: "
-                                   "content-heatmap)")->group(group);
+                                   "content-heatmap)")
+      ->group(group);
   app.add_option("--output", o.output, "the run's folder (default: runs/train)")->group(group);
   app.add_flag("--resume", o.resume, "go on from the folder's checkpoint")->group(group);
 }
@@ -210,11 +279,17 @@ void add_train_options(CLI::App& app, TrainOptions& o) {
 void add_run_options(CLI::App& app, RunOptions& o) {
   const std::string group = "Machine";
   app.add_option("--seed", o.seed, "of fresh weights, order and augmentation")
-      ->check(at_least(0, "a number"))->capture_default_str()->group(group);
+      ->check(at_least(0, "a number"))
+      ->capture_default_str()
+      ->group(group);
   app.add_option("--threads", o.threads, "CPU threads; 0: all cores; results depend on it bit by bit")
-      ->check(CLI::Range(0, 1024))->capture_default_str()->group(group);
-  app.add_option("--conv-algorithm", o.conv_algorithm, "auto: Winograd where it is faster; direct")
-      ->check(CLI::IsMember({"auto", "direct"}))->capture_default_str()->group(group);
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str()
+      ->group(group);
+  add_choice<ConvAlgorithm>(app, "--conv-algorithm", o.conv_algorithm,
+                            {{"auto", ConvAlgorithm::automatic}, {"direct", ConvAlgorithm::direct}},
+                            "auto: Winograd where the library has it and it is faster")
+      ->group(group);
   add_single(app, "--device", "cpu", "what computes (boxcam is built without CUDA)")->group(group);
   add_single(app, "--precision", "f32", "of activations and weights")->group(group);
 }
@@ -249,7 +324,7 @@ void settle_train_options(const CLI::App& app, DataOptions& data, CamOptions& ca
 
 void apply(const RunOptions& options) {
   set_threads(options.threads);
-  set_conv_algorithm(options.conv_algorithm == "direct" ? ConvAlgorithm::direct : ConvAlgorithm::automatic);
+  set_conv_algorithm(options.conv_algorithm);
   if (onednn_version() == "none")
     std::cerr << "note: boxcam was built without oneDNN and computes with plain loops: training will be slow\n";
 }

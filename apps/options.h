@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/device.h"
 #include "models/resnet.h"
 #include "nn/data/image.h"
 #include "nn/data/open_images.h"
@@ -72,7 +73,7 @@ struct TrainOptions {
 struct RunOptions {
   uint64_t seed = 0;
   int threads = 0;
-  std::string conv_algorithm = "auto";
+  ConvAlgorithm conv_algorithm = ConvAlgorithm::automatic;
 };
 
 void add_data_options(CLI::App& app, DataOptions& options, bool training);

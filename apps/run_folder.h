@@ -20,7 +20,7 @@ struct Progress {
   int64_t batch = 0;            ///< batches of it already trained
   int64_t best_epoch = -1;      ///< -1: none yet
   double best_value = 0;
-  double cross_entropy = 0, penalty = 0, seconds = 0;  ///< sums over the epoch so far
+  double cross_entropy = 0, penalty = 0;  ///< sums over the epoch so far
   std::vector<double> metrics;  ///< Metrics::state of the epoch so far
 };
 

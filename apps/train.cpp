@@ -1,4 +1,5 @@
 // Trains a ResNet with cross-entropy + lambda * box penalty, in the eight numbered steps of the thesis.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <iostream>
@@ -20,6 +21,10 @@
 using namespace boxcam;
 
 namespace {
+
+constexpr const char* kDiverged =
+    "the last checkpoint is untouched; a new run with a lower --lr or with --clip-grad-norm may help, and can start "
+    "from this run's last epoch with --weights last.safetensors";
 
 struct Options {
   DataOptions data;
@@ -60,8 +65,7 @@ std::vector<char> counted_images(const Batch& batch, const TrainOptions& o) {
 void check_finite(const StepReport& report, const std::vector<Tensor>& gradients, const std::vector<NamedTensor>& names,
                   const Tensor& each_cross_entropy, const Tensor& raw_cam, const Batch& batch, int64_t step) {
   const auto stop = [&](const std::string& what, const std::string& image) {
-    fail("step ", step, ": ", what, " is not finite (", image,
-         "); the last checkpoint is untouched, a lower --lr or --clip-grad-norm may help");
+    fail("step ", step, ": ", what, " is not finite (", image, "); ", kDiverged);
   };
   if (!std::isfinite(report.cross_entropy)) {
     const auto each = each_cross_entropy.to_vector();
@@ -154,8 +158,9 @@ nlohmann::json identity(const Options& o, const CLI::App& app, const Dataset& tr
   given["penalty-gradient"] = o.train.penalty_gradient == TrainOptions::PenaltyGradient::full ? "full" : "constant";
   given["output"] = o.train.output;
   given["threads"] = std::to_string(threads());
-  json["identity"] = {{"boxcam", "0.1.0"},        {"onednn", onednn_version()}, {"compiler", __VERSION__},
-                      {"processor", processor_name()}, {"threads", threads()},       {"device", "cpu"},
+  json["identity"] = {{"boxcam", "0.1.0"},       {"onednn", onednn_version()},
+                      {"compiler", __VERSION__}, {"processor", processor_name()},
+                      {"threads", threads()},    {"device", "cpu"},
                       {"precision", "f32"}};
   json["data"] = {{"train", train.describe()}, {"validation", validation.describe()}, {"classes", train.classes()}};
   return json;
@@ -194,17 +199,19 @@ int run(const Options& o, const CLI::App& app) {
   }
 
   std::cout << "train       " << train->describe() << "\nvalidation  " << validation->describe() << "\nmodel       "
-            << o.model.model << ", " << CL.parameter_count() << " parameters, " << weights_report << "\nsteps       (1) "
+            << o.model.model << ", " << CL.parameter_count() << " parameters, " << weights_report
+            << "\nsteps       (1) "
             << (GC ? "Grad-CAM on a copy of the classifier" : "Grad-CAM on the classifier itself: nothing to copy")
-            << ", (8) " << (GC ? "the classifier is copied onto it" : "nothing to copy") << "\noutput      "
-            << t.output << (t.resume ? str(", resumed at epoch ", progress.epoch + 1, ", batch ", progress.batch) : "")
+            << ", (8) " << (GC ? "the classifier is copied onto it" : "nothing to copy") << "\noutput      " << t.output
+            << (t.resume ? str(", resumed at epoch ", progress.epoch + 1, ", batch ", progress.batch) : "")
             << std::endl;
 
   for (; progress.epoch < t.epochs; ++progress.epoch) {
     Metrics metrics(static_cast<int64_t>(train->classes().size()));
     if (!progress.metrics.empty()) metrics.restore(progress.metrics);
     ProgressBar bar(str("epoch ", progress.epoch + 1, "/", t.epochs), loader.batches(), progress.batch);
-    double learning_rate = t.schedule.at(std::max<int64_t>(optimizer.steps() - 1, 0), total_steps);  // the last step's
+    // Of the last step, also when all of the epoch's were done before a resume.
+    double learning_rate = t.schedule.at(std::max<int64_t>(optimizer.steps() - 1, 0), total_steps);
     const auto save = [&] {
       progress.metrics = metrics.state();
       folder.save_checkpoint(CL, optimizer, progress);
@@ -234,8 +241,8 @@ int run(const Options& o, const CLI::App& app) {
 
     const auto v = evaluate(CL, *validation, o.data, o.cam, interrupted);
     if (!v) return leave();
-    check(std::isfinite(v->cross_entropy), "epoch ", progress.epoch + 1, ": the cross-entropy on the validation split is "
-          "not finite, the weights have diverged; the last checkpoint is untouched, a lower --lr or --clip-grad-norm may help");
+    check(std::isfinite(v->cross_entropy), "epoch ", progress.epoch + 1, ": the cross-entropy on the validation split ",
+          "is not finite, the weights have diverged; ", kDiverged);
     const double steps = static_cast<double>(progress.batch);
     const double cross_entropy = progress.cross_entropy / steps, penalty = progress.penalty / steps;
     const double val_heatmap = v->metrics.content_heatmap(o.cam.content_heatmap);
@@ -254,9 +261,10 @@ int run(const Options& o, const CLI::App& app) {
                       {"val_empty_cams", number(v->metrics.empty_cams())},
                       {"images_per_second", bar.images_per_second()},
                       {"seconds", bar.seconds()}});
-    std::printf("epoch %lld/%lld  cross-entropy %.4f  penalty %.4f  train accuracy %s  |  validation %s  |  %.1f images/s\n",
-                static_cast<long long>(progress.epoch + 1), static_cast<long long>(t.epochs), cross_entropy, penalty,
-                percent(metrics.accuracy()).c_str(), summary(*v, o.cam).c_str(), bar.images_per_second());
+    std::printf(
+        "epoch %lld/%lld  cross-entropy %.4f  penalty %.4f  train accuracy %s  |  validation %s  |  %.1f images/s\n",
+        static_cast<long long>(progress.epoch + 1), static_cast<long long>(t.epochs), cross_entropy, penalty,
+        percent(metrics.accuracy()).c_str(), summary(*v, o.cam).c_str(), bar.images_per_second());
     const std::string warning = empty_cam_warning(v->metrics);
     if (!warning.empty()) std::cout << warning << "\n";
     std::cout << std::flush;

@@ -28,6 +28,7 @@ TEST(BoxMasks, APixelIsInsideWhenItsCentreIs) {
 TEST(BoxMasks, MarginIsClippedToTheImage) {
   EXPECT_EQ(mask_of({{1, 0, 2, 1}}, 2, 4, 1), (Values{1, 1, 1, 0, 1, 1, 1, 0}));
   EXPECT_EQ(mask_of({{1, 0, 2, 1}}, 2, 4, 100), Values(8, 1));
+  EXPECT_EQ(mask_of({{1, 0, 2, 1}}, 2, 4, 1e300), Values(8, 1));
   EXPECT_EQ(mask_of({{-50, -50, 500, 500}}, 2, 4, 0), Values(8, 1));
   EXPECT_EQ(mask_of({{-9, 0, -4, 2}}, 2, 4, 0), Values(8, 0));
   EXPECT_THROW(box_masks({{}}, 2, 4, -1), Error);

@@ -32,8 +32,8 @@ inline Arguments with(Arguments base, const Arguments& more) {
 
 /// A run of a fraction of a second: 4 batches in each of 2 epochs.
 inline Arguments tiny_run() {
-  return {{"--model", "resnet-mini"}, {"--image-size", "32"}, {"--batch", "8"},       {"--epochs", "2"}, {"--threads", "1"},
-          {"--train-images", "32"},   {"--val-images", "16"}, {"--test-images", "16"}};
+  return {{"--model", "resnet-mini"}, {"--image-size", "32"}, {"--batch", "8"},       {"--epochs", "2"},
+          {"--train-images", "32"},   {"--val-images", "16"}, {"--test-images", "16"}, {"--threads", "1"}};
 }
 
 struct Outcome {
@@ -128,8 +128,8 @@ inline Outcome train(const std::string& output, const Arguments& more = {}) {
   return result;
 }
 
-/// Photographs in the official OpenImages layout, `count` to a split: a coloured square, the box, on grey. Planes, ships
-/// and cars in turn; every fourth image shows nothing. One of the training images is a JPEG.
+/// Photographs in the official OpenImages layout, `count` to a split: a coloured square, the box, on grey. Planes,
+/// ships and cars in turn; every fourth image shows nothing. One of the training images is a JPEG.
 inline void write_photographs(const TemporaryFolder& folder, int count = 16,
                               const std::vector<std::string>& splits = {"train", "validation"}) {
   const std::string mids[] = {"/m/0cmf2", "/m/019jd", "/m/0k4j"};

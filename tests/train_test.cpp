@@ -47,6 +47,9 @@ TEST(Train, TheSameCommandTwiceGivesTheSameBytes) {
   expect_same(folder / "a", folder / "b", kEverything);
   train(folder / "c", with(options, {{"--seed", "1"}}));
   EXPECT_FALSE(same_weights(folder / "a", folder / "c"));
+  train(folder / "d", with(options, {{"--threads", "2"}}));
+  train(folder / "e", with(options, {{"--threads", "2"}}));
+  expect_same(folder / "d", folder / "e", kEverything);
 }
 
 TEST(Train, APenaltyWithoutGradientChangesNoWeight) {
@@ -131,7 +134,8 @@ TEST(TrainResume, CopyAdamwAndGradientNorm) {
 TEST(TrainResume, RefusesAnotherValueAndNamesTheOption) {
   const TemporaryFolder folder;
   train(folder / "run");
-  for (const auto& [name, value] : Arguments{{"--lambda", "3"}, {"--augment", "flip"}, {"--epochs", "3"}, {"--thesis", ""}}) {
+  const Arguments others = {{"--lambda", "3"}, {"--augment", "flip"}, {"--epochs", "3"}, {"--thesis", ""}};
+  for (const auto& [name, value] : others) {
     const Outcome result = run_program(
         "train", with(tiny_run(), {{"--output", folder / "run"}, {"--resume", ""}, {name, value}}));
     EXPECT_EQ(result.status, 1);

@@ -5,8 +5,8 @@
 namespace boxcam {
 
 Tensor penalty_per_image(const Tensor& cam, const Tensor& mask) {
-  check(cam.ndim() == 3 && cam.shape() == mask.shape(), "box_penalty: expected a CAM and a mask of one shape [N, H, W], found ",
-        cam.shape(), " and ", mask.shape());
+  check(cam.ndim() == 3 && cam.shape() == mask.shape(),
+        "box_penalty: expected a CAM and a mask of one shape [N, H, W], found ", cam.shape(), " and ", mask.shape());
   return mean(cam * (-mask + 1.0), {1, 2});
 }
 

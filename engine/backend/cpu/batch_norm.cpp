@@ -72,7 +72,8 @@ void batch_norm_statistics(const Tensor& x, Tensor& mean, Tensor& variance) {
 }
 
 void batch_norm(const BatchNormArgs& a, Tensor& y) {
-  Tensor scale = Tensor::empty(a.gamma.shape(), a.gamma.dtype()), shift = Tensor::empty(a.gamma.shape(), a.gamma.dtype());
+  Tensor scale = Tensor::empty(a.gamma.shape(), a.gamma.dtype()),
+         shift = Tensor::empty(a.gamma.shape(), a.gamma.dtype());
   visit_floating(a.x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     for (int64_t c = 0; c < a.gamma.numel(); ++c) {
