@@ -1,11 +1,10 @@
 // Measures a checkpoint on a split: accuracy, Content-Heatmap, box coverage, empty CAMs, by class and by source.
-#include <fstream>
 #include <iostream>
 
 #include "apps/evaluation.h"
 #include "apps/model.h"
 #include "apps/progress.h"
-#include "apps/run_folder.h"
+#include "engine/file.h"
 
 using namespace boxcam;
 
@@ -67,7 +66,7 @@ int run(const Options& o) {
     if (!warning.empty()) std::cout << warning << "\n";
     json[split.name] = entry;
   }
-  if (!o.json.empty()) write_text(o.json, json.dump(2) + "\n");
+  if (!o.json.empty()) write_file(o.json, {json.dump(2), "\n"});
   return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "engine/file.h"
 #include "models/weights.h"
 
 namespace boxcam {
@@ -35,19 +36,6 @@ void append(TensorFile& file, const std::string& prefix, const TensorFile& tenso
 
 }  // namespace
 
-void write_text(const std::string& path, const std::string& text) {
-  const std::string partial = path + ".partial";
-  {
-    std::ofstream out(partial, std::ios::binary);
-    out << text;
-    out.flush();
-    check(out.good(), "cannot write ", path);
-  }
-  std::error_code error;
-  fs::rename(partial, path, error);
-  check(!error, "cannot write ", path, ": ", error.message());
-}
-
 RunFolder::RunFolder(const std::string& path, bool resume) : path_(path) {
   std::error_code error;
   const bool exists = fs::exists(path, error);
@@ -66,7 +54,7 @@ RunFolder::RunFolder(const std::string& path, bool resume) : path_(path) {
 }
 
 void RunFolder::write_json(const std::string& name, const nlohmann::json& json) const {
-  write_text(file(name), json.dump(2) + "\n");
+  write_file(file(name), {json.dump(2), "\n"});
 }
 
 nlohmann::json RunFolder::read_json(const std::string& name) const {
@@ -105,7 +93,7 @@ void RunFolder::truncate_epochs(int64_t epoch) const {
     const auto json = nlohmann::json::parse(line, nullptr, false);
     if (json.is_object() && json.value("epoch", epoch) < epoch) kept << line << "\n";
   }
-  write_text(file("epochs.jsonl"), kept.str());
+  write_file(file("epochs.jsonl"), {kept.str()});
 }
 
 void RunFolder::save_model(const std::string& name, const ResNet& model) const {

@@ -50,7 +50,4 @@ class RunFolder {
   std::string path_;
 };
 
-/// Writes a text file: complete or not at all.
-void write_text(const std::string& path, const std::string& text);
-
 }  // namespace boxcam

@@ -23,7 +23,7 @@ class Npy : public testing::Test {
   std::string written(const Tensor& tensor) {
     const std::string path = folder_ / "tensor.npy";
     write_npy(path, tensor);
-    EXPECT_FALSE(std::filesystem::exists(path + ".tmp"));
+    EXPECT_FALSE(std::filesystem::exists(path + ".partial"));
     std::ifstream file(path, std::ios::binary);
     return {std::istreambuf_iterator<char>(file), {}};
   }

@@ -1,12 +1,8 @@
 #include "xai/npy.h"
 
 #include <bit>
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
 
-#include "engine/check.h"
+#include "engine/file.h"
 
 namespace boxcam {
 namespace {
@@ -43,19 +39,7 @@ void write_npy(const std::string& path, const Tensor& tensor) {
   const Tensor host = tensor.to(Device::cpu);
   const std::string start = header(host);
 
-  const std::string unfinished = path + ".tmp";
-  std::ofstream file(unfinished, std::ios::binary);
-  check(file.good(), "cannot write ", path, ": ", std::strerror(errno));
-  file.write(start.data(), static_cast<std::streamsize>(start.size()));
-  file.write(static_cast<const char*>(host.raw_data()), static_cast<std::streamsize>(host.bytes()));
-  file.close();
-  std::error_code error;
-  if (file.good()) std::filesystem::rename(unfinished, path, error);
-  if (!file.good() || error) {
-    const std::string reason = error ? error.message() : std::strerror(errno);
-    std::filesystem::remove(unfinished, error);
-    fail("cannot write ", path, ": ", reason);
-  }
+  write_file(path, {start, {static_cast<const char*>(host.raw_data()), host.bytes()}});
 }
 
 }  // namespace boxcam

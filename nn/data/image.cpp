@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "engine/check.h"
+#include "engine/file.h"
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wall"
@@ -208,18 +209,7 @@ void write_png(const std::string& path, const Image& image) {
       stbi_write_png_to_mem(image.pixels.data(), image.width * 3, image.width, image.height, 3, &size), std::free);
   check(png != nullptr, "cannot write ", path, ": out of memory");
 
-  const std::string unfinished = path + ".tmp";
-  std::ofstream file(unfinished, std::ios::binary);
-  check(file.good(), "cannot write image ", path, ": ", std::strerror(errno));
-  file.write(reinterpret_cast<const char*>(png.get()), size);
-  file.close();
-  std::error_code error;
-  if (file.good()) std::filesystem::rename(unfinished, path, error);
-  if (!file.good() || error) {
-    const std::string reason = error ? error.message() : std::strerror(errno);
-    std::filesystem::remove(unfinished, error);
-    fail("cannot write image ", path, ": ", reason);
-  }
+  write_file(path, {{reinterpret_cast<const char*>(png.get()), static_cast<size_t>(size)}});
 }
 
 Image resize(const Image& image, int height, int width) {
