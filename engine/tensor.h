@@ -51,7 +51,7 @@ struct Node;      // engine/autograd.h
 class Storage;    // memory of one device, freed with its last user
 
 /// A handle: copies share memory. Data is never overwritten once a tensor is made, with one exception, the
-/// optimiser and `copy_from`, which update parameters and buffers while no graph refers to them.
+/// optimiser and `copy_from`, which update parameters and buffers once nothing more will be differentiated through them.
 class Tensor {
  public:
   Tensor() = default;  ///< undefined: no shape, no memory

@@ -22,7 +22,7 @@ class Optimizer {
  public:
   Optimizer(std::vector<NamedTensor> parameters, const OptimizerOptions& options);
 
-  /// gradients[i] belongs to the i-th parameter. Nothing may hold history on the parameters' old values.
+  /// gradients[i] belongs to the i-th parameter. Nothing may be differentiated through the old values after it.
   void step(const std::vector<Tensor>& gradients, double learning_rate);
 
   int64_t steps() const { return steps_; }

@@ -72,6 +72,6 @@ struct Kernels {
 
 const Kernels& kernels(Device device);
 const Kernels& cpu_kernels();
-const Kernels& cuda_kernels();  ///< entries throw "boxcam was built without CUDA" where it was
+const Kernels& cuda_kernels();  ///< throws "boxcam was built without CUDA" where it was
 
 }  // namespace boxcam
