@@ -63,11 +63,11 @@ void train_step(benchmark::State& state, const char* name, int64_t size) {
 
 BENCHMARK_CAPTURE(inference, resnet50, "resnet50", 224)->UseRealTime()->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(inference, resnet18, "resnet18", 224)->UseRealTime()->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(inference, resnet - mini, "resnet-mini", 96)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(inference, resnet_mini, "resnet-mini", 96)->UseRealTime()->Unit(benchmark::kMillisecond);
 // compare_pytorch.py takes its figure from train_step/resnet50.
 BENCHMARK_CAPTURE(train_step, resnet50, "resnet50", 224)->Iterations(3)->UseRealTime()->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(train_step, resnet18, "resnet18", 224)->Iterations(3)->UseRealTime()->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(train_step, resnet - mini, "resnet-mini", 96)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(train_step, resnet_mini, "resnet-mini", 96)->UseRealTime()->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace boxcam::bench
