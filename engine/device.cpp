@@ -19,7 +19,7 @@ constexpr size_t kLarge = size_t{1} << 20;        // from here on blocks are cac
 constexpr size_t kHugePage = size_t{2} << 20;
 constexpr size_t kMaxCached = size_t{768} << 20;  // unused cached bytes beyond which the cache is emptied
 
-std::atomic<size_t> bytes_now{0}, bytes_peak{0};
+std::atomic<size_t> bytes_now{0}, bytes_peak{0}, bytes_allocated{0};
 
 /// Free large blocks by capacity. A request takes the smallest block that fits without wasting more than an eighth.
 class BlockCache {
@@ -77,6 +77,7 @@ std::atomic<ConvAlgorithm> chosen_conv_algorithm{ConvAlgorithm::automatic};
 Storage::Storage(size_t bytes) : data_(nullptr), bytes_(bytes), capacity_(round_up(bytes ? bytes : 1, kAlignment)) {
   if (capacity_ >= kLarge) data_ = cache().take(round_up(bytes, kAlignment), capacity_);
   if (!data_) data_ = system_allocate(capacity_);
+  bytes_allocated += bytes_;
   const size_t now = bytes_now += bytes_;
   size_t peak = bytes_peak.load();
   while (now > peak && !bytes_peak.compare_exchange_weak(peak, now)) {
@@ -91,7 +92,7 @@ Storage::~Storage() {
     std::free(data_);
 }
 
-MemoryUse memory_use() { return {bytes_now.load(), bytes_peak.load()}; }
+MemoryUse memory_use() { return {bytes_now.load(), bytes_peak.load(), bytes_allocated.load()}; }
 void reset_peak_memory() { bytes_peak = bytes_now.load(); }
 
 void set_threads(int count) {

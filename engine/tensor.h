@@ -113,9 +113,9 @@ class Tensor {
   std::shared_ptr<Impl> impl_;
 };
 
-/// Bytes of tensor memory in use now and at most since `reset_peak_memory`.
+/// Bytes of tensor memory: in use now, at most since `reset_peak_memory`, and handed out in all since the start.
 struct MemoryUse {
-  size_t now = 0, peak = 0;
+  size_t now = 0, peak = 0, allocated = 0;
 };
 MemoryUse memory_use();
 void reset_peak_memory();
