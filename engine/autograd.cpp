@@ -46,6 +46,8 @@ Walk walk_from(const std::vector<Tensor>& outputs, IsTarget is_target) {
   };
   std::vector<Frame> stack;
   const auto enter = [&](const Tensor& t) {
+    check(!t.node() || t.node()->rule, "grad: the graph of a ", t.node() ? t.node()->name : "",
+          " is gone: grad_and_release took it apart");
     walk.see(t);
     if (t.node() && walk.leads_to_target.emplace(t.node().get(), false).second) stack.push_back({t.node().get()});
   };
@@ -107,9 +109,14 @@ Tensor record(const char* name, Tensor output, std::vector<Tensor> inputs, Rule 
 }
 
 std::vector<Tensor> record_composite(const char* name, std::vector<Tensor> outputs, std::vector<Tensor> inputs,
-                                     Composite composite) {
-  return record(name, std::move(outputs), std::move(inputs), [composite = std::move(composite)](const RuleArgs& a) {
+                                     Composite composite, Rule first_order) {
+  return record(name, std::move(outputs), std::move(inputs),
+                [composite = std::move(composite), first_order = std::move(first_order)](const RuleArgs& a) {
     const bool create_graph = grad_enabled();
+    if (first_order && !create_graph) {
+      std::vector<Tensor> fused = first_order(a);
+      if (!fused.empty()) return fused;
+    }
     // Fresh handles, so that the inner walk ends at this op's inputs even where one of them depends on another.
     std::vector<Tensor> handles, wanted;
     GradMode mode(true);
@@ -142,8 +149,10 @@ std::vector<Tensor> record_composite(const char* name, std::vector<Tensor> outpu
   });
 }
 
-std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
-                         const std::vector<Tensor>& seeds, bool create_graph) {
+namespace {
+
+std::vector<Tensor> walk_back(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
+                              const std::vector<Tensor>& seeds, bool create_graph, bool release) {
   check(seeds.empty() || seeds.size() == outputs.size(), "grad: ", outputs.size(), " outputs but ", seeds.size(),
         " seeds");
   std::unordered_map<Key, size_t, KeyHash> targets;
@@ -196,6 +205,10 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
       accumulate(node->inputs[i], input_grads[i]);
       input_grads[i] = {};
     }
+    if (release) {  // the nodes below stay alive: the walk holds their outputs until their turn comes
+      node->rule = nullptr;
+      node->inputs.clear();
+    }
   }
 
   std::vector<Tensor> results;
@@ -205,6 +218,17 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
                                            : Tensor::zeros(input.shape(), input.dtype(), input.device()));
   }
   return results;
+}
+
+}  // namespace
+
+std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
+                         const std::vector<Tensor>& seeds, bool create_graph) {
+  return walk_back(outputs, inputs, seeds, create_graph, false);
+}
+
+std::vector<Tensor> grad_and_release(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs) {
+  return walk_back(outputs, inputs, {}, false, true);
 }
 
 }  // namespace boxcam

@@ -38,6 +38,11 @@ struct Node {
 std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
                          const std::vector<Tensor>& seeds = {}, bool create_graph = false);
 
+/// The gradients that grad(outputs, inputs) gives, and takes the graph apart on the way: what a rule has used is given up
+/// at once, so that a training step never holds all activations and all gradients. The graph cannot be differentiated
+/// again: that throws Error.
+std::vector<Tensor> grad_and_release(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs);
+
 /// Whether ops record their history now (per thread).
 bool grad_enabled();
 
@@ -63,7 +68,8 @@ std::vector<Tensor> record(const char* name, std::vector<Tensor> outputs, std::v
 /// A fused op: `outputs` were computed by a kernel from `inputs`; their derivative, to any order, is that of
 /// `composite`, the same formula in public ops.
 using Composite = std::function<std::vector<Tensor>(const std::vector<Tensor>&)>;
+/// `first_order`, if given, is asked first where the result will not be differentiated again; it may return nothing.
 std::vector<Tensor> record_composite(const char* name, std::vector<Tensor> outputs, std::vector<Tensor> inputs,
-                                     Composite composite);
+                                     Composite composite, Rule first_order = {});
 
 }  // namespace boxcam

@@ -281,5 +281,34 @@ TEST(Memory, PeakIsCounted) {
   EXPECT_EQ(memory_use().peak, before);
 }
 
+TEST(Autograd, GradAndReleaseGivesTheSameAndHoldsLess) {
+  const auto use_of = [](auto differentiate) {
+    const Tensor w = Tensor::full({64, 64}, 0.01).set_requires_grad();
+    Tensor y = Tensor::full({64, 64}, 1);
+    for (int i = 0; i < 20; ++i) y = relu(matmul(y, w) + 0.1);
+    const Tensor loss = sum(y);
+    y = {};
+    const std::vector<double> g = differentiate(loss, w)[0].to_vector();
+    return std::pair{memory_use().now, g};
+  };
+  const auto kept = use_of([](const Tensor& loss, const Tensor& w) { return grad({loss}, {w}); });
+  const auto released = use_of([](const Tensor& loss, const Tensor& w) { return grad_and_release({loss}, {w}); });
+  EXPECT_EQ(released.second, kept.second);
+  EXPECT_LE(released.first + 40 * 64 * 64 * 4, kept.first);  // 20 products, 20 sums and 20 ReLUs, all but a few
+}
+
+TEST(Autograd, AReleasedGraphIsNotDifferentiatedAgain) {
+  const Tensor x = Tensor::full({3}, 2).set_requires_grad();
+  const Tensor y = sum(exp(x * x));
+  grad_and_release({y}, {x});
+  EXPECT_THROW(grad({y}, {x}), Error);
+}
+
+TEST(Autograd, GradAndReleaseOfAnInnerTensor) {
+  const Tensor x = Tensor::full({3}, 2).set_requires_grad();
+  const Tensor inner = x * x;
+  EXPECT_EQ(grad_and_release({sum(inner * 3.0)}, {inner, x})[1].to_vector(), (std::vector<double>{12, 12, 12}));
+}
+
 }  // namespace
 }  // namespace boxcam

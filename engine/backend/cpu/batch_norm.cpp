@@ -137,7 +137,7 @@ void batch_norm_grad(const BatchNormArgs& a, const Tensor& y, const Tensor& g, T
         T* po = out + r * channels;
         if (mask)
           for (int64_t c = 0; c < channels; ++c)
-            po[c] = (pm[c] > T(0) ? p[c] * pg[c] : T(0)) - q[c] * (px[c] - mean[c]) - shift[c];
+            po[c] = p[c] * (pm[c] > T(0) ? pg[c] : T(0)) - q[c] * (px[c] - mean[c]) - shift[c];
         else
           for (int64_t c = 0; c < channels; ++c) po[c] = p[c] * pg[c] - q[c] * (px[c] - mean[c]) - shift[c];
       }

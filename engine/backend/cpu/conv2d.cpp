@@ -188,9 +188,10 @@ struct ConvPlan {
     const auto algo = winograd ? algorithm::convolution_winograd : algorithm::convolution_direct;
     const memory::desc x = winograd ? describe(d.x_dims, Tag::any) : d.x, w = describe(d.w_dims, Tag::any),
                        y = winograd ? describe(d.y_dims, Tag::any) : d.y;
-    forward = conv_forward(algo, x, w, y, d.geometry);
-    if (kind == ConvKind::input_grad) input_grad = conv_backward_data(algo, x, w, y, d.geometry, forward);
-    if (kind == ConvKind::weight_grad) weight_grad = conv_backward_weights(algo, x, w, y, d.geometry, forward);
+    const dnnl::primitive_attr attr = with_own_scratchpad();
+    forward = conv_forward(algo, x, w, y, d.geometry, attr);
+    if (kind == ConvKind::input_grad) input_grad = conv_backward_data(algo, x, w, y, d.geometry, forward, attr);
+    if (kind == ConvKind::weight_grad) weight_grad = conv_backward_weights(algo, x, w, y, d.geometry, forward, attr);
     implementation = kind == ConvKind::forward      ? forward.impl_info_str()
                      : kind == ConvKind::input_grad ? input_grad.impl_info_str()
                                                     : weight_grad.impl_info_str();
@@ -207,7 +208,10 @@ ConvPlan plan(ConvKind kind, const ConvDescriptors& d, const Shape& x, const Sha
   return onednn_call("describing a convolution", [&] { return ConvPlan(kind, d, false); });
 }
 
-void execute(const dnnl::primitive& primitive, const std::unordered_map<int, memory>& arguments) {
+void execute(const dnnl::primitive& primitive, const memory::desc& scratchpad,
+             std::unordered_map<int, memory> arguments) {
+  const Tensor space = Tensor::empty({static_cast<int64_t>(scratchpad.get_size())}, DType::u8);
+  arguments.emplace(DNNL_ARG_SCRATCHPAD, onednn_memory(scratchpad, space));
   onednn_call("a convolution", [&] {
     dnnl::stream stream(onednn_engine());
     primitive.execute(stream, arguments);
@@ -220,7 +224,7 @@ void fast_conv2d(const Tensor& x, const Tensor& w, const Conv2dSpec& spec, Tenso
   const ConvForward pd = plan(ConvKind::forward, d, x.shape(), w.shape(), spec).forward;
   Operand in(d.x, x, pd.src_desc(), false), weight(d.w, w, pd.weights_desc(), false),
       out(d.y, y, pd.dst_desc(), true);
-  execute(dnnl::convolution_forward(pd),
+  execute(dnnl::convolution_forward(pd), pd.scratchpad_desc(),
           {{DNNL_ARG_SRC, in.used()}, {DNNL_ARG_WEIGHTS, weight.used()}, {DNNL_ARG_DST, out.used()}});
   out.finish();
 }
@@ -230,7 +234,7 @@ void fast_conv2d_input_grad(const Tensor& g, const Tensor& w, const Conv2dSpec& 
   const ConvBackwardData pd = plan(ConvKind::input_grad, d, gx.shape(), w.shape(), spec).input_grad;
   Operand gy(d.y, g, pd.diff_dst_desc(), false), weight(d.w, w, pd.weights_desc(), false),
       out(d.x, gx, pd.diff_src_desc(), true);
-  execute(dnnl::convolution_backward_data(pd),
+  execute(dnnl::convolution_backward_data(pd), pd.scratchpad_desc(),
           {{DNNL_ARG_DIFF_DST, gy.used()}, {DNNL_ARG_WEIGHTS, weight.used()}, {DNNL_ARG_DIFF_SRC, out.used()}});
   out.finish();
 }
@@ -240,7 +244,7 @@ void fast_conv2d_weight_grad(const Tensor& x, const Tensor& g, const Conv2dSpec&
   const ConvBackwardWeights pd = plan(ConvKind::weight_grad, d, x.shape(), gw.shape(), spec).weight_grad;
   Operand in(d.x, x, pd.src_desc(), false), gy(d.y, g, pd.diff_dst_desc(), false),
       out(d.w, gw, pd.diff_weights_desc(), true);
-  execute(dnnl::convolution_backward_weights(pd),
+  execute(dnnl::convolution_backward_weights(pd), pd.scratchpad_desc(),
           {{DNNL_ARG_SRC, in.used()}, {DNNL_ARG_DIFF_DST, gy.used()}, {DNNL_ARG_DIFF_WEIGHTS, out.used()}});
   out.finish();
 }

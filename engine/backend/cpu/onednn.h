@@ -34,6 +34,14 @@ inline dnnl::memory onednn_memory(const dnnl::memory::desc& desc, const Tensor& 
   return dnnl::memory(desc, onednn_engine(), const_cast<void*>(t.raw_data()));
 }
 
+/// The primitive works in memory that the caller brings: the library would ask the system for it, and give it back, at
+/// every call, which for the large convolutions costs more than a tenth of their time in fresh pages.
+inline dnnl::primitive_attr with_own_scratchpad() {
+  dnnl::primitive_attr attr;
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  return attr;
+}
+
 /// Geometry of a convolution in oneDNN's convention (dilation counts the skipped pixels).
 struct ConvGeometry {
   dnnl::memory::dims strides, dilates, pad_low, pad_high;
@@ -58,22 +66,27 @@ inline ConvForward conv_forward(dnnl::algorithm algorithm, const dnnl::memory::d
 
 inline ConvBackwardData conv_backward_data(dnnl::algorithm algorithm, const dnnl::memory::desc& diff_src,
                                            const dnnl::memory::desc& weights, const dnnl::memory::desc& diff_dst,
-                                           const ConvGeometry& g, const ConvForward& hint) {
+                                           const ConvGeometry& g, const ConvForward& hint,
+                                           const dnnl::primitive_attr& attr = {}) {
 #if DNNL_VERSION_MAJOR >= 3
-  return {onednn_engine(), algorithm, diff_src, weights, diff_dst, g.strides, g.dilates, g.pad_low, g.pad_high, hint};
+  return {onednn_engine(), algorithm, diff_src, weights, diff_dst, g.strides, g.dilates, g.pad_low, g.pad_high, hint,
+          attr};
 #else
-  return {{algorithm, diff_src, weights, diff_dst, g.strides, g.dilates, g.pad_low, g.pad_high}, onednn_engine(), hint};
+  return {{algorithm, diff_src, weights, diff_dst, g.strides, g.dilates, g.pad_low, g.pad_high},
+          attr, onednn_engine(), hint};
 #endif
 }
 
 inline ConvBackwardWeights conv_backward_weights(dnnl::algorithm algorithm, const dnnl::memory::desc& src,
                                                  const dnnl::memory::desc& diff_weights,
                                                  const dnnl::memory::desc& diff_dst, const ConvGeometry& g,
-                                                 const ConvForward& hint) {
+                                                 const ConvForward& hint, const dnnl::primitive_attr& attr = {}) {
 #if DNNL_VERSION_MAJOR >= 3
-  return {onednn_engine(), algorithm, src, diff_weights, diff_dst, g.strides, g.dilates, g.pad_low, g.pad_high, hint};
+  return {onednn_engine(), algorithm, src, diff_weights, diff_dst, g.strides, g.dilates, g.pad_low, g.pad_high, hint,
+          attr};
 #else
-  return {{algorithm, src, diff_weights, diff_dst, g.strides, g.dilates, g.pad_low, g.pad_high}, onednn_engine(), hint};
+  return {{algorithm, src, diff_weights, diff_dst, g.strides, g.dilates, g.pad_low, g.pad_high},
+          attr, onednn_engine(), hint};
 #endif
 }
 

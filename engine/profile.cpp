@@ -1,0 +1,154 @@
+#include "engine/profile.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <map>
+#include <utility>
+
+#include "engine/backend/kernels.h"
+#include "engine/device.h"
+
+namespace boxcam {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+bool profiling = false;
+std::map<std::pair<std::string, std::string>, ProfileRow> rows;
+
+void look_at(const Tensor& t, ProfileRow& row) {
+  if (!t.defined()) return;
+  row.bytes += static_cast<double>(t.bytes());
+  row.shapes += str(row.shapes.empty() ? "" : " ", t.shape());
+}
+void look_at(const BatchNormArgs& a, ProfileRow& row) {
+  look_at(a.x, row);
+  if (a.residual.defined()) row.bytes += static_cast<double>(a.residual.bytes());
+}
+void look_at(const CamBoxArgs& a, ProfileRow& row) {
+  look_at(a.activations, row);
+  look_at(a.mask, row);
+}
+void look_at(const CamBoxResults& r, ProfileRow& row) { look_at(r.cam, row); }
+template <class T>
+void look_at(const T&, ProfileRow&) {}  // a parameter of the kernel
+
+/// A function with the signature of a table's entry that times the entry.
+template <auto Entry>
+struct Timed;
+template <class... Arguments, void (*Kernels::*Entry)(Arguments...)>
+struct Timed<Entry> {
+  static inline const Kernels* table;
+  static inline Device device;
+  static inline const char* name;
+  static void call(Arguments... arguments) {
+    const auto begin = Clock::now();
+    (table->*Entry)(std::forward<Arguments>(arguments)...);
+    synchronize(device);
+    const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+    ProfileRow row{name, "", 1, seconds, 0};
+    (look_at(arguments, row), ...);
+    ProfileRow& total = rows.try_emplace({row.kernel, row.shapes}, ProfileRow{row.kernel, row.shapes}).first->second;
+    ++total.calls;
+    total.seconds += row.seconds;
+    total.bytes += row.bytes;
+  }
+};
+
+template <auto Entry>
+void time_entry(Kernels& timed, const Kernels& table, Device device, const char* name) {
+  Timed<Entry>::table = &table;
+  Timed<Entry>::device = device;
+  Timed<Entry>::name = name;
+  timed.*Entry = &Timed<Entry>::call;
+}
+
+Kernels timed_kernels(const Kernels& table, Device device) {
+  Kernels timed;
+  // Every entry; one that is forgotten here would be a null pointer, which Profile.NamesEveryKernel finds.
+#define BOXCAM_TIME(entry) time_entry<&Kernels::entry>(timed, table, device, #entry)
+  BOXCAM_TIME(unary);
+  BOXCAM_TIME(binary);
+  BOXCAM_TIME(affine);
+  BOXCAM_TIME(scale_shift);
+  BOXCAM_TIME(sum);
+  BOXCAM_TIME(argmax);
+  BOXCAM_TIME(take_at);
+  BOXCAM_TIME(put_at);
+  BOXCAM_TIME(copy_range);
+  BOXCAM_TIME(matmul);
+  BOXCAM_TIME(conv2d);
+  BOXCAM_TIME(conv2d_input_grad);
+  BOXCAM_TIME(conv2d_weight_grad);
+  BOXCAM_TIME(batch_norm_statistics);
+  BOXCAM_TIME(batch_norm);
+  BOXCAM_TIME(batch_norm_grad);
+  BOXCAM_TIME(max_pool2d);
+  BOXCAM_TIME(bilinear_resize);
+  BOXCAM_TIME(bilinear_resize_adjoint);
+  BOXCAM_TIME(cam_box);
+  BOXCAM_TIME(cam_box_grad);
+  BOXCAM_TIME(sgd_step);
+  BOXCAM_TIME(adamw_step);
+#undef BOXCAM_TIME
+  return timed;
+}
+
+}  // namespace
+
+const Kernels& kernels(Device device) {
+  const Kernels& table = device == Device::cpu ? cpu_kernels() : cuda_kernels();
+  if (!profiling) return table;
+  static Kernels timed;
+  return timed = timed_kernels(table, device);
+}
+
+void set_profiling(bool on) {
+  profiling = on;
+  if (on) rows.clear();
+}
+
+std::vector<ProfileRow> profile() {
+  std::vector<ProfileRow> list;
+  for (const auto& [key, row] : rows) list.push_back(row);
+  std::sort(list.begin(), list.end(), [](const auto& a, const auto& b) { return a.seconds > b.seconds; });
+  return list;
+}
+
+std::string profile_table(double seconds) {
+  const auto table = [&](const std::vector<ProfileRow>& list, bool with_shapes) {
+    std::string text = str("| kernel | ", with_shapes ? "shapes | " : "", "calls | ms | share | GB | GB/s |\n| --- | ",
+                           with_shapes ? "--- | " : "", "---: | ---: | ---: | ---: | ---: |\n");
+    double total = 0;
+    for (const ProfileRow& r : list) {
+      char numbers[128];
+      std::snprintf(numbers, sizeof numbers, "%lld | %.1f | %.1f %% | %.2f | %.1f |\n", static_cast<long long>(r.calls),
+                    1e3 * r.seconds, 100 * r.seconds / seconds, r.bytes / 1e9, r.bytes / r.seconds / 1e9);
+      text += str("| ", r.kernel, " | ", with_shapes ? r.shapes + " | " : "", numbers);
+      total += r.seconds;
+    }
+    if (!with_shapes) {
+      char rest[128];
+      std::snprintf(rest, sizeof rest, "| outside the kernels | | %.1f | %.1f %% | | |\n", 1e3 * (seconds - total),
+                    100 * (1 - total / seconds));
+      text += rest;
+    }
+    return text;
+  };
+  std::map<std::string, ProfileRow> by_kernel;
+  const std::vector<ProfileRow> all = profile();
+  for (const ProfileRow& r : all) {
+    ProfileRow& sum = by_kernel.try_emplace(r.kernel, ProfileRow{r.kernel, ""}).first->second;
+    sum.calls += r.calls;
+    sum.seconds += r.seconds;
+    sum.bytes += r.bytes;
+  }
+  std::vector<ProfileRow> kernels_only;
+  for (const auto& [name, row] : by_kernel) kernels_only.push_back(row);
+  std::sort(kernels_only.begin(), kernels_only.end(), [](const auto& a, const auto& b) { return a.seconds > b.seconds; });
+  return table(kernels_only, false) + "\n" + table(all, true);
+}
+
+}  // namespace boxcam
