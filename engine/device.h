@@ -8,11 +8,12 @@
 
 namespace boxcam {
 
-/// Memory of one tensor (or of several that share it), 64-byte aligned. Large blocks are kept and reused: a training
-/// step asks for the same sizes again and again, and fresh pages from the system cost more than the arithmetic on them.
+/// Memory of one tensor (or of several that share it), 64-byte aligned. Blocks are kept and reused (on the CPU the large
+/// ones): a training step asks for the same sizes again and again, and fresh memory from the system costs more than the
+/// arithmetic on it.
 class Storage {
  public:
-  explicit Storage(size_t bytes);
+  explicit Storage(size_t bytes, Device device = Device::cpu);
   ~Storage();
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
@@ -21,6 +22,7 @@ class Storage {
  private:
   void* data_;
   size_t bytes_, capacity_;
+  Device device_;
 };
 
 /// The number of CPU threads that kernels use. Results depend on it bit by bit. 0: all cores.
@@ -33,7 +35,22 @@ enum class ConvAlgorithm { automatic, direct };
 void set_conv_algorithm(ConvAlgorithm algorithm);
 ConvAlgorithm conv_algorithm();
 
+/// Whether f32 convolutions and matrix products on CUDA may round their inputs to TF32 (10 bits of mantissa). Off.
+void set_allow_tf32(bool allow);
+bool allow_tf32();
+
+/// Whether cuDNN's heuristics may choose a convolution's algorithm among the reproducible ones, instead of a fixed one;
+/// never timed. Off. Bits then depend on the card and on cuDNN's version.
+void set_fast_algorithms(bool allow);
+bool fast_algorithms();
+
+/// Waits until the device has done all that was asked of it: CUDA computes while the program goes on. Throws what its
+/// kernels had to report. For clocks; values that are read on the host (item, to_vector, to) wait by themselves.
+void synchronize(Device device);
+
 std::string onednn_version();    ///< "2.6.3", or "none"
+std::string cuda_version();      ///< of the libraries at hand, "13.0, cuDNN 9.19.0"; "none" where built without CUDA
+std::string cuda_device_name();  ///< "NVIDIA H100 80GB HBM3, compute capability 9.0"; throws as cuda_kernels()
 std::string processor_name();    ///< as the system reports it
 
 }  // namespace boxcam

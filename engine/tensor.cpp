@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "engine/autograd.h"
+#include "engine/backend/device_memory.h"
 #include "engine/device.h"
 #include "engine/graph_access.h"
 
@@ -47,24 +48,30 @@ std::ostream& operator<<(std::ostream& out, DType dtype) { return out << name(dt
 
 Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
   for (const int64_t d : shape.dims()) check(d >= 0, "Tensor::empty: the shape ", shape, " has a negative extent");
-  check(device == Device::cpu, "boxcam was built without CUDA: no tensor can be made on the device cuda");
   Tensor t;
   t.impl_ = std::make_shared<Impl>();
   t.impl_->shape = shape;
   t.impl_->dtype = dtype;
   t.impl_->device = device;
-  t.impl_->storage = std::make_shared<Storage>(t.bytes());
+  t.impl_->storage = std::make_shared<Storage>(t.bytes(), device);
   return t;
 }
 
 Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device) {
   Tensor t = empty(shape, dtype, device);
-  std::memset(t.raw_data(), 0, t.bytes());
+  if (device == Device::cpu)
+    std::memset(t.raw_data(), 0, t.bytes());
+  else
+    cuda::set_zero(t.raw_data(), t.bytes());
   return t;
 }
 
 Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device) {
   Tensor t = empty(shape, dtype, device);
+  if (device == Device::cuda) {
+    cuda::fill(t, value);
+    return t;
+  }
   visit_dtype(dtype, [&](auto zero) {
     using T = decltype(zero);
     std::fill_n(t.data<T>(), t.numel(), static_cast<T>(value));
@@ -77,7 +84,10 @@ Tensor Tensor::from(const Shape& shape, std::span<const T> values, Device device
   check(shape.numel() == static_cast<int64_t>(values.size()), "Tensor::from: ", values.size(),
         " values do not fill the shape ", shape);
   Tensor t = empty(shape, dtype_of<T>(), device);
-  std::copy(values.begin(), values.end(), t.data<T>());
+  if (device == Device::cpu)
+    std::copy(values.begin(), values.end(), t.data<T>());
+  else
+    cuda::upload(t.raw_data(), values.data(), t.bytes());
   return t;
 }
 template Tensor Tensor::from(const Shape&, std::span<const float>, Device);
@@ -102,6 +112,7 @@ void* Tensor::raw_data() { return impl_->storage->data(); }
 
 void* Tensor::raw(DType wanted) {
   check(dtype() == wanted, "tensor data of dtype ", dtype(), " read as ", wanted);
+  check(device() == Device::cpu, "tensor data on the device ", name(device()), " read on the host, at shape ", shape());
   return raw_data();
 }
 
@@ -111,6 +122,7 @@ double Tensor::item() const {
 }
 
 std::vector<double> Tensor::to_vector() const {
+  if (device() != Device::cpu) return to(Device::cpu).to_vector();
   std::vector<double> values(numel());
   visit_dtype(dtype(), [&](auto zero) {
     const auto* source = data<decltype(zero)>();
@@ -122,6 +134,10 @@ std::vector<double> Tensor::to_vector() const {
 Tensor Tensor::to(DType wanted) const {
   if (dtype() == wanted) return detach();
   Tensor result = empty(shape(), wanted, device());
+  if (device() == Device::cuda) {
+    cuda::convert(*this, result);
+    return result;
+  }
   visit_dtype(dtype(), [&](auto from) {
     visit_dtype(wanted, [&](auto to) {
       const auto* source = data<decltype(from)>();
@@ -134,7 +150,9 @@ Tensor Tensor::to(DType wanted) const {
 
 Tensor Tensor::to(Device wanted) const {
   if (device() == wanted) return detach();
-  fail("boxcam was built without CUDA: no tensor can be moved to the device ", name(wanted));
+  Tensor result = empty(shape(), dtype(), wanted);
+  result.copy_from(*this);
+  return result;
 }
 
 Tensor Tensor::clone() const {
@@ -146,7 +164,20 @@ Tensor Tensor::clone() const {
 void Tensor::copy_from(const Tensor& source) {
   check(shape() == source.shape() && dtype() == source.dtype(), "copy_from: expected ", dtype(), shape(), ", found ",
         source.dtype(), source.shape());
-  std::memcpy(raw_data(), source.raw_data(), bytes());
+  const bool to_host = device() == Device::cpu, from_host = source.device() == Device::cpu;
+  const auto copy_bytes = to_host && from_host ? [](void* to, const void* from, size_t n) { std::memcpy(to, from, n); }
+                          : from_host          ? cuda::upload
+                          : to_host            ? cuda::download
+                                               : cuda::copy;
+  copy_bytes(raw_data(), source.raw_data(), bytes());
+}
+
+void Tensor::move_to(Device wanted) {
+  check(!node(), "move_to: only a leaf can be moved, not the result of ", node() ? node()->name : "");
+  if (device() == wanted) return;
+  const Tensor moved = to(wanted);
+  impl_->device = wanted;
+  impl_->storage = moved.impl_->storage;
 }
 
 bool Tensor::requires_grad() const { return defined() && (impl_->requires_grad || impl_->node); }

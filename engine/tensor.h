@@ -79,7 +79,7 @@ class Tensor {
   DType dtype() const;
   Device device() const;
 
-  /// The memory itself. T must be the dtype's type. Host access is for tensors on the CPU only.
+  /// The memory itself, for tensors on the CPU; throws elsewhere. T must be the dtype's type.
   template <class T>
   T* data() {
     return static_cast<T*>(raw(dtype_of<T>()));
@@ -88,7 +88,7 @@ class Tensor {
   const T* data() const {
     return static_cast<const T*>(const_cast<Tensor*>(this)->raw(dtype_of<T>()));
   }
-  void* raw_data();
+  void* raw_data();  ///< an address on the tensor's device
   const void* raw_data() const { return const_cast<Tensor*>(this)->raw_data(); }
 
   double item() const;                         ///< the value of a one-element tensor, on the host
@@ -96,7 +96,9 @@ class Tensor {
   Tensor to(DType dtype) const;                ///< converted copy (f32 <-> f64, u8/i32 -> float); no gradient
   Tensor to(Device device) const;              ///< copy on another device; no gradient
   Tensor clone() const;                        ///< deep copy; no gradient
-  void copy_from(const Tensor& source);        ///< overwrites the memory; same shape, dtype and device
+  void copy_from(const Tensor& source);        ///< overwrites the memory; same shape and dtype, any device
+  /// Moves the memory of a leaf to another device, for all handles of this tensor (but not for what `detach` made of it).
+  void move_to(Device device);
 
   /// Leaves that gradients are asked for. Results of ops inherit it from their inputs.
   bool requires_grad() const;
@@ -113,11 +115,12 @@ class Tensor {
   std::shared_ptr<Impl> impl_;
 };
 
-/// Bytes of tensor memory: in use now, at most since `reset_peak_memory`, and handed out in all since the start.
+/// Bytes of tensor memory on one device: in use now, at most since `reset_peak_memory`, and handed out in all.
 struct MemoryUse {
   size_t now = 0, peak = 0, allocated = 0;
+  size_t reserved = 0;  ///< on CUDA: what was taken from the card, in use or kept for the next tensors
 };
-MemoryUse memory_use();
-void reset_peak_memory();
+MemoryUse memory_use(Device device = Device::cpu);
+void reset_peak_memory(Device device = Device::cpu);
 
 }  // namespace boxcam

@@ -50,7 +50,7 @@ Tensor BatchNorm2d::operator()(const Tensor& x, const ForwardOptions& options, b
     check(n > 1, "batch norm in training needs more than one value for each channel, found the input ", x.shape());
     running_mean.copy_from(running_mean * (1 - momentum) + batch.mean * momentum);
     running_var.copy_from(running_var * (1 - momentum) + batch.variance * (momentum * n / (n - 1)));
-    num_batches_tracked.data<int32_t>()[0] += 1;
+    num_batches_tracked.data<int32_t>()[0] += 1;  // a counter stays on the host, whatever device the rest is on
   }
   return y;
 }

@@ -16,4 +16,10 @@ struct NamedTensor {
   bool is_conv_weight = false;     ///< OHWI here, OIHW in files
 };
 
+/// Moves the tensors' memory, for all handles that share it. Counters (i32) stay on the host.
+inline void move_to(Device device, std::vector<NamedTensor> tensors) {
+  for (NamedTensor& t : tensors)
+    if (t.tensor.dtype() != DType::i32) t.tensor.move_to(device);
+}
+
 }  // namespace boxcam

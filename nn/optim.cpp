@@ -51,9 +51,12 @@ std::vector<NamedTensor> Optimizer::state() const {
 
 double clip_grad_norm(std::vector<Tensor>& gradients, double max_norm) {
   NoGrad no_grad;
-  double total = 0;
-  for (const Tensor& g : gradients) total += sum(g * g).item();
-  const double norm = std::sqrt(total);
+  Tensor total;  // added up where the gradients are: only the norm comes to the host
+  for (const Tensor& g : gradients) {
+    const Tensor squares = sum(g * g).to(DType::f64);
+    total = total.defined() ? total + squares : squares;
+  }
+  const double norm = total.defined() ? std::sqrt(total.item()) : 0;
   if (norm > max_norm)
     for (Tensor& g : gradients) g = g * (max_norm / (norm + 1e-6));  // the epsilon of torch's clip_grad_norm_
   return norm;

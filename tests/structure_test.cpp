@@ -93,10 +93,10 @@ bool behind_its_door(const Include& i) {
   const bool dnnl = begins_with_any(i.path, {"dnnl", "oneapi/", "mkldnn"});
   const bool cuda = begins_with_any(i.path, {"cuda", "cublas", "cudnn", "curand", "nccl", "cooperative_groups"});
   if (dnnl || i.path.starts_with("engine/backend/cpu/onednn")) return i.file.starts_with("engine/backend/cpu/");
-  if (cuda || i.path.starts_with("engine/backend/cuda/")) return i.file.starts_with("engine/backend/cuda/");
+  if (cuda) return i.file.starts_with("engine/backend/cuda/");
   // Ops know the table, not the backends; tests and benchmarks may look behind it.
-  if (i.path.starts_with("engine/backend/cpu/"))
-    return begins_with_any(i.file, {"engine/backend/cpu/", "tests/", "bench/"});
+  for (const char* backend : {"engine/backend/cpu/", "engine/backend/cuda/"})
+    if (i.path.starts_with(backend)) return begins_with_any(i.file, {backend, "tests/", "bench/"});
   return true;
 }
 
@@ -138,6 +138,8 @@ TEST(Structure, TheRulesBite) {
   EXPECT_FALSE(allowed_by_layers({"models/resnet.h", 1, "xai/boxes.h", true}));
   EXPECT_FALSE(allowed_by_layers({"xai/boxes.h", 1, "models/resnet.h", true}));
   EXPECT_TRUE(allowed_by_layers({"apps/train.cpp", 1, "models/resnet.h", true}));
+  EXPECT_FALSE(behind_its_door({"engine/ops/reduce.cpp", 1, "engine/backend/cuda/reduce.h", true}));
+  EXPECT_FALSE(behind_its_door({"tests/cuda_twins_test.cpp", 1, "cublas_v2.h", false}));
   EXPECT_GT(all_includes().size(), 100u);
 }
 

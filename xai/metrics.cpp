@@ -16,7 +16,7 @@ double ratio(double part, double whole) { return whole > 0 ? part / whole : kNaN
 std::vector<CamRecord> cam_records(const Tensor& cam, const Tensor& mask) {
   check(cam.ndim() == 3 && cam.shape() == mask.shape(), "metrics: expected a CAM and a mask of one shape, found ",
         cam.shape(), " and ", mask.shape());
-  const Tensor c = cam.to(DType::f64), m = mask.to(DType::f64);
+  const Tensor c = cam.to(Device::cpu).to(DType::f64), m = mask.to(Device::cpu).to(DType::f64);
   const int64_t pixels = cam.dim(1) * cam.dim(2);
   std::vector<CamRecord> records(cam.dim(0));
   const double *value = c.data<double>(), *inside = m.data<double>();
@@ -31,13 +31,14 @@ std::vector<CamRecord> cam_records(const Tensor& cam, const Tensor& mask) {
 }
 
 std::vector<int32_t> predictions(const Tensor& logits) {
-  const Tensor index = argmax(logits.detach());
+  const Tensor index = argmax(logits.detach()).to(Device::cpu);
   return {index.data<int32_t>(), index.data<int32_t>() + index.numel()};
 }
 
 void Metrics::add(const Tensor& logits, const Tensor& labels, const Tensor& cam, const Tensor& mask) {
   const std::vector<int32_t> predicted = predictions(logits);
-  const int32_t* label = labels.data<int32_t>();
+  const Tensor on_host = labels.to(Device::cpu);
+  const int32_t* label = on_host.data<int32_t>();
   for (size_t n = 0; n < predicted.size(); ++n) ++confusion_[label[n] * classes_ + predicted[n]];
   images_ += static_cast<int64_t>(predicted.size());
 

@@ -28,6 +28,18 @@ struct BatchNormArgs {
   bool with_relu;
 };
 
+/// What the fused Grad-CAM and box penalty reads: activations [N, h, w, K], alpha [N, K], box mask [N, H, W]. With
+/// `constant_normalizer` the minima and maxima of the normalisation are not differentiated.
+struct CamBoxArgs {
+  const Tensor &activations, &alpha, &mask;
+  bool constant_normalizer;
+};
+/// What it assigns: the map M [N, h, w], the CAM [N, H, W], the penalty of each image [N], and that penalty's
+/// derivatives: for M [N, h, w], and for alpha [N, K].
+struct CamBoxResults {
+  Tensor &map, &cam, &penalty, &map_grad, &alpha_grad;
+};
+
 struct Kernels {
   // elementwise
   void (*unary)(UnaryOp op, const Tensor& x, Tensor& y);
@@ -64,6 +76,10 @@ struct Kernels {
   // resize
   void (*bilinear_resize)(const Tensor& x, Tensor& y);
   void (*bilinear_resize_adjoint)(const Tensor& g, Tensor& gx);
+  // Grad-CAM, profile pgc-1.4, and the mean CAM outside the boxes (xai/grad_cam.h has the formula)
+  void (*cam_box)(const CamBoxArgs& args, const CamBoxResults& results);
+  /// g_activations[n,i,j,k] = scale[n] map_grad[n,i,j] alpha[n,k]
+  void (*cam_box_grad)(const Tensor& scale, const Tensor& map_grad, const Tensor& alpha, Tensor& g_activations);
   // optimisers: update parameter and state in place
   void (*sgd_step)(Tensor& parameter, const Tensor& gradient, Tensor& momentum_buffer, const SgdStep& step);
   void (*adamw_step)(Tensor& parameter, const Tensor& gradient, Tensor& first_moment, Tensor& second_moment,

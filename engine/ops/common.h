@@ -34,8 +34,11 @@ inline void check_index(const char* op, const Tensor& index) {
   check(index.defined() && index.dtype() == DType::i32, op, ": expected an i32 index");
 }
 
-/// Indices are data, not parameters: a wrong label must end in a sentence, not in foreign memory.
+/// Indices are data, not parameters: a wrong label must end in a sentence, not in foreign memory. On a device they are
+/// not read here, which would stop the step until they are on the host: there the kernels look, touch nothing out of
+/// range, and the sentence comes with the next values that are copied to the host.
 inline void check_index_range(const char* op, const Tensor& index, int64_t size) {
+  if (index.device() != Device::cpu) return;
   const int32_t* values = index.data<int32_t>();
   for (int64_t i = 0; i < index.numel(); ++i)
     check(values[i] >= 0 && values[i] < size, op, ": the index ", values[i], " does not lie in [0, ", size, ")");

@@ -6,9 +6,10 @@
 
 namespace boxcam {
 
-/// f32 [N, S, S, 3]: (byte / 255 - mean) / std with ImageNet's channel means and deviations (torchvision).
-Tensor input_tensor(const Batch& batch);
+/// f32 [N, S, S, 3]: (byte / 255 - mean) / std with ImageNet's channel means and deviations (torchvision). The same
+/// bits on every device.
+Tensor input_tensor(const Batch& batch, Device device = Device::cpu);
 /// i32 [N].
-Tensor label_tensor(const Batch& batch);
+Tensor label_tensor(const Batch& batch, Device device = Device::cpu);
 
 }  // namespace boxcam

@@ -1,40 +1,17 @@
-#include <cmath>
 #include <vector>
 
+#include "engine/backend/cpu/bilinear.h"
 #include "engine/backend/cpu/parallel.h"
 #include "engine/backend/cpu/table.h"
 #include "engine/graph_access.h"
 
 namespace boxcam::cpu {
 
-namespace {
-
-/// Where an output position reads: source cells `low` and `high` with weights 1 - t and t.
-template <class T>
-struct Tap {
-  int64_t low, high;
-  T t;
-};
-
-template <class T>
-std::vector<Tap<T>> taps(int64_t from, int64_t to) {
-  std::vector<Tap<T>> list(to);
-  const T scale = static_cast<T>(from) / static_cast<T>(to);
-  for (int64_t i = 0; i < to; ++i) {
-    const T position = std::max(scale * (static_cast<T>(i) + T(0.5)) - T(0.5), T(0));
-    const int64_t low = std::min(static_cast<int64_t>(position), from - 1);
-    list[i] = {low, std::min(low + 1, from - 1), position - static_cast<T>(low)};
-  }
-  return list;
-}
-
-}  // namespace
-
 void bilinear_resize(const Tensor& x, Tensor& y) {
   visit_floating(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const int64_t h = x.dim(1), w = x.dim(2), rows = y.dim(1), columns = y.dim(2);
-    const auto ty = taps<T>(h, rows), tx = taps<T>(w, columns);
+    const auto ty = bilinear_taps<T>(h, rows), tx = bilinear_taps<T>(w, columns);
     const T* in = x.data<T>();
     T* out = y.data<T>();
     parallel_for(x.dim(0), std::max<int64_t>(1, kGrain / (rows * columns)), [&](int64_t begin, int64_t end) {
@@ -56,7 +33,7 @@ void bilinear_resize_adjoint(const Tensor& g, Tensor& gx) {
   visit_floating(g.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const int64_t h = gx.dim(1), w = gx.dim(2), rows = g.dim(1), columns = g.dim(2);
-    const auto ty = taps<T>(h, rows), tx = taps<T>(w, columns);
+    const auto ty = bilinear_taps<T>(h, rows), tx = bilinear_taps<T>(w, columns);
     const T* in = g.data<T>();
     T* out = gx.data<T>();
     parallel_for(g.dim(0), std::max<int64_t>(1, kGrain / (rows * columns)), [&](int64_t begin, int64_t end) {

@@ -23,12 +23,12 @@ const Kernels& cpu_kernels() {
       .max_pool2d = cpu::max_pool2d,
       .bilinear_resize = cpu::bilinear_resize,
       .bilinear_resize_adjoint = cpu::bilinear_resize_adjoint,
+      .cam_box = cpu::cam_box,
+      .cam_box_grad = cpu::cam_box_grad,
       .sgd_step = cpu::sgd_step,
       .adamw_step = cpu::adamw_step,
   };
   return table;
 }
-
-const Kernels& kernels(Device device) { return device == Device::cpu ? cpu_kernels() : cuda_kernels(); }
 
 }  // namespace boxcam

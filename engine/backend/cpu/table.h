@@ -24,6 +24,8 @@ void batch_norm_grad(const BatchNormArgs&, const Tensor&, const Tensor&, Tensor&
 void max_pool2d(const Tensor&, const Pool2dSpec&, Tensor&, Tensor&);
 void bilinear_resize(const Tensor&, Tensor&);
 void bilinear_resize_adjoint(const Tensor&, Tensor&);
+void cam_box(const CamBoxArgs&, const CamBoxResults&);
+void cam_box_grad(const Tensor&, const Tensor&, const Tensor&, Tensor&);
 void sgd_step(Tensor&, const Tensor&, Tensor&, const SgdStep&);
 void adamw_step(Tensor&, const Tensor&, Tensor&, Tensor&, const AdamwStep&);
 

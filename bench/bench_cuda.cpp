@@ -1,0 +1,99 @@
+// The work of bench_resnet and bench_grad_cam on the CUDA device. Every iteration ends with a wait for the device.
+// Without a GPU each benchmark reports why it did not run.
+#include "bench/machine.h"
+#include "models/resnet.h"
+#include "nn/optim.h"
+#include "xai/boxes.h"
+#include "xai/cam_box.h"
+
+namespace boxcam::bench {
+namespace {
+
+constexpr int64_t kClasses = 4, kSize = 224;
+
+Tensor on_gpu(const Tensor& t) { return t.to(Device::cuda); }
+
+/// Times `once` with its wait and adds images/s and the largest amount of tensor memory on the device.
+template <class F>
+double time_on_gpu(benchmark::State& state, int64_t images, F&& once) {
+  for (int i = 0; i < 3; ++i) once();
+  synchronize(Device::cuda);
+  reset_peak_memory(Device::cuda);
+  const auto begin = std::chrono::steady_clock::now();
+  for (auto _ : state) {
+    once();
+    synchronize(Device::cuda);
+  }
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() /
+                         static_cast<double>(state.iterations());
+  state.counters["images/s"] = static_cast<double>(images) / seconds;
+  state.counters["peak_GB"] = static_cast<double>(memory_use(Device::cuda).peak) / 1e9;
+  return seconds;
+}
+
+/// An Error, that of a missing GPU too, ends one benchmark and not the program.
+template <class F>
+void guarded(benchmark::State& state, F&& run) {
+  try {
+    run();
+  } catch (const Error& e) {
+    state.SkipWithError(e.what());
+  }
+  set_allow_tf32(false);
+}
+
+void train_step(benchmark::State& state, bool tf32) {
+  guarded(state, [&] {
+    set_allow_tf32(tf32);
+    const int64_t n = state.range(0);
+    ResNet model(resnet_config("resnet50"), kClasses);
+    std::vector<NamedTensor> parameters;
+    for (NamedTensor& t : model.named_tensors()) {
+      if (t.tensor.dtype() != DType::i32) t.tensor.move_to(Device::cuda);
+      if (t.is_parameter) parameters.push_back(t);
+    }
+    Optimizer optimizer(parameters, {});
+    const Tensor x = on_gpu(uniform({n, kSize, kSize, 3}, -2, 2)), labels = on_gpu(some_labels(n, kClasses));
+    time_on_gpu(state, n, [&] {
+      const auto gradients = [&] {  // the graph is gone before the optimiser writes
+        const Forward f = model.forward(x, {Mode::train, true});
+        return grad({cross_entropy(f.logits, labels)}, model.parameters());
+      }();
+      optimizer.step(gradients, 0.01);
+    });
+  });
+}
+
+/// Grad-CAM of layer4's activations and the box penalty, forward and backward. of_copy: the share of the measured copy
+/// bandwidth, counting that activations are read and their gradient written once, and mask, CAM and map.
+void cam_and_penalty(benchmark::State& state) {
+  guarded(state, [&] {
+    const int64_t n = state.range(0);
+    Tensor A = on_gpu(uniform({n, 7, 7, 2048}, 0, 1)), alpha = on_gpu(uniform({n, 2048}, -0.02, 0.02));
+    A.set_requires_grad();
+    alpha.set_requires_grad();
+    const Tensor mask = on_gpu(box_masks(some_boxes(n, kSize), kSize, kSize, 0));
+    const double bytes = static_cast<double>(2 * A.bytes() + 2 * mask.bytes());
+    const double seconds = time_on_gpu(state, n, [&] {
+      grad({mean(cam_box(A, alpha, mask, CamNormalizer::differentiated).losses)}, {A, alpha});
+    });
+    const Tensor from = Tensor::zeros({int64_t{1} << 28}, DType::f32, Device::cuda);
+    Tensor to = from.clone();
+    const double copy = best_seconds(5, [&] {
+      to.copy_from(from);
+      synchronize(Device::cuda);
+    });
+    state.counters["GB/s"] = bytes / seconds / 1e9;
+    state.counters["of_copy"] = bytes / seconds / (2.0 * static_cast<double>(from.bytes()) / copy);
+  });
+}
+
+// compare_pytorch_cuda.py takes its figures by these names.
+BENCHMARK_CAPTURE(train_step, f32, false)->Arg(16)->Arg(64)->Arg(256)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(train_step, tf32, true)->Arg(16)->Arg(64)->Arg(256)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(cam_and_penalty)->Arg(16)->Arg(256)->UseRealTime()->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace boxcam::bench
+
+int main(int argc, char** argv) { return boxcam::bench::run(argc, argv); }

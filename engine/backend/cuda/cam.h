@@ -1,0 +1,181 @@
+// Bodies of cam.cu: Grad-CAM and the box penalty with the penalty's derivatives, known up to the factor that comes from
+// outside. The activations are read once for the map and once for the derivative for alpha.
+#pragma once
+
+#include "engine/backend/cuda/reduce.h"
+#include "engine/backend/cuda/resize.h"
+
+namespace boxcam::cuda {
+
+/// The terms of M[n,i] = sum_k alpha[n,k] A[n,i,k].
+template <class T>
+struct LoadMap {
+  const T *activations, *alpha;
+  int64_t cells, channels;
+  BOXCAM_HD void operator()(int64_t o, int64_t k, int64_t, T* sums) const {
+    sums[0] += alpha[divide(o, cells).quotient * channels + k] * activations[o * channels + k];
+  }
+};
+
+/// The terms of d penalty / d alpha[n,k] = sum_i map_grad[n,i] A[n,i,k].
+template <class T>
+struct LoadAlphaGrad {
+  const T *activations, *map_grad;
+  int64_t cells, channels;
+  BOXCAM_HD void operator()(int64_t n, int64_t i, int64_t k, T* sums) const {
+    sums[0] += map_grad[n * cells + i] * activations[(n * cells + i) * channels + k];
+  }
+};
+
+/// From the map of one image to its CAM, its penalty and d penalty / d map, by one block.
+template <class T>
+struct CamImage {
+  static constexpr size_t kSharedPerThread = 2 * sizeof(double);  // two sums, or a candidate
+  static_assert(sizeof(Candidate<T>) <= kSharedPerThread);
+  Axis<T> vertical, horizontal;  ///< from the map's cells to the CAM's pixels
+  bool constant_normalizer;
+  const T *maps, *masks;
+  T *cams, *penalties, *map_grads;
+  T *scaled_maps, *wide_grads;  ///< work space: [N, h, w] and [N, h, W]
+
+  template <class Block>
+  BOXCAM_HD void operator()(Block& block, int64_t n) const {
+    const T epsilon = static_cast<T>(1e-7);  // of the min-max, see xai/grad_cam.h
+    const int64_t cells = vertical.from * horizontal.from, columns = horizontal.to, pixels = vertical.to * columns;
+    const T *map = maps + n * cells, *mask = masks + n * pixels;
+    T *cam = cams + n * pixels, *map_grad = map_grads + n * cells, *scaled = scaled_maps + n * cells,
+      *wide = wide_grads + n * vertical.from * columns;
+
+    // ReLU and the first min-max.
+    const Extremes small = extremes(block, cells, [map](int64_t i) { return positive(map[i]); });
+    const T divisor1 = (small.high.value - small.low.value) + epsilon;
+    for (int64_t i = block.rank(); i < cells; i += block.size())
+      scaled[i] = (positive(map[i]) - small.low.value) / divisor1;
+    block.sync();
+
+    // The second min-max, at full resolution, and the penalty.
+    const auto resized = [&](int64_t i) {
+      const Quotient at = divide(i, columns);
+      const Tap<T> v = vertical.tap(at.quotient), u = horizontal.tap(at.remainder);
+      const T *low = scaled + v.low * horizontal.from, *high = scaled + v.high * horizontal.from;
+      return (1 - v.t) * ((1 - u.t) * low[u.low] + u.t * low[u.high]) +
+             v.t * ((1 - u.t) * high[u.low] + u.t * high[u.high]);
+    };
+    const Extremes large = extremes(block, pixels, resized);
+    const T divisor2 = (large.high.value - large.low.value) + epsilon;
+    double outside[2] = {0, 0};  // mass and pixels
+    for (int64_t i = block.rank(); i < pixels; i += block.size()) {
+      cam[i] = (resized(i) - large.low.value) / divisor2;
+      outside[0] += static_cast<double>(cam[i] * (1 - mask[i]));
+      outside[1] += static_cast<double>(1 - mask[i]);
+    }
+    add_up(block, 1, outside);
+    const T penalty = static_cast<T>(outside[0] / static_cast<double>(pixels));
+    const T outside_share = static_cast<T>(outside[1] / static_cast<double>(pixels));
+    if (block.rank() == 0) penalties[n] = penalty;
+
+    // The mask's complement carried back to the cells, along columns, then along rows.
+    for (int64_t i = block.rank(); i < vertical.from * columns; i += block.size()) {
+      const Quotient at = divide(i, columns);
+      T total = 0;
+      for (int64_t y = vertical.first(at.quotient); y <= vertical.last(at.quotient); ++y)
+        total += vertical.weight(at.quotient, y) * (1 - mask[y * columns + at.remainder]);
+      wide[i] = total;
+    }
+    block.sync();
+    // Of a min-max u = x - min, c = u / (eps + max u): g_u = g / (eps + m), less sum(g c) / (eps + m) at the maximum;
+    // g_x = g_u, less sum(g_u) at the minimum. Here for the second one, below for the first.
+    double sums[2] = {0, 0};  // of g c and of g
+    for (int64_t i = block.rank(); i < cells; i += block.size()) {
+      const Quotient at = divide(i, horizontal.from);
+      T g = 0;
+      for (int64_t x = horizontal.first(at.remainder); x <= horizontal.last(at.remainder); ++x)
+        g += horizontal.weight(at.remainder, x) * wide[at.quotient * columns + x];
+      g /= static_cast<T>(pixels) * divisor2;
+      if (!constant_normalizer) {
+        g -= share(large.high.index, at) * penalty / divisor2;
+        g -= share(large.low.index, at) * (outside_share - penalty) / divisor2;
+      }
+      map_grad[i] = g;
+      sums[0] += static_cast<double>(g * scaled[i]);
+      sums[1] += static_cast<double>(g);
+    }
+    add_up(block, 1, sums);
+    for (int64_t i = block.rank(); i < cells; i += block.size()) {
+      T g = map_grad[i];
+      if (!constant_normalizer) {
+        if (i == small.high.index) g -= static_cast<T>(sums[0]);
+        if (i == small.low.index) g -= static_cast<T>(sums[1] - sums[0]);
+      }
+      map_grad[i] = map[i] > 0 ? g / divisor1 : T(0);
+    }
+  }
+
+ private:
+  struct Extremes {
+    Candidate<T> low, high;
+  };
+
+  BOXCAM_HD static T positive(T v) { return v < T(0) ? T(0) : v; }  // keeps NaN
+
+  template <class Block, class Value>
+  BOXCAM_HD static Extremes extremes(Block& block, int64_t count, const Value& value) {
+    Candidate<T> low{T(0), -1}, high{T(0), -1};
+    for (int64_t i = block.rank(); i < count; i += block.size()) {
+      const Candidate<T> next{value(i), i};
+      if (before(true, next, low)) low = next;
+      if (before(false, next, high)) high = next;
+    }
+    low = best(block, true, low);
+    high = best(block, false, high);
+    return {low, high};
+  }
+
+  /// How much of the cell `at` (row, column) the resized pixel reads.
+  BOXCAM_HD T share(int64_t pixel, const Quotient& at) const {
+    const Quotient p = divide(pixel, horizontal.to);
+    return vertical.weight(at.quotient, p.quotient) * horizontal.weight(at.remainder, p.remainder);
+  }
+};
+
+template <class T>
+struct CamBoxGrad {
+  int64_t cells, channels;
+  const T *scale, *map_grad, *alpha;
+  T* g;
+  BOXCAM_HD void operator()(int64_t i) const {
+    const Quotient by_channel = divide(i, channels), by_cell = divide(by_channel.quotient, cells);
+    const int64_t n = by_cell.quotient;
+    g[i] = scale[n] * map_grad[by_channel.quotient] * alpha[n * channels + by_channel.remainder];
+  }
+};
+
+template <class Run>
+void cam_box(Run run, const CamBoxArgs& a, const CamBoxResults& r) {
+  const Shape &A = a.activations.shape(), &B = a.mask.shape();
+  const int64_t n = A[0], h = A[1], w = A[2], channels = A[3], cells = h * w;
+  Tensor scaled = Tensor::empty({n, h, w}, a.mask.dtype(), run.device());
+  Tensor wide = Tensor::empty({n, h, B[2]}, a.mask.dtype(), run.device());
+  visit_floating(a.mask.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const T *activations = pointer<T>(a.activations), *map_grad = pointer<T>(r.map_grad);
+    sum_terms<T, 1>(run, n * cells, channels, 1, LoadMap<T>{activations, pointer<T>(a.alpha), cells, channels},
+                    StoreTensor<T>{pointer<T>(r.map), 1});
+    run.blocks(n, CamImage<T>{{h, B[1]}, {w, B[2]}, a.constant_normalizer, pointer<T>(r.map), pointer<T>(a.mask),
+                              pointer<T>(r.cam), pointer<T>(r.penalty), pointer<T>(r.map_grad), pointer<T>(scaled),
+                              pointer<T>(wide)});
+    sum_terms<T, 1>(run, n, cells, channels, LoadAlphaGrad<T>{activations, map_grad, cells, channels},
+                    StoreTensor<T>{pointer<T>(r.alpha_grad), channels});
+  });
+}
+
+template <class Run>
+void cam_box_grad(Run run, const Tensor& scale, const Tensor& map_grad, const Tensor& alpha, Tensor& g) {
+  visit_floating(alpha.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    run.each(g.numel(), CamBoxGrad<T>{map_grad.dim(1) * map_grad.dim(2), alpha.dim(1), pointer<T>(scale),
+                                      pointer<T>(map_grad), pointer<T>(alpha), pointer<T>(g)});
+  });
+}
+
+}  // namespace boxcam::cuda

@@ -1,0 +1,83 @@
+// What the bodies of the CUDA kernels are written in. A kernel is a struct of pointers and extents with operator():
+//
+//   struct Each   { BOXCAM_HD void operator()(int64_t i) const; };               one call for every element
+//   struct Blocks { static constexpr size_t kSharedPerThread = ...;              bytes
+//                   template <class Block> BOXCAM_HD void operator()(Block&, int64_t block) const; };
+//
+// and is started by a runner: `run.each(n, body)` or `run.blocks(n, body)`. launch.h has the runner of the device; the
+// tests have one that executes the same bodies on the CPU, with real threads in place of the device's. So everything
+// in the headers <room>.h of this folder compiles with any C++ compiler, and includes nothing of CUDA's.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/tensor.h"
+
+#ifdef __CUDACC__
+#define BOXCAM_HD __host__ __device__
+#else
+#define BOXCAM_HD
+#endif
+
+namespace boxcam::cuda {
+
+template <class T>
+BOXCAM_HD T least(T a, T b) {
+  return b < a ? b : a;
+}
+template <class T>
+BOXCAM_HD T greatest(T a, T b) {
+  return a < b ? b : a;
+}
+
+/// The memory of a tensor, wherever it is.
+template <class T>
+const T* pointer(const Tensor& t) {
+  return t.defined() ? static_cast<const T*>(t.raw_data()) : nullptr;
+}
+template <class T>
+T* pointer(Tensor& t) {
+  return t.defined() ? static_cast<T*>(t.raw_data()) : nullptr;
+}
+
+struct Quotient {
+  int64_t quotient, remainder;
+};
+/// n / d and n % d, of non-negative numbers. Devices divide 64-bit numbers slowly.
+BOXCAM_HD inline Quotient divide(int64_t n, int64_t d) {
+  if (((n | d) >> 32) == 0) {
+    const uint32_t small = static_cast<uint32_t>(n), by = static_cast<uint32_t>(d), q = small / by;
+    return {q, small - q * by};
+  }
+  return {n / d, n % d};
+}
+
+/// Sets *at and returns what was there, as one step.
+BOXCAM_HD inline int32_t exchange(int32_t* at, int32_t value) {
+#ifdef __CUDA_ARCH__
+  return atomicExch(at, value);
+#else
+  return std::atomic_ref<int32_t>(*at).exchange(value, std::memory_order_relaxed);
+#endif
+}
+
+/// The first trouble a kernel met that has no other way to be told: an index out of range. Zero: none. Whoever copies
+/// values to the host looks (synchronize in memory.cu).
+struct IndexReport {
+  uint64_t packed = 0;
+  int32_t index() const { return static_cast<int32_t>(packed); }
+  int64_t size() const { return static_cast<int64_t>(packed >> 32); }
+};
+/// Which of several wrong indices is reported is not determined. `size` is at most 2^32 - 1, as an i32 index implies.
+BOXCAM_HD inline void report_index(IndexReport* report, int32_t index, int64_t size) {
+  const uint64_t packed = static_cast<uint64_t>(size) << 32 | static_cast<uint32_t>(index);
+#ifdef __CUDA_ARCH__
+  *static_cast<volatile uint64_t*>(&report->packed) = packed;
+#else
+  std::atomic_ref<uint64_t>(report->packed).store(packed, std::memory_order_relaxed);
+#endif
+}
+
+}  // namespace boxcam::cuda

@@ -1,0 +1,32 @@
+// The CUDA kernels; contracts are in engine/backend/kernels.h. Each file <room>.cu starts the bodies in <room>.h.
+#pragma once
+
+#include "engine/backend/kernels.h"
+
+namespace boxcam::cuda {
+
+void unary(UnaryOp, const Tensor&, Tensor&);
+void binary(BinaryOp, const Tensor&, const Tensor&, Tensor&);
+void affine(const Tensor&, double, double, Tensor&);
+void scale_shift(const Tensor&, const Tensor&, const Tensor&, const Tensor&, bool, Tensor&);
+void sum(const Tensor&, int64_t, int64_t, int64_t, Tensor&);
+void argmax(const Tensor&, bool, Tensor&);
+void take_at(const Tensor&, const Tensor&, Tensor&);
+void put_at(const Tensor&, const Tensor&, Tensor&);
+void copy_range(const Tensor&, int64_t, Tensor&, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t);
+void matmul(const Tensor&, const Tensor&, bool, bool, Tensor&);
+void conv2d(const Tensor&, const Tensor&, const Conv2dSpec&, Tensor&);
+void conv2d_input_grad(const Tensor&, const Tensor&, const Conv2dSpec&, Tensor&);
+void conv2d_weight_grad(const Tensor&, const Tensor&, const Conv2dSpec&, Tensor&);
+void batch_norm_statistics(const Tensor&, Tensor&, Tensor&);
+void batch_norm(const BatchNormArgs&, Tensor&);
+void batch_norm_grad(const BatchNormArgs&, const Tensor&, const Tensor&, Tensor&, Tensor&, Tensor&, Tensor&);
+void max_pool2d(const Tensor&, const Pool2dSpec&, Tensor&, Tensor&);
+void bilinear_resize(const Tensor&, Tensor&);
+void bilinear_resize_adjoint(const Tensor&, Tensor&);
+void cam_box(const CamBoxArgs&, const CamBoxResults&);
+void cam_box_grad(const Tensor&, const Tensor&, const Tensor&, Tensor&);
+void sgd_step(Tensor&, const Tensor&, Tensor&, const SgdStep&);
+void adamw_step(Tensor&, const Tensor&, Tensor&, Tensor&, const AdamwStep&);
+
+}  // namespace boxcam::cuda

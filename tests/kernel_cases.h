@@ -1,0 +1,294 @@
+// A case for every entry of the kernel table, for whatever table and device: backends_agree_test and cuda_twins_test.
+// The CPU's f64 loops are the definition. Outputs are filled with NaN before the call ("every kernel assigns").
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <limits>
+
+#include "engine/backend/kernels.h"
+#include "engine/device.h"
+#include "engine/random.h"
+
+namespace boxcam {
+
+using Tensors = std::vector<Tensor>;
+
+/// Where a case runs. Inputs hold values that f32 represents: all devices and dtypes compute with the same numbers.
+struct Place {
+  const Kernels& kernels;
+  Device device;
+  DType dtype;
+
+  Tensor in(const Shape& shape, uint64_t seed, double low = -1, double high = 1) const {
+    Random random(seed);
+    std::vector<float> values(shape.numel());
+    for (float& v : values) v = static_cast<float>(random.uniform(low, high));
+    return Tensor::from(shape, values).to(dtype).clone().to(device);
+  }
+  /// Zeros and ones.
+  Tensor mask(const Shape& shape, uint64_t seed) const {
+    Random random(seed);
+    std::vector<float> values(shape.numel());
+    for (float& v : values) v = random.below(2) ? 1.f : 0.f;
+    return Tensor::from(shape, values).to(dtype).clone().to(device);
+  }
+  Tensor index(const Shape& shape, std::vector<int32_t> values) const { return Tensor::from(shape, values).to(device); }
+  Tensor out(const Shape& shape) const {
+    return Tensor::full(shape, std::numeric_limits<double>::quiet_NaN(), dtype).to(device);
+  }
+  Tensor index_out(const Shape& shape) const { return Tensor::full(shape, -1, DType::i32).to(device); }
+};
+
+struct Case {
+  std::string kernel;
+  size_t slot;  ///< position in struct Kernels
+  std::function<Tensors(const Place&)> run;
+};
+
+/// A case can call its own kernel only: it is handed the pointer.
+template <class Pointer, class Body>
+Case make_case(const char* kernel, Pointer Kernels::*member, Body body) {
+  const Kernels& table = cpu_kernels();
+  const auto offset = reinterpret_cast<const char*>(&(table.*member)) - reinterpret_cast<const char*>(&table);
+  return {kernel, static_cast<size_t>(offset) / sizeof(void (*)()),
+          [=](const Place& at) { return body(at.kernels.*member, at); }};
+}
+
+struct Conv {
+  Shape x, w, y;
+  Conv2dSpec spec;
+};
+inline const std::vector<Conv>& convolutions() {
+  static const std::vector<Conv> list = {{{2, 9, 7, 3}, {5, 3, 3, 3}, {2, 9, 7, 5}, {1, 1}},
+                                         {{1, 9, 8, 17}, {4, 3, 3, 17}, {1, 5, 4, 4}, {2, 1}},
+                                         {{2, 14, 19, 64}, {64, 3, 3, 64}, {2, 14, 19, 64}, {1, 1}},
+                                         {{2, 7, 7, 64}, {17, 1, 1, 64}, {2, 4, 4, 17}, {2, 0}},
+                                         {{2, 7, 7, 3}, {8, 1, 1, 3}, {2, 4, 4, 8}, {2, 0}},
+                                         {{1, 15, 13, 3}, {16, 7, 7, 3}, {1, 8, 7, 16}, {2, 3}},
+                                         {{1, 9, 9, 4}, {6, 3, 3, 2}, {1, 7, 7, 6}, {1, 1, 2, 2}}};
+  return list;
+}
+
+inline std::vector<Case> all_cases() {
+  std::vector<Case> cases;
+  const auto add = [&](const char* kernel, auto member, auto body) {
+    cases.push_back(make_case(kernel, member, body));
+  };
+
+  add("unary", &Kernels::unary, [](auto kernel, const Place& at) {
+    Tensors results;
+    for (const UnaryOp op : {UnaryOp::exp, UnaryOp::log, UnaryOp::sqrt, UnaryOp::abs, UnaryOp::relu}) {
+      const double low = op == UnaryOp::log || op == UnaryOp::sqrt ? 0.1 : -2;
+      kernel(op, at.in({3, 17, 5}, 1, low, 2), results.emplace_back(at.out({3, 17, 5})));
+    }
+    return results;
+  });
+  add("binary", &Kernels::binary, [](auto kernel, const Place& at) {
+    Tensors results;
+    for (const BinaryOp op :
+         {BinaryOp::add, BinaryOp::sub, BinaryOp::mul, BinaryOp::div, BinaryOp::greater, BinaryOp::relu_grad})
+      for (const auto& [a, b, y] : std::vector<std::tuple<Shape, Shape, Shape>>{{{3, 17, 5}, {3, 17, 5}, {3, 17, 5}},
+                                                                                {{3, 1, 5}, {17, 1}, {3, 17, 5}},
+                                                                                {{}, {7, 3}, {7, 3}},
+                                                                                {{2, 5, 64}, {64}, {2, 5, 64}},
+                                                                                {{}, {}, {}}})
+        kernel(op, at.in(a, 2, 0.5, 2), at.in(b, 3, 0.5, 2), results.emplace_back(at.out(y)));
+    return results;
+  });
+  add("affine", &Kernels::affine, [](auto kernel, const Place& at) {
+    Tensor y = at.out({5, 33});
+    kernel(at.in({5, 33}, 4), -1.75, 0.375, y);
+    return Tensors{y};
+  });
+  add("scale_shift", &Kernels::scale_shift, [](auto kernel, const Place& at) {
+    Tensors results;
+    const Shape shape{2, 3, 5, 17};
+    for (const bool with_relu : {false, true})
+      for (const bool with_residual : {false, true})
+        kernel(at.in(shape, 5), at.in({17}, 6), at.in({17}, 7), with_residual ? at.in(shape, 8) : Tensor{}, with_relu,
+               results.emplace_back(at.out(shape)));
+    return results;
+  });
+  add("sum", &Kernels::sum, [](auto kernel, const Place& at) {
+    Tensors results;
+    for (const auto& [outer, length, inner] : std::vector<std::tuple<int64_t, int64_t, int64_t>>{
+             {1, 5000, 1}, {33, 7, 1}, {1, 301, 17}, {3, 64, 5}, {2, 1, 3}})
+      kernel(at.in({outer, length, inner}, 9, 0, 1), outer, length, inner,
+             results.emplace_back(at.out({outer, inner})));
+    return results;
+  });
+  add("argmax", &Kernels::argmax, [](auto kernel, const Place& at) {
+    Tensors results;
+    for (const bool minimum : {false, true}) {
+      kernel(at.in({5, 1001}, 10), minimum, results.emplace_back(at.index_out({5, 1})));
+      Tensor equal = Tensor::full({3, 4}, 2, at.dtype).to(at.device);  // the first one wins
+      kernel(equal, minimum, results.emplace_back(at.index_out({3, 1})));
+    }
+    return results;
+  });
+  add("take_at", &Kernels::take_at, [](auto kernel, const Place& at) {
+    Tensor y = at.out({2, 3});
+    kernel(at.in({2, 5}, 11), at.index({2, 3}, {4, 0, 4, 1, 1, 3}), y);
+    return Tensors{y};
+  });
+  add("put_at", &Kernels::put_at, [](auto kernel, const Place& at) {
+    Tensor y = at.out({2, 5});
+    kernel(at.in({2, 3}, 12), at.index({2, 3}, {4, 0, 4, 1, 1, 1}), y);
+    return Tensors{y};
+  });
+  add("copy_range", &Kernels::copy_range, [](auto kernel, const Place& at) {
+    Tensor cut = at.out({3, 2, 4}), padded = at.out({3, 8, 4});
+    kernel(at.in({3, 5, 4}, 13), 2, cut, 0, 3, 5, 2, 2, 4);
+    kernel(at.in({3, 5, 4}, 14), 0, padded, 1, 3, 5, 8, 5, 4);
+    return Tensors{cut, padded};
+  });
+  add("matmul", &Kernels::matmul, [](auto kernel, const Place& at) {
+    Tensors results;
+    for (const bool ta : {false, true})
+      for (const bool tb : {false, true}) {
+        kernel(at.in(ta ? Shape{65, 17} : Shape{17, 65}, 15), at.in(tb ? Shape{5, 65} : Shape{65, 5}, 16), ta, tb,
+               results.emplace_back(at.out({17, 5})));
+        kernel(at.in(ta ? Shape{3, 1} : Shape{1, 3}, 17), at.in(tb ? Shape{1, 3} : Shape{3, 1}, 18), ta, tb,
+               results.emplace_back(at.out({1, 1})));
+      }
+    return results;
+  });
+  add("conv2d", &Kernels::conv2d, [](auto kernel, const Place& at) {
+    Tensors results;
+    for (const Conv& c : convolutions())
+      kernel(at.in(c.x, 19), at.in(c.w, 20), c.spec, results.emplace_back(at.out(c.y)));
+    return results;
+  });
+  add("conv2d_input_grad", &Kernels::conv2d_input_grad, [](auto kernel, const Place& at) {
+    Tensors results;
+    for (const Conv& c : convolutions())
+      kernel(at.in(c.y, 21), at.in(c.w, 20), c.spec, results.emplace_back(at.out(c.x)));
+    return results;
+  });
+  add("conv2d_weight_grad", &Kernels::conv2d_weight_grad, [](auto kernel, const Place& at) {
+    Tensors results;
+    for (const Conv& c : convolutions())
+      kernel(at.in(c.x, 19), at.in(c.y, 21), c.spec, results.emplace_back(at.out(c.w)));
+    return results;
+  });
+
+  const Shape shape{3, 7, 5, 17}, channels{17};
+  add("batch_norm_statistics", &Kernels::batch_norm_statistics, [=](auto kernel, const Place& at) {
+    Tensor mean = at.out(channels), variance = at.out(channels);
+    kernel(at.in(shape, 22, 3, 5), mean, variance);
+    return Tensors{mean, variance};
+  });
+  add("batch_norm", &Kernels::batch_norm, [=](auto kernel, const Place& at) {
+    Tensors results;
+    const Tensor x = at.in(shape, 23), gamma = at.in(channels, 24), beta = at.in(channels, 25);
+    const Tensor mean = at.in(channels, 26), invstd = at.in(channels, 27, 0.5, 2), none, residual = at.in(shape, 28);
+    for (const bool with_relu : {false, true})
+      for (const Tensor& added : {none, residual})
+        kernel({x, gamma, beta, mean, invstd, added, with_relu}, results.emplace_back(at.out(shape)));
+    return results;
+  });
+  add("batch_norm_grad", &Kernels::batch_norm_grad, [=](auto kernel, const Place& at) {
+    Tensors results;
+    const Tensor x = at.in(shape, 29), gamma = at.in(channels, 30), beta = at.in(channels, 31), g = at.in(shape, 32);
+    const Tensor mean = at.in(channels, 33), invstd = at.in(channels, 34, 0.5, 2), none, y = at.in(shape, 35);
+    for (const bool with_relu : {false, true})
+      for (const bool with_residual : {false, true}) {
+        Tensor gx = at.out(shape), ggamma = at.out(channels), gbeta = at.out(channels);
+        Tensor g_residual = with_residual ? at.out(shape) : Tensor{};
+        kernel({x, gamma, beta, mean, invstd, none, with_relu}, with_relu ? y : none, g, gx, ggamma, gbeta, g_residual);
+        results.insert(results.end(), {gx, ggamma, gbeta});
+        if (with_residual) results.push_back(g_residual);
+      }
+    return results;
+  });
+  add("max_pool2d", &Kernels::max_pool2d, [](auto kernel, const Place& at) {
+    Tensors results;
+    struct Pool {
+      Shape x, y;
+      Pool2dSpec spec;
+    };
+    for (const Pool& p :
+         {Pool{{2, 9, 7, 17}, {2, 5, 4, 17}, {3, 2, 1}}, Pool{{1, 6, 7, 3}, {1, 3, 3, 3}, {3, 2, 0, true}}}) {
+      Tensor y = at.out(p.y), index = at.index_out(p.y);
+      kernel(at.in(p.x, 36), p.spec, y, index);
+      results.insert(results.end(), {y, index});
+      Tensor tied = at.out(p.y), first = at.index_out(p.y);
+      kernel(Tensor::full(p.x, -1, at.dtype).to(at.device), p.spec, tied, first);
+      results.insert(results.end(), {tied, first});
+    }
+    return results;
+  });
+  add("bilinear_resize", &Kernels::bilinear_resize, [](auto kernel, const Place& at) {
+    Tensors results;
+    kernel(at.in({3, 7, 5}, 37), results.emplace_back(at.out({3, 31, 24})));
+    kernel(at.in({2, 9, 11}, 38), results.emplace_back(at.out({2, 4, 3})));
+    return results;
+  });
+  add("bilinear_resize_adjoint", &Kernels::bilinear_resize_adjoint, [](auto kernel, const Place& at) {
+    Tensors results;
+    kernel(at.in({3, 31, 24}, 39), results.emplace_back(at.out({3, 7, 5})));
+    kernel(at.in({2, 4, 3}, 40), results.emplace_back(at.out({2, 9, 11})));
+    return results;
+  });
+  add("cam_box", &Kernels::cam_box, [](auto kernel, const Place& at) {
+    Tensors results;
+    struct Cam {
+      int64_t h, w, channels, rows, columns;
+    };
+    for (const Cam& c : {Cam{7, 5, 33, 31, 24}, Cam{3, 3, 5, 3, 2}, Cam{1, 1, 3, 4, 4}, Cam{9, 8, 100, 20, 33}})
+      for (const bool constant : {false, true}) {
+        const Shape maps{3, c.h, c.w}, cams{3, c.rows, c.columns};
+        const Tensor A = at.in({3, c.h, c.w, c.channels}, 48, 0, 1), alpha = at.in({3, c.channels}, 49);
+        const Tensor mask = at.mask(cams, 50);
+        Tensor map = at.out(maps), cam = at.out(cams), penalty = at.out({3}), map_grad = at.out(maps),
+               alpha_grad = at.out({3, c.channels});
+        kernel({A, alpha, mask, constant}, {map, cam, penalty, map_grad, alpha_grad});
+        results.insert(results.end(), {map, cam, penalty, map_grad, alpha_grad});
+      }
+    return results;
+  });
+  add("cam_box_grad", &Kernels::cam_box_grad, [](auto kernel, const Place& at) {
+    Tensor g = at.out({3, 5, 4, 17});
+    kernel(at.in({3}, 51), at.in({3, 5, 4}, 52), at.in({3, 17}, 53), g);
+    return Tensors{g};
+  });
+  add("sgd_step", &Kernels::sgd_step, [](auto kernel, const Place& at) {
+    Tensors results;
+    for (const bool nesterov : {false, true})
+      for (const bool first : {false, true}) {
+        Tensor p = at.in({333}, 41), buffer = first ? at.out({333}) : at.in({333}, 42);
+        kernel(p, at.in({333}, 43), buffer, {0.1, 0.9, 0.01, nesterov, first});
+        results.insert(results.end(), {p, buffer});
+      }
+    return results;
+  });
+  add("adamw_step", &Kernels::adamw_step, [](auto kernel, const Place& at) {
+    Tensor p = at.in({333}, 44), m = at.in({333}, 45), v = at.in({333}, 46, 0.1, 1);
+    kernel(p, at.in({333}, 47), m, v, {0.1, 0.9, 0.999, 1e-8, 0.01, 3});
+    return Tensors{p, m, v};
+  });
+  return cases;
+}
+
+/// Indices exactly; floating point relative to the largest value: f64 by rounding in another order, f32 by 1e-5, what
+/// sums of some 600 terms may lose with a margin of ten.
+inline void expect_agreement(const Tensors& found, const Tensors& expected, DType dtype, const std::string& what) {
+  ASSERT_EQ(found.size(), expected.size()) << what;
+  for (size_t k = 0; k < found.size(); ++k) {
+    const std::vector<double> a = found[k].to(Device::cpu).to_vector(), b = expected[k].to_vector();
+    ASSERT_EQ(a.size(), b.size()) << what;
+    double largest = 0;
+    for (const double v : b) largest = std::max(largest, std::abs(v));
+    const bool exact = found[k].dtype() == DType::i32;
+    const double allowed = exact ? 0 : largest * (dtype == DType::f64 ? 1e-12 : 1e-5);
+    for (size_t i = 0; i < a.size(); ++i)
+      ASSERT_TRUE(std::abs(a[i] - b[i]) <= allowed)  // false for NaN
+          << what << ", output " << k << " " << found[k].shape() << ", element " << i << ": " << a[i] << ", expected "
+          << b[i];
+  }
+}
+
+}  // namespace boxcam
