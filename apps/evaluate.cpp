@@ -28,6 +28,7 @@ int run(const Options& o) {
   else
     splits.push_back({o.split, open_split(o.data, o.split)});
   ResNet model = load_model(o.checkpoint, o.model.model, static_cast<int64_t>(splits[0].data->classes().size()));
+  move_to(o.run.device, model.named_tensors());
   if (!note.empty()) std::cout << "note: " << note << "\n";
 
   nlohmann::json json = nlohmann::json::object();
@@ -84,5 +85,8 @@ int main(int argc, char** argv) {
   add_model_options(app, o.model);
   add_cam_options(app, o.cam);
   add_run_options(app, o.run);
-  return run_app(app, argc, argv, [&] { return run(o); });
+  return run_app(app, argc, argv, [&] {
+    settle_data_options(app, o.data);
+    return run(o);
+  });
 }

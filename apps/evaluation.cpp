@@ -22,22 +22,24 @@ std::optional<Evaluation> evaluate(ResNet& model, const Dataset& data, const Dat
   Evaluation result{Metrics(classes), 0, {}};
   Loader loader(data, loader_options(data_options, data, false, 0));
   loader.start_epoch(0);
-  GradMode mode(!model.feeds_head(cam.tap));  // the closed form needs no recorded pass
+  GradMode mode(!has_closed_form(model, cam));  // the closed form needs no recorded pass
   while (const auto batch = loader.next()) {
     if (stop && stop()) return {};
+    const Device device = model.head().weight.device();
     const Tensor labels = label_tensor(*batch);
     const int64_t size = batch->image_size;
-    const Forward pass = model.forward(input_tensor(*batch), {Mode::eval, false}, {cam.tap});
-    const Tensor map = cam_of(model, pass, cam.tap, labels, size, size, {cam.target, cam.normalizer, false}).cam;
-    const Tensor mask = box_masks(batch->boxes, size, size, cam.eval_margin);
+    const Forward pass = model.forward(input_tensor(*batch, device), {Mode::eval, false}, cam.taps);
+    const Tensor explained = explained_classes(pass, labels.to(device), cam);
+    const Tensor map = cam_of(model, pass, explained, size, size, cam).cam.to(Device::cpu);
+    const Tensor logits = pass.logits.to(Device::cpu), mask = box_masks(batch->boxes, size, size, cam.eval_margin);
     const NoGrad no_grad;
-    result.metrics.add(pass.logits, labels, map, mask);
-    result.cross_entropy += cross_entropy(pass.logits, labels).item() * static_cast<double>(batch->size);
+    result.metrics.add(logits, labels, map, mask);
+    result.cross_entropy += cross_entropy(logits, labels).item() * static_cast<double>(batch->size);
     for (int64_t n = 0; n < batch->size; ++n) {
       if (batch->sources[n].empty()) continue;
       const Tensor label = Tensor::from({1}, std::vector<int32_t>{batch->labels[n]});
       result.by_source.try_emplace(batch->sources[n], classes)
-          .first->second.add(row(pass.logits, n), label, row(map, n), row(mask, n));
+          .first->second.add(row(logits, n), label, row(map, n), row(mask, n));
     }
   }
   result.cross_entropy /= static_cast<double>(std::max<int64_t>(result.metrics.images(), 1));

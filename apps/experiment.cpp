@@ -47,6 +47,7 @@ std::vector<Run> read_runs(const std::string& folder) {
   check(fs::is_directory(folder, error), "there is no folder ", folder, " with runs");
   std::vector<Run> runs;
   for (const auto& entry : fs::directory_iterator(folder)) {
+    if (!entry.is_directory()) continue;  // a log beside the runs
     const std::string path = entry.path().string();
     auto test = nlohmann::json::parse(read_file(path + "/test.json"), nullptr, false);
     check(test.is_object(), path, "/test.json is not valid JSON");

@@ -35,6 +35,7 @@ int run(const Options& o) {
   std::vector<std::string> classes = o.data.classes;
   classes.push_back("none");
   ResNet model = load_model(o.checkpoint, o.model.model, static_cast<int64_t>(classes.size()));
+  move_to(o.run.device, model.named_tensors());
   int64_t explained = -1;
   if (o.class_name != "predicted") {
     const auto found = std::find(classes.begin(), classes.end(), o.class_name);
@@ -62,10 +63,14 @@ int run(const Options& o) {
     if (o.dump.empty()) continue;
     const std::string folder = o.images.size() == 1 ? o.dump : o.dump + "/" + stem;
     make_folder("--dump", folder);
-    for (const auto& [name, tensor] : {std::pair{"logits", e.logits}, std::pair{"activations", e.activations},
-                                       std::pair{"alpha", e.cam.alpha}, std::pair{"cam_raw", e.cam.raw},
-                                       std::pair{"cam", e.cam.cam}})
-      write_npy(folder + "/" + name + ".npy", tensor.detach());
+    write_npy(folder + "/logits.npy", e.logits);
+    write_npy(folder + "/cam.npy", e.cam.cam.detach());
+    for (size_t i = 0; i < o.cam.taps.size(); ++i) {
+      const std::string end = o.cam.taps.size() == 1 ? ".npy" : "." + o.cam.taps[i] + ".npy";
+      write_npy(folder + "/activations" + end, e.activations[i]);
+      write_npy(folder + "/alpha" + end, e.cam.alpha[i].detach());
+      write_npy(folder + "/cam_raw" + end, e.cam.raw[i].detach());
+    }
   }
   return 0;
 }
@@ -79,7 +84,7 @@ int main(int argc, char** argv) {
   app.add_option("--image", o.images, "one or more JPEG or PNG files")->required();
   app.add_option("--class", o.class_name, "the class to explain, or 'predicted'")->capture_default_str();
   app.add_option("--output", o.output, "folder for the overlays")->required();
-  app.add_option("--dump", o.dump, "folder for logits, activations, alpha, cam_raw and cam as .npy");
+  app.add_option("--dump", o.dump, "folder for logits, activations, alpha, cam_raw and cam as .npy (with several taps: activations.layer3.npy ...)");
   add_data_options(app, o.data, false);
   add_model_options(app, o.model);
   add_cam_options(app, o.cam);

@@ -2,11 +2,15 @@
 
 #include <omp.h>
 
+#include <charconv>
+#include <chrono>
 #include <cmath>
 #include <iostream>
 #include <map>
 
 #include "engine/device.h"
+#include "engine/file.h"
+#include "engine/profile.h"
 #include "engine/text.h"
 
 namespace boxcam {
@@ -68,6 +72,16 @@ void refuse(bool condition, const std::string& option, const std::string& reason
   if (condition) throw CLI::ValidationError(option, reason);
 }
 
+// Of the program: set by apply, written by run_app.
+std::string profile_file;
+std::chrono::steady_clock::time_point profile_begin;
+
+void write_profile() {
+  if (profile_file.empty()) return;
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - profile_begin;
+  write_file(profile_file, {profile_table(seconds.count())});
+}
+
 /// An option of which this version knows one value only.
 CLI::Option* add_single(CLI::App& app, const std::string& name, const std::string& only, const std::string& help) {
   return app
@@ -86,7 +100,7 @@ void add_data_options(CLI::App& app, DataOptions& o, bool training) {
   using GroupOf = OpenImagesOptions::GroupOf;
   using Several = OpenImagesOptions::SeveralClasses;
   const std::string group = "Data";
-  app.add_option("--data", o.data, "what to use: scenes (procedural), or open-images:DIR")
+  app.add_option("--data", o.data, "what to use: scenes (procedural), open-images:DIR, or packed:FILE (made by prepare)")
       ->capture_default_str()
       ->group(group);
   app.add_option("--classes", o.classes, "names, MIDs or aliases, comma-separated; 'none' is always the last output")
@@ -171,8 +185,11 @@ void add_model_options(CLI::App& app, ModelOptions& o) {
 
 void add_cam_options(CLI::App& app, CamOptions& o) {
   const std::string group = "Grad-CAM";
-  app.add_option("--tap", o.tap, "the activations that are explained: layer1 .. layer4, layer4.2, layer4.2.conv3 ...")
-      ->capture_default_str()
+  app.add_option("--tap", o.taps,
+                 "the activations that are explained: layer1 .. layer4, layer4.2, layer4.2.conv3 ...; of several, "
+                 "comma-separated, the maps are averaged")
+      ->delimiter(',')
+      ->default_str(join(o.taps, ","))
       ->group(group);
   add_choice<CamTarget>(app, "--cam-target", o.target, {{"logit", CamTarget::logit}, {"centered", CamTarget::centered}},
                         "the explained score: the class' logit (the thesis), or minus the mean of all logits")
@@ -181,8 +198,15 @@ void add_cam_options(CLI::App& app, CamOptions& o) {
                             {{"differentiated", CamNormalizer::differentiated}, {"constant", CamNormalizer::constant}},
                             "whether minimum and maximum are differentiated or constants")
       ->group(group);
-  add_single(app, "--cam-class", "label", "the class that is explained")->group(group);
-  add_single(app, "--cam-profile", "pgc-1.4", "the normalisation, by release of pytorch-grad-cam")->group(group);
+  add_choice<bool>(app, "--cam-class", o.explains_predicted, {{"label", false}, {"predicted", true}},
+                   "the class that is explained: the image's own, or the one the network predicts")
+      ->group(group);
+  add_choice<CamProfile>(app, "--cam-profile", o.profile,
+                         {{"pgc-1.4", CamProfile::pgc_1_4},
+                          {"pgc-1.3.1", CamProfile::pgc_1_3_1},
+                          {"paper", CamProfile::paper}},
+                         "the order of ReLU, min-max and resize, by release of pytorch-grad-cam")
+      ->group(group);
   add_choice<ContentHeatmap>(app, "--content-heatmap", o.content_heatmap,
                              {{"batch", ContentHeatmap::batch},
                               {"pooled", ContentHeatmap::pooled},
@@ -199,7 +223,7 @@ void add_train_options(CLI::App& app, TrainOptions& o) {
   using Kind = OptimizerOptions::Kind;
   using Curve = Schedule::Kind;
   const std::string method = "Method", group = "Training";
-  app.add_option("--lambda", o.lambda, "weight of the box penalty")
+  app.add_option("--lambda", o.lambda, "weight of the penalty (--loss)")
       ->check(at_least(0, "a number"))
       ->capture_default_str()
       ->group(method);
@@ -207,7 +231,14 @@ void add_train_options(CLI::App& app, TrainOptions& o) {
       ->check(at_least(0, "a number"))
       ->capture_default_str()
       ->group(method);
-  add_single(app, "--loss", "box", "mean CAM outside the boxes")->group(method);
+  Words<CamLossFunction> losses;
+  std::string formulas;
+  for (const CamLoss& l : cam_losses()) {
+    losses.emplace_back(l.name, l.of_images);
+    formulas += str(formulas.empty() ? "" : ", ", l.name, " ", l.formula);
+  }
+  add_choice<CamLossFunction>(app, "--loss", o.loss, losses, "the penalty of a CAM C and boxes B: " + formulas)
+      ->group(method);
   add_choice<bool>(app, "--unboxed", o.skip_unboxed, {{"penalise", false}, {"skip", true}},
                    "images without a box: their whole CAM is penalised, or they are left out of the penalty")
       ->group(method);
@@ -216,8 +247,18 @@ void add_train_options(CLI::App& app, TrainOptions& o) {
       ->group(method);
   add_choice<TrainOptions::PenaltyGradient>(
       app, "--penalty-gradient", o.penalty_gradient,
-      {{"full", TrainOptions::PenaltyGradient::full}, {"constant", TrainOptions::PenaltyGradient::constant}},
-      "the whole derivative of the penalty, or none (the thesis to the letter)")
+      {{"full", TrainOptions::PenaltyGradient::full},
+       {"constant", TrainOptions::PenaltyGradient::constant},
+       {"activations", TrainOptions::PenaltyGradient::activations},
+       {"weights", TrainOptions::PenaltyGradient::weights},
+       {"transfer", TrainOptions::PenaltyGradient::transfer},
+       {"leak", TrainOptions::PenaltyGradient::leak}},
+      "what of the penalty is differentiated: all; nothing (the thesis to the letter); through the activations or "
+      "through alpha only; all, on the copy, and added to the classifier's gradients; or nothing, but Grad-CAM's own "
+      "gradient of the scores stays in the buffers and is added")
+      ->group(method);
+  add_choice<bool>(app, "--transfer-gradient", o.transfer_activations, {{"full", false}, {"activations", true}},
+                   "--penalty-gradient transfer: all of it, or through the activations only")
       ->group(method);
   add_choice<TrainOptions::CamModel>(
       app, "--cam-model", o.cam_model,
@@ -230,7 +271,7 @@ void add_train_options(CLI::App& app, TrainOptions& o) {
       ->group(method);
   app.add_flag("--thesis", o.thesis,
                "the thesis' literal step: --cam-target logit --cam-model copy --cam-batch-norm eval "
-               "--penalty-gradient constant, and by default --batch 16 --epochs 30")
+               "--penalty-gradient constant --cam-profile pgc-1.4, and by default --batch 16 --epochs 30")
       ->group(method);
 
   app.add_option("--epochs", o.epochs, "passes over the training split")
@@ -290,66 +331,114 @@ void add_run_options(CLI::App& app, RunOptions& o) {
                             {{"auto", ConvAlgorithm::automatic}, {"direct", ConvAlgorithm::direct}},
                             "auto: Winograd where the library has it and it is faster")
       ->group(group);
-  add_single(app, "--device", "cpu", "what computes (boxcam is built without CUDA)")->group(group);
+  app.add_option("--profile", o.profile, "write the time and bytes of each kernel to this file, as a Markdown table")
+      ->group(group);
+  add_choice<Device>(app, "--device", o.device, {{"cpu", Device::cpu}, {"cuda", Device::cuda}}, "what computes")
+      ->group(group);
+  app.add_flag("--allow-tf32", o.allow_tf32, "cuda: f32 convolutions and matrix products may round to TF32")
+      ->group(group);
+  app.add_flag("--fast-algorithms", o.fast_algorithms,
+               "cuda: cuDNN's heuristics choose among reproducible algorithms, instead of fixed ones")
+      ->group(group);
   add_single(app, "--precision", "f32", "of activations and weights")->group(group);
 }
 
 void settle_train_options(const CLI::App& app, DataOptions& data, CamOptions& cam, TrainOptions& t) {
   using PG = TrainOptions::PenaltyGradient;
   using CM = TrainOptions::CamModel;
+  using BN = CamOptions::BatchNorm;
   const auto given = [&](const char* name) { return app.count(name) > 0; };
+  // Gives an option the value that another one stands for; refuses another value.
+  const auto imply = [&](const char* name, auto& value, auto implied, const char* word, const char* reason) {
+    refuse(given(name) && value != implied, name, reason);
+    value = implied;
+    t.implied.emplace_back(name + 2, word);
+  };
   if (t.thesis) {
-    const auto contradicts = [&](const char* name, bool differs) {
-      refuse(given(name) && differs, name, str("contradicts --thesis, which stands for the thesis' literal step"));
-    };
-    contradicts("--cam-target", cam.target != CamTarget::logit);
-    contradicts("--cam-model", t.cam_model != CM::copy);
-    contradicts("--cam-batch-norm", t.cam_batch_norm != CamOptions::BatchNorm::eval);
-    contradicts("--penalty-gradient", t.penalty_gradient != PG::constant);
-    cam.target = CamTarget::logit;
-    t.cam_model = CM::copy;
-    t.cam_batch_norm = CamOptions::BatchNorm::eval;
-    t.penalty_gradient = PG::constant;
+    const char* reason = "contradicts --thesis, which stands for the thesis' literal step";
+    imply("--cam-target", cam.target, CamTarget::logit, "logit", reason);
+    imply("--cam-model", t.cam_model, CM::copy, "copy", reason);
+    imply("--cam-batch-norm", t.cam_batch_norm, BN::eval, "eval", reason);
+    imply("--penalty-gradient", t.penalty_gradient, PG::constant, "constant", reason);
+    imply("--cam-profile", cam.profile, CamProfile::pgc_1_4, "pgc-1.4", reason);
     if (!given("--batch")) data.batch = 16;
     if (!given("--epochs")) t.epochs = 30;
   }
-  refuse(t.cam_model == CM::copy && t.penalty_gradient == PG::full, "--penalty-gradient",
-         "full does not go with --cam-model copy: the copy's CAM cannot reach the classifier; use --penalty-gradient "
-         "constant (the thesis) or --cam-model shared");
+  if (t.penalty_gradient == PG::transfer) {
+    const char* reason = "contradicts --penalty-gradient transfer, whose gradient is taken on the copy, with running "
+                         "statistics: it implies --cam-model copy --cam-batch-norm eval";
+    imply("--cam-model", t.cam_model, CM::copy, "copy", reason);
+    imply("--cam-batch-norm", t.cam_batch_norm, BN::eval, "eval", reason);
+  }
+  refuse(given("--transfer-gradient") && t.penalty_gradient != PG::transfer, "--transfer-gradient",
+         "belongs to --penalty-gradient transfer");
+  refuse(t.cam_model == CM::copy && t.penalty_gradient == PG::leak, "--penalty-gradient",
+         "leak does not go with --cam-model copy: the copy is what keeps Grad-CAM's gradient out of the classifier's "
+         "buffers; use --cam-model shared");
+  refuse(t.cam_model == CM::copy && t.penalty_gradient != PG::constant && t.penalty_gradient != PG::transfer,
+         "--penalty-gradient",
+         "full, activations and weights do not go with --cam-model copy: the copy's CAM cannot reach the classifier; "
+         "use --penalty-gradient constant (the thesis) or transfer, or --cam-model shared");
   if (!given("--eval-margin")) cam.eval_margin = t.margin;
   if (t.learning_rate == 0) t.learning_rate = t.optimizer.kind == OptimizerOptions::Kind::sgd ? 0.01 : 0.001;
   t.schedule.learning_rate = t.learning_rate;
   if (t.output.empty()) t.output = "runs/train";
+  t.implied.insert(t.implied.end(), {{"batch", std::to_string(data.batch)},
+                                     {"epochs", std::to_string(t.epochs)},
+                                     {"lr", str(t.learning_rate)},
+                                     {"eval-margin", str(cam.eval_margin)},
+                                     {"output", t.output}});
 }
 
 void apply(const RunOptions& options) {
+  profile_file = options.profile;
+  if (!profile_file.empty()) {
+    write_file(profile_file, {});  // an unwritable one is found now, not at the end
+    profile_begin = std::chrono::steady_clock::now();
+    set_profiling(true);
+  }
   set_threads(options.threads);
   set_conv_algorithm(options.conv_algorithm);
-  if (onednn_version() == "none")
+  set_allow_tf32(options.allow_tf32);
+  set_fast_algorithms(options.fast_algorithms);
+  if (options.device == Device::cuda) cuda_device_name();  // throws the sentence where there is none
+  if (options.device == Device::cpu && onednn_version() == "none")
     std::cerr << "note: boxcam was built without oneDNN and computes with plain loops: training will be slow\n";
+}
+
+/// 25.0 and 25 are one value, so that --resume does not see a difference; integers keep all their digits.
+std::string canonical(const std::string& text) {
+  double value = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  const bool is_integer = text.find_first_not_of("0123456789") == std::string::npos;
+  return error == std::errc() && stop == end && !is_integer ? str(value) : text;
 }
 
 nlohmann::json options_as_json(const CLI::App& app) {
   nlohmann::json json = nlohmann::json::object();
   for (const CLI::Option* option : app.get_options()) {
     const std::string name = option->get_lnames().empty() ? "" : option->get_lnames()[0];
-    if (name.empty() || name == "help" || name == "version") continue;
+    if (name.empty() || name == "help" || name == "version" || name == "profile") continue;  // no part of a run
     if (option->get_expected_min() == 0)  // a flag
       json[name] = option->count() > 0;
     else
-      json[name] = option->count() > 0 ? join(option->results(), ",") : option->get_default_str();
+      json[name] = canonical(option->count() > 0 ? join(option->results(), ",") : option->get_default_str());
   }
   return json;
 }
 
 int run_app(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
   app.set_version_flag("--version", [] {
-    return str("boxcam 0.1.0, oneDNN ", onednn_version(), ", without CUDA, ", processor_name(), ", ",
+    const std::string cuda = cuda_version() == "none" ? "without CUDA" : "CUDA " + cuda_version();
+    return str("boxcam 0.1.0, oneDNN ", onednn_version(), ", ", cuda, ", ", processor_name(), ", ",
                std::to_string(omp_get_num_procs()), " cores");
   });
   try {
     app.parse(argc, argv);
-    return body();
+    const int status = body();
+    write_profile();
+    return status;
   } catch (const CLI::Success& e) {
     return app.exit(e);
   } catch (const CLI::ParseError& e) {

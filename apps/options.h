@@ -14,6 +14,7 @@
 #include "nn/data/open_images.h"
 #include "nn/optim.h"
 #include "xai/grad_cam.h"
+#include "xai/losses.h"
 #include "xai/metrics.h"
 
 namespace boxcam {
@@ -43,15 +44,18 @@ struct ModelOptions {
 /// How CAMs are made and measured.
 struct CamOptions {
   enum class BatchNorm { train, eval };
-  std::string tap = "layer4";
+  std::vector<std::string> taps = {"layer4"};  ///< several: their maps are averaged
   CamTarget target = CamTarget::logit;
   CamNormalizer normalizer = CamNormalizer::differentiated;
+  CamProfile profile = CamProfile::pgc_1_4;
+  bool explains_predicted = false;  ///< the predicted class instead of the label
   ContentHeatmap content_heatmap = ContentHeatmap::batch;
   double eval_margin = 0;  ///< pixels of the network's input
 };
 
 struct TrainOptions {
-  enum class PenaltyGradient { full, constant };
+  /// What the penalty teaches the classifier: docs/method.md, "The readings".
+  enum class PenaltyGradient { full, constant, activations, weights, transfer, leak };
   enum class CamModel { shared, copy };
   enum class BestBy { content_heatmap, accuracy, last };
   OptimizerOptions optimizer;
@@ -60,20 +64,27 @@ struct TrainOptions {
   double clip_grad_norm = 0;  ///< 0: off
   int64_t epochs = 30;
   double lambda = 0, margin = 0;
+  CamLossFunction loss = box_loss;
   bool skip_unboxed = false, shuffled_boxes = false;
   PenaltyGradient penalty_gradient = PenaltyGradient::full;
+  bool transfer_activations = false;  ///< transfer: through the activations only
   CamModel cam_model = CamModel::shared;
   CamOptions::BatchNorm cam_batch_norm = CamOptions::BatchNorm::train;
   BestBy best_by = BestBy::content_heatmap;
   bool thesis = false;
   std::string output;
   bool resume = false;
+  /// Options whose value another option decides (--thesis, transfer): name and value, for run.json.
+  std::vector<std::pair<std::string, std::string>> implied;
 };
 
 struct RunOptions {
   uint64_t seed = 0;
   int threads = 0;
   ConvAlgorithm conv_algorithm = ConvAlgorithm::automatic;
+  Device device = Device::cpu;
+  bool allow_tf32 = false, fast_algorithms = false;  ///< cuda
+  std::string profile;  ///< a file for the time and bytes of each kernel; empty: none
 };
 
 void add_data_options(CLI::App& app, DataOptions& options, bool training);
@@ -83,10 +94,10 @@ void add_train_options(CLI::App& app, TrainOptions& options);
 void add_run_options(CLI::App& app, RunOptions& options);
 
 /// What --thesis implies, for options that were not given; refuses those that contradict it, and pairs of options that
-/// cannot go together (method.md section 4), naming the reason. Call after parsing.
+/// cannot go together (docs/method.md, "The readings"), naming the reason. Call after parsing.
 void settle_train_options(const CLI::App& app, DataOptions& data, CamOptions& cam, TrainOptions& train);
 
-/// Sets threads, device and convolution algorithm.
+/// Sets threads, device and convolution algorithm, and starts the profile that run_app will write.
 void apply(const RunOptions& options);
 
 /// Every option of `app` with its value after defaults, by name, for run.json.

@@ -32,16 +32,16 @@ Explanation explain(ResNet& model, const Sample& sample, int64_t explained, cons
   one.size = 1;
   one.image_size = sample.image.width;
   one.images = sample.image.pixels;
-  GradMode mode(!model.feeds_head(cam.tap));
-  const Forward pass = model.forward(input_tensor(one), {Mode::eval, false}, {cam.tap});
+  const Device device = model.head().weight.device();
+  GradMode mode(!has_closed_form(model, cam));
+  const Forward pass = model.forward(input_tensor(one, device), {Mode::eval, false}, cam.taps);
   Explanation e;
   e.logits = pass.logits.detach();
-  e.activations = pass.taps.at(cam.tap).detach();
+  for (const std::string& tap : cam.taps) e.activations.push_back(pass.taps.at(tap).detach());
   e.predicted = predictions(pass.logits)[0];
   e.explained = explained < 0 ? e.predicted : explained;
   const Tensor label = Tensor::from({1}, std::vector<int32_t>{static_cast<int32_t>(e.explained)});
-  e.cam = cam_of(model, pass, cam.tap, label, sample.image.height, sample.image.width,
-                 {cam.target, cam.normalizer, false});
+  e.cam = cam_of(model, pass, label.to(device), sample.image.height, sample.image.width, cam);
   const NoGrad no_grad;
   e.score = softmax(e.logits).to_vector()[e.predicted];
   return e;
@@ -54,7 +54,7 @@ Image overlay_picture(const Sample& sample, const Explanation& e, const std::vec
   OverlayText text{title, label_known ? "label: " + classes[sample.label] : "CAM: " + classes[e.explained],
                    std::nullopt};
   if (label_known) text.correct = e.predicted == sample.label;
-  const Tensor cam = e.cam.cam.detach();
+  const Tensor cam = e.cam.cam.to(Device::cpu);
   return overlay(sample.image, std::span<const float>(cam.data<float>(), cam.numel()), sample.boxes, text);
 }
 
@@ -66,7 +66,8 @@ void write_overlay_sheet(const std::string& path, ResNet& model, const std::vect
     title += (title.empty() ? "" : ", then ") + split.name;
     for (const int64_t i : pick(*split.data, kColumns * kRows / static_cast<int64_t>(splits.size()))) {
       const Sample sample = prepare(split.data->load(i), {data.image_size, data.resize, {}}, nullptr);
-      tiles.push_back(overlay_picture(sample, explain(model, sample, sample.label, cam), split.data->classes(), true));
+      const int64_t explained = cam.explains_predicted ? -1 : sample.label;
+      tiles.push_back(overlay_picture(sample, explain(model, sample, explained, cam), split.data->classes(), true));
     }
   }
   check(!tiles.empty(), "no image to make overlays of");

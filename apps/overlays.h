@@ -13,7 +13,8 @@ namespace boxcam {
 /// What a model says about one image of the network's size.
 struct Explanation {
   GradCam cam;                ///< of `explained`
-  Tensor logits, activations;
+  Tensor logits;
+  std::vector<Tensor> activations;  ///< of each tap
   int64_t explained, predicted;
   double score;               ///< softmax probability of the predicted class
 };

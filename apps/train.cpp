@@ -5,26 +5,18 @@
 #include <iostream>
 #include <limits>
 
-#include "apps/cam.h"
 #include "apps/data.h"
 #include "apps/evaluation.h"
 #include "apps/model.h"
 #include "apps/overlays.h"
 #include "apps/progress.h"
 #include "apps/run_folder.h"
+#include "apps/train_step.h"
 #include "engine/device.h"
-#include "engine/random.h"
-#include "nn/data/input.h"
-#include "xai/boxes.h"
-#include "xai/losses.h"
 
 using namespace boxcam;
 
 namespace {
-
-constexpr const char* kDiverged =
-    "the last checkpoint is untouched; a new run with a lower --lr or with --clip-grad-norm may help, and can start "
-    "from this run's last epoch with --weights last.safetensors";
 
 struct Options {
   DataOptions data;
@@ -34,133 +26,15 @@ struct Options {
   RunOptions run;
 };
 
-/// What a step leaves behind for the reader of the progress bar.
-struct StepReport {
-  double cross_entropy, penalty;
-};
-
-/// Which image's boxes the penalty uses for each image: its own, or (the control) those of another boxed image of the
-/// batch. A random cycle through the boxed images, so that nobody keeps its own.
-std::vector<std::vector<Box>> penalty_boxes(const Batch& batch, const Options& o, int64_t step) {
-  std::vector<std::vector<Box>> boxes = batch.boxes;
-  if (!o.train.shuffled_boxes) return boxes;
-  std::vector<size_t> cycle;
-  for (size_t n = 0; n < boxes.size(); ++n)
-    if (!boxes[n].empty()) cycle.push_back(n);
-  Random random(o.run.seed, stream_of("shuffled boxes") + static_cast<uint64_t>(step));
-  shuffle(cycle, random);
-  for (size_t i = 0; i < cycle.size(); ++i) boxes[cycle[i]] = batch.boxes[cycle[(i + 1) % cycle.size()]];
-  return boxes;
-}
-
-/// Which images enter the penalty; empty: all.
-std::vector<char> counted_images(const Batch& batch, const TrainOptions& o) {
-  std::vector<char> counted;
-  if (o.skip_unboxed)
-    for (const auto& boxes : batch.boxes) counted.push_back(!boxes.empty());
-  return counted;
-}
-
-/// Stops with a sentence when a term of the loss, or the gradient, is not finite.
-void check_finite(const StepReport& report, const std::vector<Tensor>& gradients, const std::vector<NamedTensor>& names,
-                  const Tensor& each_cross_entropy, const Tensor& raw_cam, const Batch& batch, int64_t step) {
-  const auto stop = [&](const std::string& what, const std::string& image) {
-    fail("step ", step, ": ", what, " is not finite (", image, "); ", kDiverged);
-  };
-  if (!std::isfinite(report.cross_entropy)) {
-    const auto each = each_cross_entropy.to_vector();
-    size_t n = 0;
-    while (n + 1 < each.size() && std::isfinite(each[n])) ++n;
-    stop("the cross-entropy", "image " + batch.ids[n]);
-  }
-  // The normaliser's derivative is unbounded on a flat map: name the flattest.
-  const auto flattest = [&] {
-    const auto m = raw_cam.to_vector();
-    const size_t cells = m.size() / batch.ids.size();
-    size_t worst = 0;
-    double least = std::numeric_limits<double>::infinity();
-    for (size_t n = 0; n < batch.ids.size(); ++n) {
-      const auto [low, high] = std::minmax_element(m.begin() + n * cells, m.begin() + (n + 1) * cells);
-      if (*high > 0 && *high - std::max(*low, 0.0) < least) least = *high - std::max(*low, 0.0), worst = n;
-    }
-    return str("the flattest Grad-CAM is that of image ", batch.ids[worst]);
-  };
-  if (!std::isfinite(report.penalty)) stop("the penalty", flattest());
-  for (size_t i = 0; i < gradients.size(); ++i)
-    if (!std::isfinite(sum(gradients[i]).item())) stop("the gradient of " + names[i].name, flattest());
-}
-
-/// One training step. CL is the classifier; GC is the copy of it on which the thesis takes Grad-CAM, or null.
-StepReport train_step(ResNet& CL, ResNet* GC, Optimizer& optimizer, const std::vector<NamedTensor>& parameters,
-                      const Batch& batch, double learning_rate, const Options& o, Metrics& metrics) {
-  const TrainOptions& t = o.train;
-  const Tensor x = input_tensor(batch), labels = label_tensor(batch);
-  const int64_t size = batch.image_size, step = optimizer.steps();
-  // A penalty that reaches no weight needs no graph.
-  const bool differentiate = t.penalty_gradient == TrainOptions::PenaltyGradient::full && t.lambda > 0;
-  const GradCamOptions cam_options{o.cam.target, o.cam.normalizer, differentiate};
-  const Mode cam_mode = t.cam_batch_norm == CamOptions::BatchNorm::train ? Mode::train : Mode::eval;
-  const bool one_pass = !GC && cam_mode == Mode::train;  // the CAM is taken from the classifier's own pass
-
-  // (1) Grad-CAM of the labelled class: on the copy GC (the thesis), or on CL itself, where there is nothing to copy.
-  Forward cl, gc;
-  if (one_pass) {
-    gc = cl = CL.forward(x, {Mode::train, true}, {o.cam.tap});
-  } else {
-    const GradMode mode(differentiate || !CL.feeds_head(o.cam.tap));
-    gc = (GC ? *GC : CL).forward(x, {cam_mode, false}, {o.cam.tap});
-  }
-  const auto [alpha, M, C] = cam_of(GC ? *GC : CL, gc, o.cam.tap, labels, size, size, cam_options);
-
-  // (2) Logits of CL.
-  if (!one_pass) cl = CL.forward(x, {Mode::train, true});
-
-  // (3) Cross-entropy.
-  const Tensor each = take_at(log_softmax(cl.logits), reshape(labels, {batch.size, 1})) * -1.0;
-  const Tensor cross_entropy = mean(each);
-
-  // (4) The penalty: the mean CAM outside the boxes, P = mean C (1 - B).
-  const Tensor B = box_masks(penalty_boxes(batch, o, step), size, size, t.margin);
-  const Tensor P = box_penalty(C, B, counted_images(batch, t));
-
-  // (5) Weighted sum.
-  const Tensor loss = t.lambda > 0 ? cross_entropy + t.lambda * P : cross_entropy;
-
-  // (6) Back-propagation on CL, and the optimiser's update.
-  std::vector<Tensor> weights;
-  for (const NamedTensor& p : parameters) weights.push_back(p.tensor);
-  std::vector<Tensor> gradients = grad({loss}, weights);
-  const StepReport report{cross_entropy.item(), P.item()};
-  check_finite(report, gradients, parameters, each, M, batch, step);
-  if (t.clip_grad_norm > 0) clip_grad_norm(gradients, t.clip_grad_norm);
-  optimizer.step(gradients, learning_rate);
-
-  // (7) Metrics, always against the images' own boxes.
-  metrics.add(cl.logits, labels, C, box_masks(batch.boxes, size, size, o.cam.eval_margin));
-
-  // (8) Copy CL onto GC; nothing to do where they are one.
-  if (GC) GC->copy_from(CL);
-  return report;
-}
-
 nlohmann::json identity(const Options& o, const CLI::App& app, const Dataset& train, const Dataset& validation) {
   nlohmann::json json;
   json["options"] = options_as_json(app);
-  // What --thesis and the defaults settled after parsing.
-  auto& given = json["options"];
-  given["batch"] = std::to_string(o.data.batch);
-  given["epochs"] = std::to_string(o.train.epochs);
-  given["lr"] = str(o.train.learning_rate);
-  given["eval-margin"] = str(o.cam.eval_margin);
-  given["cam-model"] = o.train.cam_model == TrainOptions::CamModel::copy ? "copy" : "shared";
-  given["cam-batch-norm"] = o.train.cam_batch_norm == CamOptions::BatchNorm::eval ? "eval" : "train";
-  given["cam-target"] = o.cam.target == CamTarget::logit ? "logit" : "centered";
-  given["penalty-gradient"] = o.train.penalty_gradient == TrainOptions::PenaltyGradient::full ? "full" : "constant";
-  given["output"] = o.train.output;
-  given["threads"] = std::to_string(threads());
+  for (const auto& [name, value] : o.train.implied) json["options"][name] = value;
+  json["options"]["threads"] = std::to_string(threads());
   json["identity"] = {{"boxcam", "0.1.0"},       {"onednn", onednn_version()},
                       {"compiler", __VERSION__}, {"processor", processor_name()},
-                      {"threads", threads()},    {"device", "cpu"},
+                      {"threads", threads()},    {"device", name(o.run.device)},
+                      {"cuda", cuda_version()},  {"gpu", o.run.device == Device::cuda ? cuda_device_name() : "none"},
                       {"precision", "f32"}};
   json["data"] = {{"train", train.describe()}, {"validation", validation.describe()}, {"classes", train.classes()}};
   return json;
@@ -174,11 +48,14 @@ int run(const Options& o, const CLI::App& app) {
   // Data, model, optimiser.
   const auto train = open_split(o.data, "train"), validation = open_split(o.data, "validation");
   check(train->size() > 1, "the training split has ", train->size(), " images: at least 2 are needed");
-  const RunFolder folder(t.output, t.resume);
   std::string weights_report;
   ResNet CL = make_model(o.model, static_cast<int64_t>(train->classes().size()), o.run.seed, weights_report);
+  CL.check_taps(o.cam.taps);
+  const RunFolder folder(t.output, t.resume);
   std::optional<ResNet> GC;
   if (t.cam_model == TrainOptions::CamModel::copy) GC = CL.clone();
+  move_to(o.run.device, CL.named_tensors());
+  if (GC) move_to(o.run.device, GC->named_tensors());
   std::vector<NamedTensor> parameters;
   for (const NamedTensor& n : CL.named_tensors())
     if (n.is_parameter) parameters.push_back(n);
@@ -228,7 +105,8 @@ int run(const Options& o, const CLI::App& app) {
     while (const auto batch = loader.next()) {
       learning_rate = t.schedule.at(optimizer.steps(), total_steps);
       const StepReport step =
-          train_step(CL, GC ? &*GC : nullptr, optimizer, parameters, *batch, learning_rate, o, metrics);
+          train_step(CL, GC ? &*GC : nullptr, optimizer, step_input(*batch, t, o.run, optimizer.steps()),
+                     learning_rate, o.cam, t, metrics);
       ++progress.batch;
       progress.cross_entropy += step.cross_entropy;
       progress.penalty += step.penalty;
@@ -296,6 +174,7 @@ int run(const Options& o, const CLI::App& app) {
 
   // The kept epoch on the test split.
   CL = load_model(folder.file("best.safetensors"), o.model.model, 0);
+  move_to(o.run.device, CL.named_tensors());
   std::string note;
   const auto splits = open_test_splits(o.data, note);
   nlohmann::json test = {{"best_epoch", progress.best_epoch}};
@@ -335,6 +214,7 @@ int main(int argc, char** argv) {
   add_train_options(app, o.train);
   add_run_options(app, o.run);
   return run_app(app, argc, argv, [&] {
+    settle_data_options(app, o.data);
     settle_train_options(app, o.data, o.cam, o.train);
     return run(o, app);
   });

@@ -91,11 +91,7 @@ Tensor ResNet::run_block(Block& block, const Tensor& x, const ForwardOptions& op
 
 Forward ResNet::forward(const Tensor& x, const ForwardOptions& options, const std::vector<std::string>& taps) {
   check(x.ndim() == 4 && x.dim(3) == 3, config_.name, ": expected images [N, H, W, 3], found ", x.shape());
-  for (const std::string& wanted : taps) {
-    const auto known = tap_names();
-    check(std::find(known.begin(), known.end(), wanted) != known.end(), config_.name, " has no tap '", wanted, "'",
-          did_you_mean(wanted, known));
-  }
+  check_taps(taps);
   Forward result;
   const auto tap = [&](const std::string& name, const Tensor& t) {
     if (std::find(taps.begin(), taps.end(), name) != taps.end()) result.taps[name] = t;
@@ -109,6 +105,14 @@ Forward ResNet::forward(const Tensor& x, const ForwardOptions& options, const st
   }
   result.logits = fc_(global_avg_pool(y));
   return result;
+}
+
+void ResNet::check_taps(const std::vector<std::string>& taps) const {
+  for (const std::string& wanted : taps) {
+    const auto known = tap_names();
+    check(std::find(known.begin(), known.end(), wanted) != known.end(), config_.name, " has no tap '", wanted, "'",
+          did_you_mean(wanted, known));
+  }
 }
 
 std::vector<NamedTensor> ResNet::named_tensors() const {
@@ -143,9 +147,29 @@ int64_t ResNet::parameter_count() const {
   return count;
 }
 
+/// f(tensor) may replace the tensor.
+template <class F>
+void ResNet::for_each_tensor(F f) {
+  const auto norm = [&](BatchNorm2d& bn) {
+    for (Tensor* t : {&bn.weight, &bn.bias, &bn.running_mean, &bn.running_var, &bn.num_batches_tracked}) f(*t);
+  };
+  f(conv1_.weight);
+  norm(bn1_);
+  for (auto& stage : stages_)
+    for (Block& b : stage) {
+      for (Conv2d& conv : b.convs) f(conv.weight);
+      for (BatchNorm2d& bn : b.norms) norm(bn);
+      if (!b.has_downsample) continue;
+      f(b.downsample_conv.weight);
+      norm(b.downsample_norm);
+    }
+  f(fc_.weight);
+  f(fc_.bias);
+}
+
 ResNet ResNet::clone() const {
-  ResNet copy(config_, fc_.weight.dim(0), fc_.weight.dtype());
-  copy.copy_from(*this);
+  ResNet copy = *this;  // shares every tensor, until each gets memory of its own
+  copy.for_each_tensor([](Tensor& t) { t = t.clone().set_requires_grad(t.requires_grad()); });
   return copy;
 }
 

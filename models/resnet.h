@@ -41,7 +41,7 @@ class ResNet {
   ResNet(const ResNetConfig& config, int64_t classes, DType dtype = DType::f32, uint64_t seed = 0);
 
   /// x: [N, H, W, 3], normalised. Taps are named "conv1", "layer1" .. "layer4", a block "layer4.2" or a convolution's
-  /// output "layer4.2.conv3". Throws Error for a tap that does not exist, naming the nearest.
+  /// output "layer4.2.conv3". Throws as check_taps.
   Forward forward(const Tensor& x, const ForwardOptions& options, const std::vector<std::string>& taps = {});
 
   /// All parameters and buffers, in torchvision's order and under its names. The handles share the model's memory.
@@ -57,6 +57,8 @@ class ResNet {
   /// Whether the tap's activations go straight into global average pooling and the linear head.
   bool feeds_head(const std::string& tap) const;
   std::vector<std::string> tap_names() const;
+  /// Throws Error for a tap that does not exist, naming the nearest.
+  void check_taps(const std::vector<std::string>& taps) const;
 
  private:
   struct Block {
@@ -67,6 +69,8 @@ class ResNet {
     Conv2d downsample_conv;
     BatchNorm2d downsample_norm;
   };
+  template <class F>
+  void for_each_tensor(F f);
   template <class Tap>
   Tensor run_block(Block& block, const Tensor& x, const ForwardOptions& options, Tap& tap);
 

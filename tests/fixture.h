@@ -15,6 +15,7 @@
 
 #include "engine/random.h"
 #include "models/resnet.h"
+#include "nn/data/dataset.h"
 #include "nn/safetensors.h"
 
 namespace boxcam {
@@ -100,6 +101,16 @@ inline Tensor filled_images(int64_t batch, int64_t size, DType dtype, uint64_t s
   return Tensor::from({batch, size, size, 3}, values).to(dtype);
 }
 
+/// Of each image, in pixels; the table's rows are (image, x_min, y_min, x_max, y_max).
+inline std::vector<std::vector<Box>> boxes_of(const Tensor& table, int64_t batch) {
+  std::vector<std::vector<Box>> boxes(batch);
+  for (int64_t i = 0; i < table.dim(0); ++i) {
+    const double* row = table.data<double>() + 5 * i;
+    boxes.at(static_cast<size_t>(row[0])).push_back({row[1], row[2], row[3], row[4]});
+  }
+  return boxes;
+}
+
 inline Tensor filled_labels(int64_t batch, const Fixture& fixture) {
   Random random(fixture.seed(), stream_of("labels"));
   std::vector<int32_t> labels(batch);
@@ -183,10 +194,11 @@ void for_each_row(const std::vector<NamedTensor>& named, const std::vector<Tenso
   }
 }
 
-/// Every tensor within `tolerance` of PyTorch's, relative to its norm. A tensor that is zero but for rounding is
-/// measured against a millionth of the norm of all.
-inline void expect_rows(const std::vector<NamedTensor>& named, const std::vector<Tensor>& tensors,
-                        const std::vector<std::string>& names, const Tensor& table, uint64_t seed, double tolerance) {
+/// Expects every tensor within `tolerance` of PyTorch's, relative to its norm, and returns the largest error. A tensor
+/// that is zero but for rounding is measured against a millionth of the norm of all.
+inline double worst_of_rows(const std::vector<NamedTensor>& named, const std::vector<Tensor>& tensors,
+                            const std::vector<std::string>& names, const Tensor& table, uint64_t seed,
+                            double tolerance) {
   double worst = 0;
   for_each_row(named, tensors, names, table, seed,
                [&](int64_t, const std::string& name, const Summary& ours, const Summary& theirs, double total) {
@@ -194,7 +206,18 @@ inline void expect_rows(const std::vector<NamedTensor>& named, const std::vector
                  EXPECT_LE(error, tolerance) << name << ": norm " << ours.norm << ", PyTorch's " << theirs.norm;
                  worst = std::max(worst, error);
                });
-  std::printf("    worst relative error of %zu tensors: %.1e\n", named.size(), worst);
+  return worst;
+}
+
+inline void print_worst(const std::string& what, double worst, double tolerance) {
+  std::printf("    %s: worst relative error %.1e, %.2g %% of the tolerance\n", what.c_str(), worst,
+              100 * worst / tolerance);
+}
+
+inline void expect_rows(const std::vector<NamedTensor>& named, const std::vector<Tensor>& tensors,
+                        const std::vector<std::string>& names, const Tensor& table, uint64_t seed, double tolerance) {
+  const double worst = worst_of_rows(named, tensors, names, table, seed, tolerance);
+  print_worst(str(named.size(), " tensors"), worst, tolerance);
 }
 
 /// The model's parameters, or its running statistics without the counters.

@@ -1,4 +1,4 @@
-// Box masks, the penalty and the metrics against values computed by hand.
+// Box masks and the metrics against values computed by hand.
 #include "xai/metrics.h"
 
 #include <gtest/gtest.h>
@@ -7,7 +7,6 @@
 
 #include "engine/ops.h"
 #include "xai/boxes.h"
-#include "xai/losses.h"
 
 namespace boxcam {
 namespace {
@@ -44,16 +43,6 @@ TEST(BoxMasks, OverlappingBoxesCountOnceAndImagesAreSeparate) {
 // Image 0: 0.5 of its mass 2 is outside the box. Image 1 has no box and the mass 1.
 const Tensor cam = Tensor::from({2, 2, 2}, Values{1, 0.5, 0, 0.5, 0.25, 0.75, 0, 0});
 const Tensor mask = Tensor::from({2, 2, 2}, Values{1, 0, 0, 1, 0, 0, 0, 0});
-
-TEST(BoxPenalty, IsTheMeanCamOutsideTheBoxes) {
-  EXPECT_EQ(penalty_per_image(cam, mask).to_vector(), (Values{0.5 / 4, 1.0 / 4}));
-  EXPECT_DOUBLE_EQ(box_penalty(cam, mask).item(), 1.5 / 8);
-  EXPECT_DOUBLE_EQ(box_penalty(cam, mask, {1, 1}).item(), 1.5 / 8);
-  EXPECT_DOUBLE_EQ(box_penalty(cam, mask, {1, 0}).item(), 0.5 / 4);
-  EXPECT_EQ(box_penalty(cam, mask, {0, 0}).item(), 0);
-  EXPECT_THROW(box_penalty(cam, mask, {1}), Error);
-  EXPECT_THROW(box_penalty(cam, Tensor::zeros({2, 2, 3}, DType::f64)), Error);
-}
 
 // Three classes, two batches. The first: image 0 right with inside 1.5 of 2, image 1 without a box. The second, of one
 // image: wrong, inside 0.25 of 1.

@@ -1,0 +1,64 @@
+// One training step, in the eight numbered steps of the thesis: what `train` repeats and `walkthrough` tells.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "apps/options.h"
+#include "models/resnet.h"
+#include "nn/data/loader.h"
+#include "nn/optim.h"
+#include "xai/metrics.h"
+
+namespace boxcam {
+
+/// What to do when training diverged, for the end of an error.
+inline constexpr const char* kDiverged =
+    "the last checkpoint is untouched; a new run with a lower --lr or with --clip-grad-norm may help, and can start "
+    "from this run's last epoch with --weights last.safetensors";
+
+/// What a step works on. Boxes are in pixels of x.
+struct StepInput {
+  Tensor x;                                     ///< [N, S, S, 3], of the model's dtype
+  Tensor labels;                                ///< i32 [N]
+  std::vector<std::vector<Box>> boxes;          ///< each image's own
+  std::vector<std::vector<Box>> penalty_boxes;  ///< those that the penalty uses: its own, or another image's
+  std::vector<std::string> ids;
+};
+
+/// With --boxes shuffled the boxed images exchange boxes in a random cycle, a function of (seed, step). Tensors are on
+/// the device of the run.
+StepInput step_input(const Batch& batch, const TrainOptions& options, const RunOptions& run, int64_t step);
+
+/// What a step computes, in its order and under the names of docs/method.md. `gc` is the pass that is explained, `cl`
+/// the one that predicts; they are one where Grad-CAM reads the classifier's own training pass. `taught` is the part of
+/// the CAM's side that is differentiated, lambda P or (leak) the explained score; undefined where nothing is.
+struct Step {
+  Forward gc;
+  Tensor classes;                 ///< i32 [N]: the explained classes
+  std::vector<Tensor> alpha, M;   ///< of each tap
+  Tensor C;                       ///< [N, S, S]
+  Forward cl;
+  Tensor cross_entropies;         ///< [N]
+  Tensor cross_entropy;
+  Tensor B, P;                    ///< [N, S, S]; a scalar
+  Tensor loss, taught;
+  std::vector<Tensor> gradients;  ///< of CL's parameters, as the optimiser gets them
+};
+
+/// Called after each of the eight steps with its number and what is computed so far.
+using StepWatch = std::function<void(int number, const Step& step)>;
+
+struct StepReport {
+  double cross_entropy, penalty;
+};
+
+/// CL is the classifier; GC the copy of it on which the thesis takes Grad-CAM, or null. `optimizer` holds CL's
+/// parameters. Throws Error that names the step, the term and an image when something is not finite; no parameter was
+/// changed then, but CL's running statistics have moved.
+StepReport train_step(ResNet& CL, ResNet* GC, Optimizer& optimizer, const StepInput& input, double learning_rate,
+                      const CamOptions& cam, const TrainOptions& options, Metrics& metrics,
+                      const StepWatch& watch = {});
+
+}  // namespace boxcam
