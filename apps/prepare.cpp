@@ -1,0 +1,87 @@
+// Packs a data set: decodes and resizes every image once, so that training reads them as they are.
+#include <algorithm>
+#include <deque>
+#include <filesystem>
+#include <future>
+#include <iostream>
+#include <optional>
+#include <thread>
+
+#include "apps/data.h"
+#include "apps/progress.h"
+#include "nn/data/packed.h"
+
+using namespace boxcam;
+
+namespace {
+
+struct Options {
+  std::string output;
+  DataOptions data;
+};
+
+/// Packs a split in its order, each processor decoding an image ahead. False when interrupted.
+bool pack(PackedWriter& writer, const std::string& name, const Dataset& data, const DataOptions& o) {
+  std::cout << "packing     " << data.describe() << std::endl;
+  writer.start_split(name, wanted_images(o, name) == 0);
+  const auto make = [&](int64_t index) {
+    Sample sample = data.load(index);
+    if (o.augment != Preprocess::Augment::crop_flip) fit(sample, {o.image_size, o.resize, {}}, false);
+    return sample;
+  };
+  const size_t processors = std::max(std::thread::hardware_concurrency(), 1u);
+  std::deque<std::future<Sample>> ahead;
+  int64_t next = 0;
+  ProgressBar bar(name, data.size());
+  for (int64_t packed = 0; packed < data.size(); ++packed) {
+    while (next < data.size() && ahead.size() < processors)
+      ahead.push_back(std::async(std::launch::async, make, next++));
+    writer.add(ahead.front().get());
+    ahead.pop_front();
+    bar.advance(1, "");
+    if (interrupted()) break;
+  }
+  bar.clear();
+  return !interrupted();
+}
+
+int run(const Options& o, const CLI::App& app) {
+  check(!o.data.data.starts_with("packed:"), "--data: ", o.data.data, " is packed already");
+  check(!std::filesystem::exists(o.output), "--output: ", o.output,
+        " exists already; choose another name, or remove it first");
+  catch_interrupts();
+  const std::vector<std::string> names = split_names(o.data);
+  check(!names.empty(), "--data: ", o.data.data, " has no split train, validation or test with images in it");
+
+  std::optional<PackedWriter> writer;
+  for (const std::string& name : names) {
+    const auto data = open_split(o.data, name);
+    if (!writer) writer.emplace(o.output, data->classes(), packing_options(app, o.data));
+    if (!pack(*writer, name, *data, o.data)) {
+      std::cerr << "interrupted: nothing was written\n";
+      return 130;
+    }
+  }
+  writer->finish();
+  std::cout << "output      " << o.output << ", " << std::filesystem::file_size(o.output)
+            << " bytes; use it with --data packed:" << o.output << "\n";
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app(
+      "Packs a data set into one file for --data packed:FILE: all its splits, decoded and resized once. Training from "
+      "it computes the same bits as from the data themselves with the same options.",
+      "prepare");
+  Options o;
+  app.add_option("--output", o.output, "the file to write; it must not exist")->required();
+  add_data_options(app, o.data, true);
+  app.remove_option(app.get_option("--batch"));
+  app.get_option("--augment")
+      ->description(
+          "crop-flip: keep the decoded images in full size, which --augment crop-flip of train needs; none, flip: keep "
+          "them resized");
+  return run_app(app, argc, argv, [&] { return run(o, app); });
+}

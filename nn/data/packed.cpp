@@ -1,0 +1,280 @@
+#include "nn/data/packed.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <numeric>
+#include <type_traits>
+#include <utility>
+
+#include "engine/check.h"
+#include "engine/text.h"
+
+namespace boxcam {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::array<char, 8> magic{'B', 'O', 'X', 'C', 'A', 'M', 'P', 'K'};
+constexpr uint32_t current_version = 1;
+constexpr uint32_t longest_side = 1 << 24;  // of an image: keeps the sizes below free of overflow
+
+struct Prefix {
+  std::array<char, 8> magic;
+  uint32_t version, index_checksum;
+  uint64_t header_bytes, index_bytes, file_bytes;  // the index is the end of the file, the header its beginning
+};
+
+// They are written as they lie in memory.
+static_assert(std::endian::native == std::endian::little);
+static_assert(sizeof(Prefix) == 40 && std::has_unique_object_representations_v<Prefix>);
+static_assert(sizeof(PackedEntry) == 40 && std::has_unique_object_representations_v<PackedEntry>);
+static_assert(sizeof(Box) == 4 * sizeof(double));
+
+// Of the bytes that `before` is the checksum of and these behind them.
+uint32_t checksum_of(const void* bytes, size_t count, uint32_t before = 0) {
+  if (count == 0) return before;  // for a null pointer zlib would begin anew
+  return static_cast<uint32_t>(crc32_z(before, static_cast<const Bytef*>(bytes), count));
+}
+
+uint64_t pixel_bytes(const PackedEntry& e) { return uint64_t{3} * e.height * e.width; }
+uint64_t record_bytes(const PackedEntry& e) {
+  return pixel_bytes(e) + uint64_t{e.boxes} * sizeof(Box) + e.id_bytes + e.source_bytes;
+}
+
+std::shared_ptr<const void> map_file(const std::string& path, size_t& size) {
+  // Without O_NONBLOCK a pipe would wait for its other end.
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  check(descriptor >= 0, "cannot read packed data set ", path, ": ", std::strerror(errno));
+  struct stat status {};
+  const bool known = ::fstat(descriptor, &status) == 0;
+  const bool regular = known && S_ISREG(status.st_mode);
+  size = regular ? static_cast<size_t>(status.st_size) : 0;
+  void* start = size > 0 ? ::mmap(nullptr, size, PROT_READ, MAP_SHARED, descriptor, 0) : nullptr;
+  const int reason = errno;
+  ::close(descriptor);
+  check(known && start != MAP_FAILED, "cannot read packed data set ", path, ": ", std::strerror(reason));
+  check(regular, "cannot read packed data set ", path, ": it is not a regular file");
+  return {start, [size](const void* mapped) {
+            if (mapped != nullptr) ::munmap(const_cast<void*>(mapped), size);
+          }};
+}
+
+class PackedDataset : public Dataset {
+ public:
+  PackedDataset(std::shared_ptr<const PackedFile> file, const std::string& split, std::vector<int64_t> numbers)
+      : file_(std::move(file)), split_(split), numbers_(std::move(numbers)) {
+    for (const int64_t number : numbers_) file_->label(split_, number);  // throws where there is none
+  }
+
+  int64_t size() const override { return static_cast<int64_t>(numbers_.size()); }
+  Sample load(int64_t index) const override { return file_->load(split_, number(index)); }
+  int64_t label(int64_t index) const override { return file_->label(split_, number(index)); }
+  const std::vector<std::string>& classes() const override { return file_->classes(); }
+
+  std::string describe() const override {
+    std::vector<int64_t> counts(classes().size());
+    for (int64_t i = 0; i < size(); ++i) ++counts[static_cast<size_t>(label(i))];
+    std::vector<std::string> parts;
+    for (size_t i = 0; i < counts.size(); ++i) parts.push_back(str(classes()[i], " ", counts[i]));
+    const int64_t all = file_->split(split_).images;
+    return str("packed in ", file_->path(), ", ", split_, ": ", size(), size() < all ? str(" of ", all) : "",
+               " images (", join(parts), ")");
+  }
+
+ private:
+  int64_t number(int64_t index) const {
+    check(index >= 0 && index < size(), "image ", index, " of ", size(), " was asked for");
+    return numbers_[static_cast<size_t>(index)];
+  }
+
+  std::shared_ptr<const PackedFile> file_;
+  std::string split_;
+  std::vector<int64_t> numbers_;
+};
+
+}  // namespace
+
+PackedWriter::PackedWriter(const std::string& path, std::vector<std::string> classes, json options)
+    : path_(path),
+      partial_(path + ".partial"),
+      file_(partial_, std::ios::binary),
+      classes_(std::move(classes)),
+      options_(std::move(options)) {
+  check(file_.good(), "cannot write ", path_, ": ", std::strerror(errno));
+  const Prefix to_come{};
+  write(&to_come, sizeof to_come);
+}
+
+PackedWriter::~PackedWriter() {
+  if (finished_) return;
+  std::error_code error;
+  std::filesystem::remove(partial_, error);
+}
+
+void PackedWriter::write(const void* bytes, size_t count) {
+  file_.write(static_cast<const char*>(bytes), static_cast<std::streamsize>(count));
+  check(file_.good(), "cannot write ", path_, ": ", std::strerror(errno));
+  position_ += count;
+}
+
+void PackedWriter::start_split(const std::string& name, bool complete) {
+  for (const PackedSplit& split : splits_) check(split.name != name, "the split ", name, " is packed twice");
+  splits_.push_back({name, 0, complete});
+}
+
+void PackedWriter::add(const Sample& sample) {
+  check(!splits_.empty(), "start_split must come before add");
+  const auto height = static_cast<uint32_t>(sample.image.height), width = static_cast<uint32_t>(sample.image.width);
+  check(height > 0 && width > 0 && height <= longest_side && width <= longest_side, "cannot pack image ", sample.id,
+        " of ", height, " x ", width, " pixels");
+  check(sample.label >= 0 && sample.label < static_cast<int64_t>(classes_.size()), "cannot pack image ", sample.id,
+        ": its label ", sample.label, " is none of the ", classes_.size(), " classes");
+  PackedEntry e{position_,
+                sample.label,
+                height,
+                width,
+                static_cast<uint32_t>(sample.boxes.size()),
+                static_cast<uint32_t>(sample.id.size()),
+                static_cast<uint32_t>(sample.source.size()),
+                0};
+  const auto put = [&](const void* bytes, size_t count) {
+    e.checksum = checksum_of(bytes, count, e.checksum);
+    write(bytes, count);
+  };
+  put(sample.image.pixels.data(), sample.image.pixels.size());
+  put(sample.boxes.data(), sample.boxes.size() * sizeof(Box));
+  put(sample.id.data(), sample.id.size());
+  put(sample.source.data(), sample.source.size());
+  entries_.push_back(e);
+  ++splits_.back().images;
+}
+
+void PackedWriter::finish() {
+  json splits = json::array();
+  for (const PackedSplit& s : splits_)
+    splits.push_back({{"name", s.name}, {"images", s.images}, {"complete", s.complete}});
+  const std::string header = json{{"classes", classes_}, {"options", options_}, {"splits", splits}}.dump();
+  const size_t table_bytes = entries_.size() * sizeof(PackedEntry);
+
+  Prefix prefix{magic, current_version, 0, header.size(), header.size() + table_bytes, 0};
+  prefix.index_checksum = checksum_of(entries_.data(), table_bytes, checksum_of(header.data(), header.size()));
+  write(header.data(), header.size());
+  write(entries_.data(), table_bytes);
+  prefix.file_bytes = position_;
+  file_.seekp(0);
+  write(&prefix, sizeof prefix);
+  file_.close();
+  check(file_.good(), "cannot write ", path_, ": ", std::strerror(errno));
+  std::error_code error;
+  std::filesystem::rename(partial_, path_, error);
+  check(!error, "cannot write ", path_, ": ", error.message());
+  finished_ = true;
+}
+
+PackedFile::PackedFile(const std::string& path) : path_(path) {
+  size_t size = 0;
+  mapping_ = map_file(path, size);
+  bytes_ = {static_cast<const char*>(mapping_.get()), size};
+
+  Prefix prefix{};
+  check(size >= sizeof prefix, path, " is not a packed data set: it has only ", size, " bytes");
+  std::memcpy(&prefix, bytes_.data(), sizeof prefix);
+  check(prefix.magic == magic, path, " is not a packed data set: it does not begin with ",
+        std::string(magic.data(), magic.size()));
+  check(prefix.version == current_version, path, " is a packed data set of version ", prefix.version,
+        ", but this boxcam reads version ", current_version, ": make it again with prepare");
+  check(size >= prefix.file_bytes, path, " is truncated: it should have ", prefix.file_bytes, " bytes, found ", size);
+  check(size == prefix.file_bytes, path, " is damaged: it should have ", prefix.file_bytes, " bytes, found ", size);
+  check(prefix.index_bytes <= size - sizeof prefix && prefix.header_bytes <= prefix.index_bytes, path,
+        " is damaged: an index of ", prefix.index_bytes, " bytes does not fit into its ", size);
+  const std::span<const char> index = bytes_.last(prefix.index_bytes);
+  check(checksum_of(index.data(), index.size()) == prefix.index_checksum, path,
+        " is damaged: its index does not match its checksum");
+
+  int64_t images = 0;
+  try {
+    const json header = json::parse(index.begin(), index.begin() + static_cast<std::ptrdiff_t>(prefix.header_bytes));
+    classes_ = header.at("classes").get<std::vector<std::string>>();
+    options_ = header.at("options");
+    for (const json& s : header.at("splits")) {
+      splits_.push_back({s.at("name").get<std::string>(), s.at("images").get<int64_t>(), s.at("complete").get<bool>()});
+      check(splits_.back().images >= 0, path, " is damaged: split ", splits_.back().name, " has fewer than 0 images");
+      images += splits_.back().images;
+    }
+  } catch (const json::exception& error) {
+    fail(path, " is damaged: its header is not what a packed data set holds (", error.what(), ")");
+  }
+
+  const std::span<const char> table = index.subspan(prefix.header_bytes);
+  check(table.size() == static_cast<uint64_t>(images) * sizeof(PackedEntry), path, " is damaged: ", images,
+        " images have an index of ", table.size(), " bytes");
+  entries_.resize(static_cast<size_t>(images));
+  if (images > 0) std::memcpy(entries_.data(), table.data(), table.size());
+  const uint64_t end = size - prefix.index_bytes;
+  for (const PackedEntry& e : entries_)
+    check(e.height <= longest_side && e.width <= longest_side && e.offset <= end && record_bytes(e) <= end - e.offset &&
+              e.label >= 0 && e.label < static_cast<int64_t>(classes_.size()),
+          path, " is damaged: its index names a sample outside the file or a label that is none of its classes");
+}
+
+const PackedSplit& PackedFile::split(const std::string& name) const {
+  std::vector<std::string> names;
+  for (const PackedSplit& s : splits_) {
+    if (s.name == name) return s;
+    names.push_back(s.name);
+  }
+  fail("the packed data set ", path_, " has no split '", name, "', it has ", join(names), did_you_mean(name, names));
+}
+
+const PackedEntry& PackedFile::entry(const std::string& name, int64_t index) const {
+  const PackedSplit& found = split(name);
+  check(index >= 0 && index < found.images, path_, ": image ", index, " of ", found.images, " in split ", name,
+        " was asked for");
+  size_t first = 0;
+  for (const PackedSplit* s = splits_.data(); s != &found; ++s) first += static_cast<size_t>(s->images);
+  return entries_[first + static_cast<size_t>(index)];
+}
+
+Sample PackedFile::load(const std::string& name, int64_t index) const {
+  const PackedEntry& e = entry(name, index);
+  const char* next = bytes_.data() + e.offset;
+  check(checksum_of(next, record_bytes(e)) == e.checksum, path_, " is damaged: image ", index, " of split ", name,
+        " does not match its checksum");
+  Sample sample;
+  const auto take = [&](auto& target, size_t count) {
+    target.resize(count);
+    const size_t bytes = count * sizeof target[0];
+    if (bytes > 0) std::memcpy(target.data(), next, bytes);
+    next += bytes;
+  };
+  sample.image.height = static_cast<int>(e.height);
+  sample.image.width = static_cast<int>(e.width);
+  take(sample.image.pixels, pixel_bytes(e));
+  take(sample.boxes, e.boxes);
+  take(sample.id, e.id_bytes);
+  take(sample.source, e.source_bytes);
+  sample.label = e.label;
+  return sample;
+}
+
+std::unique_ptr<Dataset> packed_dataset(std::shared_ptr<const PackedFile> file, const std::string& split,
+                                        std::optional<std::vector<int64_t>> subset) {
+  const int64_t all = file->split(split).images;
+  if (!subset) {
+    subset.emplace(static_cast<size_t>(all));
+    std::iota(subset->begin(), subset->end(), int64_t{0});
+  }
+  return std::make_unique<PackedDataset>(std::move(file), split, std::move(*subset));
+}
+
+}  // namespace boxcam
