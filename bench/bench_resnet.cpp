@@ -1,17 +1,16 @@
-// Whole networks: inference, and a training step with cross-entropy (forward, gradients, optimiser), at batch 16.
-// of_peak is the share of the measured matrix product, with the operations of direct convolution counted (Winograd does
-// with fewer, so it may exceed what direct convolution could reach).
-#include "bench/machine.h"
-#include "models/resnet.h"
-#include "nn/optim.h"
+// Whole networks at batch 16: inference, the cross-entropy step, the training step of `train` in every reading of the
+// penalty (apps/train_step.h: it has the CAM, the penalty, the metrics and the check for finite values besides), and
+// the model copy of the thesis. compare_pytorch.py reads the results by name.
+#include "apps/train_step.h"
+#include "bench/step.h"
 
 namespace boxcam::bench {
 namespace {
 
-constexpr int64_t kBatch = 16, kClasses = 4;
+constexpr int64_t kBatch = 16, kSize = 224;
 
-/// Floating point operations of a forward pass's convolutions (a multiplication and an addition for each weight at each
-/// position); the linear head and everything elementwise are below 1 %.
+/// Operations of a forward pass's convolutions (a multiplication and an addition for each weight at each position); the
+/// linear head and everything elementwise are below 1 %.
 double forward_flops(ResNet& model, const Tensor& x) {
   const NoGrad no_grad;
   const Forward f = model.forward(x, {}, model.tap_names());
@@ -25,51 +24,103 @@ double forward_flops(ResNet& model, const Tensor& x) {
   return flops;
 }
 
-template <class F>
-void measure_flops(benchmark::State& state, double flops, F&& once) {
-  const double seconds = measure(state, kBatch, once);
-  state.counters["GFLOP/s"] = flops / seconds / 1e9;
-  state.counters["of_peak"] = flops / seconds / peak_flops();
+/// A convolution for the input's gradient and one for the weights'; the images need none.
+double backward_flops(ResNet& model, const Tensor& x) {
+  const Tensor stem = model.parameters().front();
+  return 2 * forward_flops(model, x) - 2.0 * static_cast<double>(stem.numel() * x.numel() / 3 / 4);  // stride 2
 }
 
 void inference(benchmark::State& state, const char* name, int64_t size) {
   ResNet model(resnet_config(name), kClasses);
   const Tensor x = uniform({kBatch, size, size, 3}, -2, 2);
-  const double flops = forward_flops(model, x);
   const NoGrad no_grad;
-  measure_flops(state, flops, [&] { benchmark::DoNotOptimize(model.forward(x, {})); });
+  const double flops = forward_flops(model, x);
+  report_flops(state, flops, measure(state, kBatch, [&] { benchmark::DoNotOptimize(model.forward(x, {})); }));
 }
 
-void train_step(benchmark::State& state, const char* name, int64_t size) {
-  ResNet model(resnet_config(name), kClasses);
-  const Tensor x = uniform({kBatch, size, size, 3}, -2, 2), labels = some_labels(kBatch, kClasses);
-  // Backward costs a convolution for the input and one for the weights; the images need no gradient.
-  const Tensor stem = model.parameters().front();
-  const double stem_flops = 2.0 * static_cast<double>(stem.numel() * x.numel() / 3 / 4);  // stride 2
-  const double flops = 3 * forward_flops(model, x) - stem_flops;
-
-  std::vector<NamedTensor> parameters;
-  for (const NamedTensor& t : model.named_tensors())
-    if (t.is_parameter) parameters.push_back(t);
-  Optimizer optimizer(parameters, {});
-  measure_flops(state, flops, [&] {
-    const auto gradients = [&] {  // the graph is gone before the optimiser writes
-      const Forward f = model.forward(x, {Mode::train, true});
-      return grad({cross_entropy(f.logits, labels)}, model.parameters());
-    }();
-    optimizer.step(gradients, 0.01);
-  });
+void cross_entropy_step(benchmark::State& state, const char* name, int64_t batch, int64_t size) {
+  CrossEntropyStep step(name, batch, size);
+  const double flops = forward_flops(step.model, step.x) + backward_flops(step.model, step.x);
+  report_flops(state, flops, measure(state, batch, step));
 }
 
-BENCHMARK_CAPTURE(inference, resnet50, "resnet50", 224)->UseRealTime()->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(inference, resnet18, "resnet18", 224)->UseRealTime()->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(inference, resnet_mini, "resnet-mini", 96)->UseRealTime()->Unit(benchmark::kMillisecond);
-// compare_pytorch.py takes its figure from train_step/resnet50.
-BENCHMARK_CAPTURE(train_step, resnet50, "resnet50", 224)->Iterations(3)->UseRealTime()->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(train_step, resnet18, "resnet18", 224)->Iterations(3)->UseRealTime()->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(train_step, resnet_mini, "resnet-mini", 96)->UseRealTime()->Unit(benchmark::kMillisecond);
+/// A reading of the penalty, and the forward and backward passes it needs.
+struct Reading {
+  TrainOptions::PenaltyGradient gradient;
+  TrainOptions::CamModel model;
+  CamOptions::BatchNorm batch_norm;
+  int forwards, backwards;
+  double lambda = 1;
+};
+
+void train_step_of(benchmark::State& state, const Reading& reading) {
+  ResNet CL(resnet_config("resnet50"), kClasses);
+  std::optional<ResNet> GC;
+  if (reading.model == TrainOptions::CamModel::copy) GC = CL.clone();
+  const StepInput input{uniform({kBatch, kSize, kSize, 3}, -2, 2), some_labels(kBatch, kClasses),
+                        some_boxes(kBatch, kSize), some_boxes(kBatch, kSize),
+                        std::vector<std::string>(kBatch, "random")};
+  TrainOptions options;
+  options.lambda = reading.lambda;
+  options.penalty_gradient = reading.gradient;
+  options.cam_model = reading.model;
+  options.cam_batch_norm = reading.batch_norm;
+  Optimizer optimizer(parameters_of(CL), options.optimizer);
+  Metrics metrics(kClasses);
+  const double flops = reading.forwards * forward_flops(CL, input.x) + reading.backwards * backward_flops(CL, input.x);
+  report_flops(state, flops, measure(state, kBatch, [&] {
+                 train_step(CL, GC ? &*GC : nullptr, optimizer, input, 1e-6, {}, options, metrics);
+               }));
+}
+
+/// The copy of step (8) onto a model that exists, and with `fresh` into a new one: parameters and running statistics,
+/// read and written.
+void model_copy(benchmark::State& state, bool fresh) {
+  const ResNet CL(resnet_config("resnet50"), kClasses);
+  ResNet GC = CL.clone();
+  double bytes = 0;
+  for (const NamedTensor& t : CL.named_tensors()) bytes += 2.0 * static_cast<double>(t.tensor.bytes());
+  report_bytes(state, bytes, measure(state, 0, [&] {
+                 if (fresh)
+                   benchmark::DoNotOptimize(CL.clone());
+                 else
+                   GC.copy_from(CL);
+               }));
+}
+
+void register_all() {
+  using Teaches = TrainOptions::PenaltyGradient;
+  using Norm = CamOptions::BatchNorm;
+  using Model = TrainOptions::CamModel;
+  add("inference/resnet50", inference, "resnet50", kSize);
+  add("inference/resnet18", inference, "resnet18", kSize);
+  add("inference/resnet-mini", inference, "resnet-mini", 96);
+  add("cross_entropy_step/resnet50", cross_entropy_step, "resnet50", kBatch, kSize)->Iterations(3);
+  add("cross_entropy_step/resnet18", cross_entropy_step, "resnet18", kBatch, kSize)->Iterations(3);
+  add("cross_entropy_step/resnet-mini", cross_entropy_step, "resnet-mini", 32, 96);
+
+  // On the classifier itself; with eval batch norm the CAM needs a pass of its own.
+  const auto step = [](const std::string& name, const Reading& reading) {
+    add("train_step/resnet50/" + name, train_step_of, reading)->Iterations(3);
+  };
+  step("lambda_0", {Teaches::full, Model::shared, Norm::train, 1, 1, 0});
+  step("full", {Teaches::full, Model::shared, Norm::train, 1, 1});
+  step("full_eval", {Teaches::full, Model::shared, Norm::eval, 2, 2});
+  step("activations", {Teaches::activations, Model::shared, Norm::train, 1, 1});
+  step("weights", {Teaches::weights, Model::shared, Norm::train, 1, 1});
+  step("leak", {Teaches::leak, Model::shared, Norm::train, 1, 1});
+  // On a copy: the thesis to the letter, and the reading in which copy and lambda both matter.
+  step("thesis", {Teaches::constant, Model::copy, Norm::eval, 2, 1});
+  step("transfer", {Teaches::transfer, Model::copy, Norm::eval, 2, 2});
+
+  add("model_copy/existing", model_copy, false);
+  add("model_copy/fresh", model_copy, true);
+}
 
 }  // namespace
 }  // namespace boxcam::bench
 
-int main(int argc, char** argv) { return boxcam::bench::run(argc, argv); }
+int main(int argc, char** argv) {
+  boxcam::bench::register_all();
+  return boxcam::bench::run(argc, argv);
+}

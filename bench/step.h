@@ -1,0 +1,45 @@
+// The step that others are measured against: cross-entropy, without a CAM.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "bench/machine.h"
+#include "models/resnet.h"
+#include "nn/optim.h"
+
+namespace boxcam::bench {
+
+inline constexpr int64_t kClasses = 4;
+
+inline std::vector<NamedTensor> parameters_of(const ResNet& model) {
+  std::vector<NamedTensor> list;
+  for (const NamedTensor& t : model.named_tensors())
+    if (t.is_parameter) list.push_back(t);
+  return list;
+}
+
+/// Forward, cross-entropy, gradients, SGD with momentum; train mode, f32.
+class CrossEntropyStep {
+ public:
+  CrossEntropyStep(const std::string& name, int64_t batch, int64_t size)
+      : model(resnet_config(name), kClasses), x(uniform({batch, size, size, 3}, -2, 2)),
+        labels_(some_labels(batch, kClasses)), optimizer_(parameters_of(model), {}) {}
+
+  void operator()() {
+    const auto gradients = [&] {  // the graph is gone before the optimiser writes
+      const Forward f = model.forward(x, {Mode::train, true});
+      return grad({cross_entropy(f.logits, labels_)}, model.parameters());
+    }();
+    optimizer_.step(gradients, 0.01);
+  }
+
+  ResNet model;
+  Tensor x;
+
+ private:
+  Tensor labels_;
+  Optimizer optimizer_;
+};
+
+}  // namespace boxcam::bench
