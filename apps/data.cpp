@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <numeric>
 
-#include "engine/random.h"
 #include "engine/text.h"
 #include "nn/data/packed.h"
 #include "nn/data/scenes.h"
@@ -25,7 +24,10 @@ constexpr const char* kPackingOptions[] = {"classes",         "data-seed",      
 bool is_scenes(const DataOptions& o) { return o.data == "scenes"; }
 bool is_packed(const DataOptions& o) { return o.data.starts_with(kPacked); }
 
-std::string packed_path(const DataOptions& o) { return o.data.substr(kPacked.size()); }
+std::string packed_path(const DataOptions& o) {
+  check(o.data.size() > kPacked.size(), "--data: packed: needs a file, as in packed:FILE");
+  return o.data.substr(kPacked.size());
+}
 
 std::string open_images_dir(const DataOptions& o) {
   check(o.data.starts_with(kOpenImages), "--data: expected scenes, open-images:DIR or packed:FILE, found '", o.data,
@@ -58,18 +60,18 @@ std::unique_ptr<Dataset> scenes(const DataOptions& o, const std::string& split, 
 
 /// Which samples of a packed split are those that its source would have given for so many images.
 std::vector<int64_t> packed_subset(const PackedFile& file, const PackedSplit& split, int64_t count, uint64_t seed) {
-  check(count < split.images, count, " images of split '", split.name, "' were asked for, but ", file.path(), " has ",
-        split.images);
-  std::vector<int64_t> numbers(static_cast<size_t>(split.images));
-  std::iota(numbers.begin(), numbers.end(), int64_t{0});
-  if (file.options().at("data") != "scenes") {  // as open_images does
-    check(split.complete, count, " images of split '", split.name, "' were asked for, but ", file.path(),
+  const std::string option = split.name == "train"        ? "--train-images: "
+                             : split.name == "validation" ? "--val-images: "
+                                                          : "--test-images: ";
+  check(count < split.images, option, count, " images of split '", split.name, "' were asked for, but ", file.path(),
+        " has ", split.images);
+  if (file.options().at("data") != "scenes") {
+    check(split.complete, option, count, " images of split '", split.name, "' were asked for, but ", file.path(),
           " was packed with a subset of ", split.images, " already, and subsets are drawn from all images");
-    Random random(seed, stream_of("open-images subset"));
-    shuffle(numbers, random);
-    std::sort(numbers.begin(), numbers.begin() + count);
+    return drawn_subset(split.images, count, seed);
   }
-  numbers.resize(static_cast<size_t>(count));
+  std::vector<int64_t> numbers(static_cast<size_t>(count));
+  std::iota(numbers.begin(), numbers.end(), int64_t{0});
   return numbers;
 }
 

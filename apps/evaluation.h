@@ -17,7 +17,8 @@ struct Evaluation {
   std::map<std::string, Metrics> by_source; ///< SourceSet, or the background of scenes
 };
 
-/// Eval mode; CAMs are the label's unless `cam` says otherwise. `stop` is asked between batches; when it says so the result is empty.
+/// Eval mode; CAMs are the label's unless `cam` says otherwise. `stop` is asked between batches; when it says so the
+/// result is empty.
 std::optional<Evaluation> evaluate(ResNet& model, const Dataset& data, const DataOptions& data_options,
                                    const CamOptions& cam, const std::function<bool()>& stop = {});
 

@@ -84,10 +84,15 @@ int main(int argc, char** argv) {
   app.add_option("--image", o.images, "one or more JPEG or PNG files")->required();
   app.add_option("--class", o.class_name, "the class to explain, or 'predicted'")->capture_default_str();
   app.add_option("--output", o.output, "folder for the overlays")->required();
-  app.add_option("--dump", o.dump, "folder for logits, activations, alpha, cam_raw and cam as .npy (with several taps: activations.layer3.npy ...)");
+  app.add_option("--dump", o.dump,
+                 "folder for logits, activations, alpha, cam_raw and cam as .npy (of several taps: alpha.layer3.npy ...)");
   add_data_options(app, o.data, false);
   add_model_options(app, o.model);
   add_cam_options(app, o.cam);
   add_run_options(app, o.run);
-  return run_app(app, argc, argv, [&] { return run(o); });
+  return run_app(app, argc, argv, [&] {
+    check(app.count("--cam-class") == 0, "--cam-class: explain takes the class from --class");
+    check(app.count("--data") == 0, "--data: explain reads the files of --image");
+    return run(o);
+  });
 }

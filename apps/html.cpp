@@ -5,22 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <memory>
 
-#include "engine/check.h"
+#include "nn/data/image.h"
 #include "xai/overlay.h"
-
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wall"
-#pragma GCC diagnostic ignored "-Wextra"
-#pragma GCC diagnostic ignored "-Wshadow"
-#pragma GCC diagnostic ignored "-Wunused-function"
-#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
-#define STB_IMAGE_WRITE_IMPLEMENTATION
-#define STB_IMAGE_WRITE_STATIC
-#define STBI_WRITE_NO_STDIO
-#include <stb_image_write.h>
-#pragma GCC diagnostic pop
 
 namespace boxcam {
 
@@ -71,6 +58,7 @@ std::string escape_html(const std::string& text) {
 
 std::string number_html(double value) {
   if (std::isnan(value)) return "–";
+  if (value == 0) return "0";  // never "−0"
   std::string text = formatted("%.3g", value);
   std::string exponent;
   if (const size_t e = text.find('e'); e != std::string::npos) {
@@ -83,12 +71,10 @@ std::string number_html(double value) {
 }
 
 std::string png_data_uri(const Image& image) {
-  int size = 0;
-  const std::unique_ptr<unsigned char, void (*)(void*)> png(
-      stbi_write_png_to_mem(image.pixels.data(), image.width * 3, image.width, image.height, 3, &size), std::free);
-  check(png != nullptr, "cannot make a PNG of an image of ", image.height, " x ", image.width);
-  std::string text(4 * ((static_cast<size_t>(size) + 2) / 3) + 1, '\0');  // EVP_EncodeBlock ends it with a zero
-  text.resize(EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()), png.get(), size));
+  const std::string png = png_bytes(image);
+  std::string text(4 * ((png.size() + 2) / 3) + 1, '\0');  // EVP_EncodeBlock ends it with a zero
+  text.resize(EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
+                              reinterpret_cast<const unsigned char*>(png.data()), static_cast<int>(png.size())));
   return "data:image/png;base64," + text;
 }
 
@@ -143,11 +129,12 @@ std::string bar_chart(const std::vector<std::pair<std::string, double>>& rows, c
 void MagnitudeHistogram::add(std::span<const float> values) {
   for (const float value : values) {
     const double power = std::log10(std::abs(static_cast<double>(value)));
-    const int bin = static_cast<int>(std::floor((std::min(power, 1e6) - kLowest) * kPerDecade));
-    if (value == 0 || power < kLowest)
+    if (!(power >= kLowest)) {  // zero's power is -inf
       ++zeros;
-    else
-      ++counts[std::min<size_t>(bin, counts.size() - 1)];
+      continue;
+    }
+    const double bin = std::min((power - kLowest) * kPerDecade, static_cast<double>(counts.size() - 1));
+    ++counts[static_cast<size_t>(bin)];
   }
   all += static_cast<double>(values.size());
 }

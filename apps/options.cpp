@@ -56,6 +56,15 @@ CLI::Validator at_least(double low, const char* what) {
       "");
 }
 
+CLI::Validator whole_number() {
+  return CLI::Validator(
+      [](std::string& text) -> std::string {
+        const bool digits = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+        return digits ? "" : "expected a whole number of 0 or more, found '" + text + "'";
+      },
+      "");
+}
+
 CLI::Validator share() {
   return CLI::Validator(
       [](std::string& text) -> std::string {
@@ -100,7 +109,8 @@ void add_data_options(CLI::App& app, DataOptions& o, bool training) {
   using GroupOf = OpenImagesOptions::GroupOf;
   using Several = OpenImagesOptions::SeveralClasses;
   const std::string group = "Data";
-  app.add_option("--data", o.data, "what to use: scenes (procedural), open-images:DIR, or packed:FILE (made by prepare)")
+  app.add_option("--data", o.data,
+                 "what to use: scenes (procedural), open-images:DIR, or packed:FILE (made by prepare)")
       ->capture_default_str()
       ->group(group);
   app.add_option("--classes", o.classes, "names, MIDs or aliases, comma-separated; 'none' is always the last output")
@@ -109,20 +119,20 @@ void add_data_options(CLI::App& app, DataOptions& o, bool training) {
       ->group(group);
   if (training) {
     app.add_option("--train-images", o.train_images, "images of the training split; 0: all (scenes: 2000)")
-        ->check(at_least(0, "a number"))
+        ->check(whole_number())
         ->capture_default_str()
         ->group(group);
     app.add_option("--val-images", o.val_images, "images of the validation split; 0: all (scenes: 500)")
-        ->check(at_least(0, "a number"))
+        ->check(whole_number())
         ->capture_default_str()
         ->group(group);
   }
   app.add_option("--test-images", o.test_images, "images of the test split; 0: all (scenes: 500)")
-      ->check(at_least(0, "a number"))
+      ->check(whole_number())
       ->capture_default_str()
       ->group(group);
   app.add_option("--data-seed", o.data_seed, "picks the subset, or draws the scenes")
-      ->check(at_least(0, "a number"))
+      ->check(whole_number())
       ->capture_default_str()
       ->group(group);
   app.add_option("--image-size", o.image_size, "side of the network's square input, in pixels")
@@ -320,7 +330,7 @@ void add_train_options(CLI::App& app, TrainOptions& o) {
 void add_run_options(CLI::App& app, RunOptions& o) {
   const std::string group = "Machine";
   app.add_option("--seed", o.seed, "of fresh weights, order and augmentation")
-      ->check(at_least(0, "a number"))
+      ->check(whole_number())
       ->capture_default_str()
       ->group(group);
   app.add_option("--threads", o.threads, "CPU threads; 0: all cores; results depend on it bit by bit")
@@ -393,7 +403,7 @@ void settle_train_options(const CLI::App& app, DataOptions& data, CamOptions& ca
 void apply(const RunOptions& options) {
   profile_file = options.profile;
   if (!profile_file.empty()) {
-    write_file(profile_file, {});  // an unwritable one is found now, not at the end
+    check_writable("--profile", profile_file);  // now, not at the end
     profile_begin = std::chrono::steady_clock::now();
     set_profiling(true);
   }
@@ -401,7 +411,13 @@ void apply(const RunOptions& options) {
   set_conv_algorithm(options.conv_algorithm);
   set_allow_tf32(options.allow_tf32);
   set_fast_algorithms(options.fast_algorithms);
-  if (options.device == Device::cuda) cuda_device_name();  // throws the sentence where there is none
+  if (options.device == Device::cuda) {
+    try {
+      cuda_device_name();
+    } catch (const Error& e) {
+      fail("--device cuda: ", e.what(), "; use --device cpu");
+    }
+  }
   if (options.device == Device::cpu && onednn_version() == "none")
     std::cerr << "note: boxcam was built without oneDNN and computes with plain loops: training will be slow\n";
 }

@@ -74,7 +74,7 @@ struct TrainOptions {
   bool thesis = false;
   std::string output;
   bool resume = false;
-  /// Options whose value another option decides (--thesis, transfer): name and value, for run.json.
+  /// Values settled after parsing (by --thesis, transfer, defaults that depend on others), by option, for run.json.
   std::vector<std::pair<std::string, std::string>> implied;
 };
 

@@ -47,6 +47,7 @@ bool pack(PackedWriter& writer, const std::string& name, const Dataset& data, co
 
 int run(const Options& o, const CLI::App& app) {
   check(!o.data.data.starts_with("packed:"), "--data: ", o.data.data, " is packed already");
+  check(!o.output.empty(), "--output: expected a file name");
   check(!std::filesystem::exists(o.output), "--output: ", o.output,
         " exists already; choose another name, or remove it first");
   catch_interrupts();
@@ -79,6 +80,7 @@ int main(int argc, char** argv) {
   app.add_option("--output", o.output, "the file to write; it must not exist")->required();
   add_data_options(app, o.data, true);
   app.remove_option(app.get_option("--batch"));
+  app.get_option("--data")->description("what to pack: scenes (procedural) or open-images:DIR");
   app.get_option("--augment")
       ->description(
           "crop-flip: keep the decoded images in full size, which --augment crop-flip of train needs; none, flip: keep "

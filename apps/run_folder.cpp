@@ -71,12 +71,15 @@ void RunFolder::check_same_options(const nlohmann::json& options) const {
   const nlohmann::json run = read_json("run.json");
   const auto before = run.find("options");
   check(before != run.end() && before->is_object(), file("run.json"), " has no options to compare with");
+  std::string differences;
   for (const auto& [name, value] : options.items()) {
     if (name == "resume" || name == "output") continue;
     const auto was = before->find(name);
-    check(was != before->end() && *was == value, "--resume: --", name, " is ", value.dump(), ", but the run in ", path_,
-          " was started with ", was != before->end() ? was->dump() : "none");
+    if (was != before->end() && *was == value) continue;
+    differences += str(differences.empty() ? "" : "; ", "--", name, " is ", value.dump(), ", was ",
+                       was != before->end() ? was->dump() : "none");
   }
+  check(differences.empty(), "--resume: the run in ", path_, " was started with other options: ", differences);
 }
 
 void RunFolder::add_epoch(const nlohmann::json& line) const {

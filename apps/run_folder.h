@@ -35,7 +35,7 @@ class RunFolder {
 
   void write_json(const std::string& name, const nlohmann::json& json) const;
   nlohmann::json read_json(const std::string& name) const;
-  /// Throws Error naming the first option whose value differs from that of the run to be resumed.
+  /// Throws Error naming the options whose values differ from those of the run to be resumed.
   void check_same_options(const nlohmann::json& options) const;
 
   /// Appends a line to epochs.jsonl; `truncate_epochs` drops lines of `epoch` and later (a resumed run repeats them).

@@ -43,12 +43,6 @@ class Snapshot {
   std::vector<Tensor> before_;
 };
 
-std::vector<NamedTensor> parameters_of(const ResNet& model) {
-  std::vector<NamedTensor> list = model.named_tensors();
-  std::erase_if(list, [](const NamedTensor& t) { return !t.is_parameter; });
-  return list;
-}
-
 void detach(Forward& pass) {
   pass.logits = pass.logits.detach();
   for (auto& [name, tap] : pass.taps) tap = tap.detach();
@@ -100,12 +94,9 @@ Term cross_entropy_term(ResNet& CL, const StepInput& input, const std::vector<st
 std::vector<Tensor> asked_of_maps(const Step& step, const StepInput& input, const WalkOptions& o) {
   std::vector<Tensor> maps;
   for (const Tensor& M : step.M) maps.push_back(M.detach().clone().set_requires_grad());
-  std::vector<char> counted;
-  if (o.train.skip_unboxed)
-    for (const auto& boxes : input.boxes) counted.push_back(!boxes.empty());
   const int64_t size = input.x.dim(1);
   const Tensor C = normalize_cam(maps, size, size, o.cam.profile, o.cam.normalizer);
-  return grad({mean_over_images(o.train.loss(C, step.B), counted)}, maps);
+  return grad({mean_over_images(o.train.loss(C, step.B), counted_images(input, o.train))}, maps);
 }
 
 /// From M to what the mean over the taps is taken of; the last stage of all is C itself.
@@ -179,7 +170,7 @@ Story tell_step(const WalkOptions& o) {
   const auto step_with = [&](ResNet& classifier, Metrics& metrics, const auto& prepare, const auto& watch) {
     std::optional<ResNet> GC;
     if (story.copies) GC = classifier.clone();
-    Optimizer optimizer(parameters_of(classifier), t.optimizer);
+    Optimizer optimizer(only_parameters(classifier.named_tensors()), t.optimizer);
     prepare(GC);
     train_step(classifier, GC ? &*GC : nullptr, optimizer, story.input, story.learning_rate, o.cam, t, metrics, watch);
   };
@@ -219,7 +210,7 @@ Story tell_step(const WalkOptions& o) {
     if (number == 5) {
       story.cross_entropy = cross_entropy_term(CL, story.input, names_of(step.gc.taps));
       const bool leaks = t.penalty_gradient == TrainOptions::PenaltyGradient::leak;
-      story.penalty = gradients_of(step.taught, leaks ? "the score" : "λP", step.gc, *explained);
+      story.penalty = gradients_of(step.taught, leaks ? "Σ score" : "λP", step.gc, *explained);
       story.asked = asked_of_maps(step, story.input, o);
     }
     if (number == 8) story.step = without_history(step);
@@ -237,7 +228,7 @@ Story tell_step(const WalkOptions& o) {
       },
       watch);
 
-  story.parameters = parameters_of(CL);
+  story.parameters = only_parameters(CL.named_tensors());
   const std::vector<Tensor> old = start.parameters();
   const NoGrad no_grad;
   for (size_t i = 0; i < old.size(); ++i)
@@ -248,7 +239,7 @@ Story tell_step(const WalkOptions& o) {
   story.box_coverage = metrics.box_coverage();
   story.empty_cams = metrics.empty_cams();
   story.copy = cost_of_copy(CL, story.input.x);
-  if (story.copies) story.copy.seconds = story.costs[7].seconds, story.copy.forward_seconds = story.costs[0].seconds;
+  if (story.copies) story.copy.seconds = story.costs[7].seconds;
   return story;
 }
 

@@ -33,7 +33,7 @@ struct StepCost {
 
 /// A term of what is differentiated, and the gradient it sends.
 struct Term {
-  std::string symbol;                         ///< "CE", "λP" or (leak) "the score"
+  std::string symbol;                         ///< "CE", "λP" or (leak) "Σ score"
   std::map<std::string, Tensor> activations;  ///< [N, h, w, K] by name of the tap
   std::vector<Tensor> parameters;             ///< of the classifier's parameters, in their order
   bool teaches = true;                        ///< false: it is not differentiated, and its gradients are zero
@@ -48,7 +48,7 @@ struct CamStage {
 struct CopyCost {
   size_t bytes = 0;            ///< of a copy's parameters and buffers
   double seconds = 0;          ///< of copying the classifier onto it
-  double forward_seconds = 0;  ///< of the forward pass that its CAM needs beside the classifier's
+  double forward_seconds = 0;  ///< of the forward pass that its CAM needs beside the classifier's, unrecorded
 };
 
 struct Story {

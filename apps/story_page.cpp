@@ -26,8 +26,8 @@ body { margin: 0 auto; max-width: 1240px; padding: 28px 24px 48px; background: #
 h1 { font-size: 30px; line-height: 1.2; margin: 0 0 6px; letter-spacing: -0.01em; }
 h2 { font-size: 21px; line-height: 1.3; margin: 0 0 8px; display: flex; align-items: center; gap: 12px; }
 h3 { font-size: 15px; margin: 22px 0 8px; }
-h2 .n { flex: none; width: 32px; height: 32px; border-radius: 50%; background: var(--blue); color: #fff; font-size: 17px;
-  display: inline-flex; align-items: center; justify-content: center; }
+h2 .n { flex: none; width: 32px; height: 32px; border-radius: 50%; background: var(--blue); color: #fff;
+  font-size: 17px; display: inline-flex; align-items: center; justify-content: center; }
 p { margin: 0 0 10px; max-width: 88ch; }
 section { border-top: 1px solid var(--line); margin-top: 30px; padding-top: 24px; }
 .lead { color: var(--soft); font-size: 16px; }
@@ -280,8 +280,9 @@ void Page::summary() {
            o_.run.seed, ": ", escape_html(labels_in_words(story_))));
   fact("Model", escape_html(story_.model));
   fact("λ", number_html(o_.train.lambda));
-  fact("Loss", str("CE ", number_html(story_.step.cross_entropy.item()), " + λ × P ", number_html(story_.step.P.item()),
-                   " = ", number_html(story_.step.loss.item())));
+  const Step& s = story_.step;
+  fact("Loss", str("CE ", number_html(s.cross_entropy.item()), " + λ × P ", number_html(s.P.item()), " = ",
+                   number_html(s.loss.item())));
   fact("Time", str(time_text(story_.seconds()), " on ", threads(), threads() == 1 ? " thread" : " threads",
                    ", after a rehearsal; without what this page computed"));
   fact("Memory", str(bytes_text(story_.peak()), " of tensors in use at most"));

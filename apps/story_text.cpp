@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <limits>
 #include <ostream>
 #include <sstream>
 
+#include "apps/html.h"
 #include "engine/text.h"
 #include "xai/losses.h"
 #include "xai/metrics.h"
@@ -19,13 +19,6 @@ using Teaches = TrainOptions::PenaltyGradient;
 using BN = CamOptions::BatchNorm;
 
 constexpr double kNothing = std::numeric_limits<double>::quiet_NaN();
-
-template <class... Values>
-std::string print(const char* format, Values... values) {
-  char text[256];
-  std::snprintf(text, sizeof text, format, values...);
-  return text;
-}
 
 /// `text` in lines of at most `width` columns, each after `indent`. A byte that continues a UTF-8 letter takes no
 /// column.
@@ -49,7 +42,7 @@ std::string loss_formula(const TrainOptions& o) {
   return "";
 }
 
-/// "all 161 parameters changed"
+/// "62 parameter tensors, 40 buffers (running statistics)", or "nothing"
 std::string changed(const StepCost& cost) {
   std::vector<std::string> parts;
   if (cost.parameters) parts.push_back(str(cost.parameters, " parameter tensors"));
@@ -58,21 +51,38 @@ std::string changed(const StepCost& cost) {
   return parts.empty() ? "nothing" : join(parts);
 }
 
+/// What the images whose CAM is empty add to P and ask of M: it depends on the loss and on the profile.
+std::string about_empty_cams(const Story& story, const std::vector<ImageRow>& rows, CamProfile profile) {
+  bool penalised = false, asks = false;
+  for (size_t n = 0; n < rows.size(); ++n) {
+    if (!rows[n].empty) continue;
+    penalised = penalised || (rows[n].counted && rows[n].penalty > 0);
+    for (const Tensor& G : story.asked) {
+      const int64_t cells = G.numel() / story.images();
+      const float* g = G.data<float>() + static_cast<int64_t>(n) * cells;
+      asks = asks || std::any_of(g, g + cells, [](float value) { return value != 0; });
+    }
+  }
+  return str("An empty CAM (", profile == CamProfile::pgc_1_3_1 ? "" : "no cell of M above 0, or ",
+             "M the same in every cell) has ", penalised ? "a" : "no", " penalty",
+             penalised == asks ? " and " : ", but ", asks ? "a" : "no", " gradient dP/dM.");
+}
+
 }  // namespace
 
-std::string number_text(double value) { return std::isnan(value) ? "-" : print("%.3g", value); }
+std::string number_text(double value) { return std::isnan(value) ? "-" : formatted("%.3g", value); }
 
 std::string bytes_text(size_t bytes) {
   const double mib = static_cast<double>(bytes) / (1 << 20);
-  return mib >= 1024  ? print("%.2f GiB", mib / 1024)
-         : mib >= 0.1 ? print("%.1f MiB", mib)
-                      : print("%.1f KiB", mib * 1024);
+  return mib >= 1024  ? formatted("%.2f GiB", mib / 1024)
+         : mib >= 0.1 ? formatted("%.1f MiB", mib)
+                      : formatted("%.1f KiB", mib * 1024);
 }
 
 std::string time_text(double seconds) {
-  return seconds >= 1      ? print("%.2f s", seconds)
-         : seconds >= 1e-3 ? print("%.1f ms", 1e3 * seconds)
-                           : print("%.0f µs", 1e6 * seconds);
+  return seconds >= 1      ? formatted("%.2f s", seconds)
+         : seconds >= 1e-3 ? formatted("%.1f ms", 1e3 * seconds)
+                           : formatted("%.0f µs", 1e6 * seconds);
 }
 
 std::string shape_text(const Tensor& tensor) { return tensor.ndim() == 0 ? "scalar" : str(tensor.shape()); }
@@ -176,9 +186,8 @@ std::vector<Chapter> chapters(const Story& story, const WalkOptions& o) {
       joined_taps(o), ". The weight α_k of a channel is the mean over the map of d score / d A_k, the score being ",
       target, " of the ", o.cam.explains_predicted ? "predicted" : "labelled",
       " class. M = Σ_k α_k A_k is the signed map, which the profile's ReLU, min-max and resize turn into C, the CAM, "
-      "in "
-      "[0, 1] at the input's resolution. In PyTorch this takes a hook and backward(), which fills .grad; here grad() "
-      "returns tensors and touches no buffer.");
+      "in [0, 1] at the input's resolution. The box masks B are made here too. In PyTorch this takes a hook and "
+      "backward(), which fills .grad; here grad() returns tensors and touches no buffer.");
   cam.flows = {{false, "x", "images", story.input.x}, {false, "c", "explained classes", s.classes}};
   for (size_t i = 0; i < o.cam.taps.size(); ++i) {
     const std::string at = o.cam.taps.size() == 1 ? "" : " of " + o.cam.taps[i];
@@ -188,7 +197,8 @@ std::vector<Chapter> chapters(const Story& story, const WalkOptions& o) {
   }
   const auto empty = std::count_if(rows.begin(), rows.end(), [](const ImageRow& r) { return r.empty; });
   cam.flows.push_back({true, "C", "CAMs", s.C, str(empty, " of ", rows.size(), " empty")});
-  if (empty) cam.findings.push_back("An empty CAM (no cell of M above 0) has no penalty and sends no gradient.");
+  cam.flows.push_back({true, "B", "box masks", s.B});
+  if (empty) cam.findings.push_back(about_empty_cams(story, rows, o.cam.profile));
   if (story.copies)
     cam.findings.push_back("This pass is the copy's own: it comes on top of the classifier's in step 2.");
 
@@ -225,7 +235,7 @@ std::vector<Chapter> chapters(const Story& story, const WalkOptions& o) {
           t.loss == box_loss
               ? " The terms of this mean are made in step 1, while C is in the cache, so this step takes no time."
               : "");
-  penalty.flows = {{false, "C", "CAMs", s.C}, {true, "B", "box masks", s.B}, {true, "P", "penalty", s.P}};
+  penalty.flows = {{false, "C", "CAMs", s.C}, {false, "B", "box masks", s.B}, {true, "P", "penalty", s.P}};
   double balance = 0, size = 0;
   for (size_t i = 0; i < s.M.size(); ++i)
     for (int64_t j = 0; j < s.M[i].numel(); ++j) {
@@ -234,7 +244,8 @@ std::vector<Chapter> chapters(const Story& story, const WalkOptions& o) {
     }
   penalty.findings.push_back(
       str("Σ M dP/dM = ", number_text(balance), " (of terms that add up to ", number_text(size), " in size): ",
-          o.cam.normalizer == CamNormalizer::differentiated && size > 0 && std::abs(balance) < 1e-3 * size
+          size == 0 ? "no CAM asks anything of M."
+          : o.cam.normalizer == CamNormalizer::differentiated && std::abs(balance) < 1e-3 * size
               ? "zero but for rounding. C does not change when M is scaled, so the penalty can only move CAM mass, not "
                 "shrink it."
               : "not zero, so shrinking or growing M changes the penalty too."));
@@ -251,18 +262,18 @@ std::vector<Chapter> chapters(const Story& story, const WalkOptions& o) {
 
   Chapter& back = list[5];
   back.title = "Back-propagation on CL, and the optimiser's update";
-  back.words = str(
-      "grad() of what is differentiated with respect to every parameter of CL, ",
-      single || t.penalty_gradient == Teaches::constant || t.lambda == 0 ? "in one pass through the graph"
-                                                                         : "in two passes whose results are added",
-      "; then the update with learning rate ", number_text(story.learning_rate), " on a fresh optimiser. ",
-      t.clip_grad_norm > 0 ? str("The gradient is then clipped to the norm ", number_text(t.clip_grad_norm), ". ") : "",
-      "The table takes the gradient apart by term of the loss and by part of the network.");
   const Term& taught = story.penalty;
+  const bool clips = t.clip_grad_norm > 0;
+  back.words =
+      str("grad() of what is differentiated with respect to every parameter of CL, ",
+          single || !taught.teaches ? "in one pass through the graph" : "in two passes whose results are added",
+          clips ? str("; the total is clipped to the norm ", number_text(t.clip_grad_norm)) : "",
+          "; then the update with learning rate ", number_text(story.learning_rate),
+          " on a fresh optimiser. The table takes the gradient apart by term of the loss and by part of the network",
+          clips ? "; its total is the clipped one." : ".");
   for (const auto& [tap, gradient] : story.cross_entropy.activations) {
     back.flows.push_back({true, "dCE/dA", "at " + tap, gradient});
-    back.flows.push_back(
-        {true, (leaks ? "dΣscore" : "dλP") + std::string("/dA"), "at " + tap, taught.activations.at(tap)});
+    back.flows.push_back({true, "d" + taught.symbol + "/dA", "at " + tap, taught.activations.at(tap)});
   }
   if (!taught.teaches) {
     back.findings.push_back("The penalty sends no gradient: it teaches nothing in this step.");
@@ -292,12 +303,10 @@ std::vector<Chapter> chapters(const Story& story, const WalkOptions& o) {
       "coverage (share of the box area where the CAM exceeds 0.5) and empty CAMs; always against the images' "
       "own boxes.";
   metrics.flows = {{false, "y", "logits", s.cl.logits}, {false, "C", "CAMs", s.C}};
-  metrics.findings.push_back(str("Accuracy ", print("%.1f %%", 100 * story.accuracy), ", Content-Heatmap ",
-                                 print("%.1f %%", 100 * story.content_heatmap), ", box coverage ",
-                                 print("%.1f %%", 100 * story.box_coverage), ", empty CAMs ",
-                                 print("%.1f %%", 100 * story.empty_cams), "."));
-  if (story.costs[5].parameters == 0)
-    metrics.findings.push_back("The clock of this step also holds the optimiser's update, which belongs to step 6.");
+  metrics.findings.push_back(str("Accuracy ", formatted("%.1f %%", 100 * story.accuracy), ", Content-Heatmap ",
+                                 formatted("%.1f %%", 100 * story.content_heatmap), ", box coverage ",
+                                 formatted("%.1f %%", 100 * story.box_coverage), ", empty CAMs ",
+                                 formatted("%.1f %%", 100 * story.empty_cams), "."));
 
   Chapter& copy = list[7];
   copy.title = story.copies ? "Copy CL onto GC" : "Copy CL onto GC: nothing to copy";
@@ -307,18 +316,18 @@ std::vector<Chapter> chapters(const Story& story, const WalkOptions& o) {
         "Every parameter and buffer of the classifier overwrites the copy's, so that the next step explains the "
         "new weights. The thesis copies so that Grad-CAM's backward pass does not disturb training. With a "
         "functional grad() there is nothing to disturb.";
-    copy.findings.push_back(str("Copying took ", time_text(story.copy.seconds), ", ", print("%.2f %%", 100 * share),
-                                " of the step, and the copy holds ", bytes_text(story.copy.bytes),
-                                ". Its dearer price is step 1: a forward pass of its own, ",
-                                time_text(story.costs[0].seconds), " or ",
-                                print("%.0f %%", 100 * story.costs[0].seconds / story.seconds()), " of the step."));
+    copy.findings.push_back(
+        str("Copying took ", time_text(story.copy.seconds), ", ", formatted("%.2f %%", 100 * share),
+            " of the step, and the copy holds ", bytes_text(story.copy.bytes),
+            ". It also asks for a forward pass of its own, in step 1: ", time_text(story.copy.forward_seconds), ", ",
+            formatted("%.0f %%", 100 * story.copy.forward_seconds / story.seconds()), " of the step."));
   } else {
     copy.words =
         "Grad-CAM was taken on the classifier itself. The thesis copies so that Grad-CAM's backward pass does not "
         "disturb training; a functional grad() returns tensors and disturbs nothing.";
     copy.findings.push_back(str(
-        "A copy would take ", time_text(story.copy.seconds), " more in each step (", print("%.2f %%", 100 * share),
-        " of it), hold ", bytes_text(story.copy.bytes),
+        "A copy would take ", time_text(story.copy.seconds), " more in each step (", formatted("%.2f %%", 100 * share),
+        " of it)", story.single_pass ? ", hold " : " and hold ", bytes_text(story.copy.bytes),
         story.single_pass ? str(" and ask for a forward pass of its own (", time_text(story.copy.forward_seconds), ").")
                           : "; the CAM has a forward pass of its own here too."));
   }
@@ -348,34 +357,34 @@ void print_story(std::ostream& out, const Story& story, const WalkOptions& o) {
     }
     if (i == 3) {
       out << indent
-          << print("%-14s %-7s %5s %11s %12s %14s %9s\n", "image", "label", "boxes", "C in boxes", "C outside",
-                   "mass in boxes", "penalty");
+          << formatted("%-14s %-7s %5s %11s %12s %14s %9s\n", "image", "label", "boxes", "C in boxes", "C outside",
+                       "mass in boxes", "penalty");
       const auto rows = image_rows(story, o);
       for (size_t n = 0; n < rows.size(); ++n)
         out << indent
-            << print("%-14s %-7s %5zu %11s %12s %14s %9s%s\n", rows[n].id.c_str(), rows[n].label.c_str(),
-                     story.input.penalty_boxes[n].size(), number_text(rows[n].inside).c_str(),
-                     number_text(rows[n].outside).c_str(),
-                     std::isnan(rows[n].share) ? "-" : print("%.1f %%", 100 * rows[n].share).c_str(),
-                     number_text(rows[n].penalty).c_str(),
-                     rows[n].empty     ? "  empty CAM"
-                     : rows[n].counted ? ""
-                                       : "  not counted");
+            << formatted("%-14s %-7s %5zu %11s %12s %14s %9s%s\n", rows[n].id.c_str(), rows[n].label.c_str(),
+                         story.input.penalty_boxes[n].size(), number_text(rows[n].inside).c_str(),
+                         number_text(rows[n].outside).c_str(),
+                         std::isnan(rows[n].share) ? "-" : formatted("%.1f %%", 100 * rows[n].share).c_str(),
+                         number_text(rows[n].penalty).c_str(),
+                         rows[n].empty     ? "  empty CAM"
+                         : rows[n].counted ? ""
+                                           : "  not counted");
     }
     if (i == 5) {
-      const bool leaks = o.train.penalty_gradient == Teaches::leak;
-      out << indent << print("%-8s %9s %12s ", "", "values", "|dCE|") << (leaks ? "    |dscore|" : "       |dλP|")
-          << print(" %12s %9s\n", "|total|", "cosine");
+      out << indent << formatted("%-8s %9s %12s ", "", "values", "|dCE|")
+          << (o.train.penalty_gradient == Teaches::leak ? "  |dΣ score|" : "       |dλP|")
+          << formatted(" %12s %9s\n", "|total|", "cosine");
       for (const std::string& name : part_names()) {
         const auto a = part(story, story.cross_entropy.parameters, name),
                    b = part(story, story.penalty.parameters, name);
         int64_t values = 0;
         for (const Tensor& g : a) values += g.numel();
         out << indent
-            << print("%-8s %9lld %12s %12s %12s %9s\n", name.c_str(), static_cast<long long>(values),
-                     number_text(norm_of(a)).c_str(), number_text(norm_of(b)).c_str(),
-                     number_text(norm_of(part(story, story.step.gradients, name))).c_str(),
-                     number_text(cosine(a, b)).c_str());
+            << formatted("%-8s %9lld %12s %12s %12s %9s\n", name.c_str(), static_cast<long long>(values),
+                         number_text(norm_of(a)).c_str(), number_text(norm_of(b)).c_str(),
+                         number_text(norm_of(part(story, story.step.gradients, name))).c_str(),
+                         number_text(cosine(a, b)).c_str());
       }
     }
     for (const std::string& finding : chapter.findings) out << wrap(finding, indent);

@@ -40,7 +40,7 @@ struct ImageRow {
   double probability;      ///< of the label
   double inside, outside;  ///< mean CAM inside and outside the boxes; NaN where there is no such pixel
   double share;            ///< CAM mass inside / in the image; NaN without mass
-  double penalty;          ///< mean C (1 - B)
+  double penalty;          ///< its term of P
   bool boxed, counted, empty;
 };
 std::vector<ImageRow> image_rows(const Story& story, const WalkOptions& options);

@@ -56,10 +56,7 @@ int run(const Options& o, const CLI::App& app) {
   if (t.cam_model == TrainOptions::CamModel::copy) GC = CL.clone();
   move_to(o.run.device, CL.named_tensors());
   if (GC) move_to(o.run.device, GC->named_tensors());
-  std::vector<NamedTensor> parameters;
-  for (const NamedTensor& n : CL.named_tensors())
-    if (n.is_parameter) parameters.push_back(n);
-  Optimizer optimizer(parameters, t.optimizer);
+  Optimizer optimizer(only_parameters(CL.named_tensors()), t.optimizer);
   Loader loader(*train, loader_options(o.data, *train, true, o.run.seed));
   const int64_t total_steps = t.epochs * loader.batches();
 

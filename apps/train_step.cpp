@@ -31,14 +31,6 @@ CamGradient cam_gradient(const TrainOptions& o) {
   return CamGradient::none;
 }
 
-/// Which images enter the penalty; empty: all.
-std::vector<char> counted_images(const StepInput& input, const TrainOptions& o) {
-  std::vector<char> counted;
-  if (o.skip_unboxed)
-    for (const auto& boxes : input.boxes) counted.push_back(!boxes.empty());
-  return counted;
-}
-
 /// The CAM's pass. It never moves running statistics, and is recorded only where something is differentiated.
 Forward explained_pass(ResNet& model, const Tensor& x, const std::vector<std::string>& taps, const CamOptions& cam,
                        const TrainOptions& o) {
@@ -62,7 +54,8 @@ std::vector<Tensor> gradients_of(const Step& step, const ResNet& CL, const ResNe
 }
 
 /// Stops with a sentence when a term of the loss, or the gradient, is not finite.
-void check_finite(const Step& step, const ResNet& CL, const StepInput& input, CamProfile profile, int64_t number) {
+void check_finite(const Step& step, const ResNet& CL, const StepInput& input, CamProfile profile, const TrainOptions& o,
+                  int64_t number) {
   const auto stop = [&](const std::string& what, const std::string& image) {
     fail("step ", number, ": ", what, " is not finite (", image, "); ", kDiverged);
   };
@@ -97,10 +90,20 @@ void check_finite(const Step& step, const ResNet& CL, const StepInput& input, Ca
   if (std::isfinite(total.item())) return;
   size_t i = 0;
   for (const NamedTensor& t : CL.named_tensors())
-    if (t.is_parameter && !std::isfinite(sum(step.gradients[i++]).item())) stop("the gradient of " + t.name, flattest());
+    if (t.is_parameter && !std::isfinite(sum(step.gradients[i++]).item()))
+      stop("the gradient of " + t.name, cam_gradient(o) != CamGradient::none
+                                            ? flattest()
+                                            : std::string("the penalty sends no gradient in this reading"));
 }
 
 }  // namespace
+
+std::vector<char> counted_images(const StepInput& input, const TrainOptions& o) {
+  std::vector<char> counted;
+  if (o.skip_unboxed)
+    for (const auto& boxes : input.boxes) counted.push_back(!boxes.empty());
+  return counted;
+}
 
 StepInput step_input(const Batch& batch, const TrainOptions& options, const RunOptions& run, int64_t step) {
   StepInput input{input_tensor(batch, run.device), label_tensor(batch, run.device), batch.boxes, batch.boxes,
@@ -124,7 +127,8 @@ StepReport train_step(ResNet& CL, ResNet* GC, Optimizer& optimizer, const StepIn
   auto& [gc, classes, alpha, M, C, cl, cross_entropies, cross_entropy, B, P, loss, taught, gradients] = step;
   const auto done = [&](int number) { if (watch) watch(number, step); };
   std::vector<std::string> taps = cam.taps;
-  if (watch) taps.push_back("layer4");  // who looks on sees what reaches the head, whatever is explained
+  if (watch && std::find(taps.begin(), taps.end(), "layer4") == taps.end())
+    taps.push_back("layer4");  // who looks on sees what reaches the head, whatever is explained
 
   // (1) Grad-CAM of the labelled class: on the copy GC (the thesis), or on CL itself, where there is nothing to copy.
   gc = one_pass ? CL.forward(x, {Mode::train, true}, taps) : explained_pass(GC ? *GC : CL, x, taps, cam, o);
@@ -157,7 +161,7 @@ StepReport train_step(ResNet& CL, ResNet* GC, Optimizer& optimizer, const StepIn
 
   // (6) Back-propagation on CL, and the optimiser's update.
   gradients = gradients_of(step, CL, GC, one_pass);
-  check_finite(step, CL, input, cam.profile, optimizer.steps());
+  check_finite(step, CL, input, cam.profile, o, optimizer.steps());
   if (o.clip_grad_norm > 0) clip_grad_norm(gradients, o.clip_grad_norm);
   optimizer.step(gradients, learning_rate);
   done(6);

@@ -16,7 +16,7 @@ namespace boxcam {
 /// What to do when training diverged, for the end of an error.
 inline constexpr const char* kDiverged =
     "the last checkpoint is untouched; a new run with a lower --lr or with --clip-grad-norm may help, and can start "
-    "from this run's last epoch with --weights last.safetensors";
+    "from this run's last epoch, once one has ended, with --weights last.safetensors";
 
 /// What a step works on. Boxes are in pixels of x.
 struct StepInput {
@@ -49,6 +49,9 @@ struct Step {
 
 /// Called after each of the eight steps with its number and what is computed so far.
 using StepWatch = std::function<void(int number, const Step& step)>;
+
+/// Which images enter the penalty; empty: all.
+std::vector<char> counted_images(const StepInput& input, const TrainOptions& options);
 
 struct StepReport {
   double cross_entropy, penalty;

@@ -28,6 +28,7 @@ void check_writable(const std::string& option, const std::string& path) {
 int run(const WalkOptions& o) {
   apply(o.run);
   check(o.run.device == Device::cpu, "--device: walkthrough tells the step on the CPU only, found cuda");
+  check(o.html.empty() || o.html != o.dump, "--html and --dump name the same file, ", o.html);
   check_writable("--html", o.html);
   check_writable("--dump", o.dump);
   const Story story = tell_step(o);

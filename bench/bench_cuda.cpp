@@ -47,17 +47,13 @@ void train_step(benchmark::State& state, bool tf32) {
     set_allow_tf32(tf32);
     const int64_t n = state.range(0);
     ResNet model(resnet_config("resnet50"), kClasses);
-    std::vector<NamedTensor> parameters;
-    for (NamedTensor& t : model.named_tensors()) {
-      if (t.tensor.dtype() != DType::i32) t.tensor.move_to(Device::cuda);
-      if (t.is_parameter) parameters.push_back(t);
-    }
-    Optimizer optimizer(parameters, {});
+    move_to(Device::cuda, model.named_tensors());
+    Optimizer optimizer(only_parameters(model.named_tensors()), {});
     const Tensor x = on_gpu(uniform({n, kSize, kSize, 3}, -2, 2)), labels = on_gpu(some_labels(n, kClasses));
     time_on_gpu(state, n, [&] {
       const auto gradients = [&] {  // the graph is gone before the optimiser writes
         const Forward f = model.forward(x, {Mode::train, true});
-        return grad({cross_entropy(f.logits, labels)}, model.parameters());
+        return grad_and_release({cross_entropy(f.logits, labels)}, model.parameters());
       }();
       optimizer.step(gradients, 0.01);
     });

@@ -65,7 +65,7 @@ void train_step_of(benchmark::State& state, const Reading& reading) {
   options.penalty_gradient = reading.gradient;
   options.cam_model = reading.model;
   options.cam_batch_norm = reading.batch_norm;
-  Optimizer optimizer(parameters_of(CL), options.optimizer);
+  Optimizer optimizer(only_parameters(CL.named_tensors()), options.optimizer);
   Metrics metrics(kClasses);
   const double flops = reading.forwards * forward_flops(CL, input.x) + reading.backwards * backward_flops(CL, input.x);
   report_flops(state, flops, measure(state, kBatch, [&] {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """boxcam and PyTorch at the same work, in turn, on the same machine; prints one Markdown table.
 
-    python3 bench/compare_pytorch.py [--only ROW,...] [--repetitions 5] [--threads 2] [--bf16]
+    python3 bench/compare_pytorch.py [--only ROW,...] [--repetitions 5] [--threads 2]
 
 A row relates one time to the fastest of others. Each time is taken once per repetition, by a process of its own: ours
 by the programs in build/bench, PyTorch's by this file. The turns alternate, so that whatever else the machine does hits
@@ -34,7 +34,6 @@ OURS = {
     "boxcam full step": ("bench_resnet", "train_step/resnet50/full"),
     "boxcam thesis step": ("bench_resnet", "train_step/resnet50/thesis"),
     "boxcam transfer step": ("bench_resnet", "train_step/resnet50/transfer"),
-    "boxcam bf16 step": ("bench_resnet", "cross_entropy_step/resnet50/bf16"),
     "boxcam mini step": ("bench_resnet", "cross_entropy_step/resnet-mini"),
     "boxcam inference": ("bench_resnet", "inference/resnet50"),
     "boxcam CAM 16": ("bench_grad_cam", "grad_cam/layer4/fused/forward_backward/16"),
@@ -75,8 +74,6 @@ ROWS = {
     "inference": Row("inference", "boxcam inference", ("PyTorch inference", "PyTorch inference compiled"), 0.8),
     "mini": Row("resnet-mini step, batch 32, 96 px", "boxcam mini step",
                 ("PyTorch mini step", "PyTorch mini step compiled")),
-    "bf16": Row("bf16 step", "boxcam bf16 step", ("PyTorch bf16 step", "PyTorch bf16 step compiled"), 0.9),
-    "bf16-step": Row("the same against our f32 step", "boxcam bf16 step", ("boxcam cross-entropy step",), 0.65),
 }
 
 # ---- PyTorch: each function returns the call to time ----------------------------------------------------------------
@@ -146,7 +143,7 @@ def sgd(model):
     return torch.optim.SGD(model.parameters(), lr=1e-6, momentum=0.9, weight_decay=1e-4)
 
 
-def cross_entropy_step(model, batch=BATCH, size=SIZE, with_compile=False, bf16=False):
+def cross_entropy_step(model, batch=BATCH, size=SIZE, with_compile=False):
     import torch
 
     optimizer, images, labels = sgd(model), some_images(batch, size), some_labels(batch)
@@ -154,9 +151,7 @@ def cross_entropy_step(model, batch=BATCH, size=SIZE, with_compile=False, bf16=F
 
     def step():
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            loss = torch.nn.functional.cross_entropy(forward(images), labels)
-        loss.backward()
+        torch.nn.functional.cross_entropy(forward(images), labels).backward()
         optimizer.step()
 
     return step
@@ -294,8 +289,6 @@ PYTORCH = {
     "PyTorch step compiled": lambda: cross_entropy_step(resnet50(), with_compile=True),
     "PyTorch full step": full_step,
     "PyTorch thesis step": thesis_step,
-    "PyTorch bf16 step": lambda: cross_entropy_step(resnet50(), bf16=True),
-    "PyTorch bf16 step compiled": lambda: cross_entropy_step(resnet50(), with_compile=True, bf16=True),
     "PyTorch mini step": lambda: cross_entropy_step(resnet_mini(), 32, 96),
     "PyTorch mini step compiled": lambda: cross_entropy_step(resnet_mini(), 32, 96, with_compile=True),
     "PyTorch inference": inference,
@@ -439,14 +432,13 @@ def main():
     parser.add_argument("--only", metavar="ROW,...", help=", ".join(ROWS))
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--bf16", action="store_true", help="with the bf16 rows")
     parser.add_argument("--build", type=pathlib.Path, default=BUILD, help="folder of our programs")
     parser.add_argument("--turn", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.turn:
         return pytorch_turn(options.turn, options.threads)
 
-    names = options.only.split(",") if options.only else [n for n in ROWS if options.bf16 or not n.startswith("bf16")]
+    names = options.only.split(",") if options.only else list(ROWS)
     for name in names:
         if name not in ROWS:
             sys.exit(f"no row '{name}'; there are {', '.join(ROWS)}")

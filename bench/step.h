@@ -12,24 +12,17 @@ namespace boxcam::bench {
 
 inline constexpr int64_t kClasses = 4;
 
-inline std::vector<NamedTensor> parameters_of(const ResNet& model) {
-  std::vector<NamedTensor> list;
-  for (const NamedTensor& t : model.named_tensors())
-    if (t.is_parameter) list.push_back(t);
-  return list;
-}
-
 /// Forward, cross-entropy, gradients, SGD with momentum; train mode, f32.
 class CrossEntropyStep {
  public:
   CrossEntropyStep(const std::string& name, int64_t batch, int64_t size)
       : model(resnet_config(name), kClasses), x(uniform({batch, size, size, 3}, -2, 2)),
-        labels_(some_labels(batch, kClasses)), optimizer_(parameters_of(model), {}) {}
+        labels_(some_labels(batch, kClasses)), optimizer_(only_parameters(model.named_tensors()), {}) {}
 
   void operator()() {
     const auto gradients = [&] {  // the graph is gone before the optimiser writes
       const Forward f = model.forward(x, {Mode::train, true});
-      return grad({cross_entropy(f.logits, labels_)}, model.parameters());
+      return grad_and_release({cross_entropy(f.logits, labels_)}, model.parameters());
     }();
     optimizer_.step(gradients, 0.01);
   }

@@ -38,8 +38,8 @@ struct Node {
 std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
                          const std::vector<Tensor>& seeds = {}, bool create_graph = false);
 
-/// The gradients that grad(outputs, inputs) gives, and takes the graph apart on the way: what a rule has used is given up
-/// at once, so that a training step never holds all activations and all gradients. The graph cannot be differentiated
+/// The gradients that grad(outputs, inputs) gives. Takes the graph apart on the way: what a rule has used is given up at
+/// once, so that a training step never holds all activations and all gradients. The graph cannot be differentiated
 /// again: that throws Error.
 std::vector<Tensor> grad_and_release(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs);
 

@@ -36,7 +36,7 @@ Counters& counters(Device device) {
 
 size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
-/// Large blocks come from the system and go back to it whole: in malloc's heap they would leave holes that stay resident.
+/// Large blocks come from the system and go back to it whole: in malloc's heap they would leave resident holes.
 void* map_pages(size_t bytes) {
   const size_t alignment = bytes >= 2 * kHugePage ? kHugePage : kPage, size = round_up(bytes, kPage);
   void* const reserved =

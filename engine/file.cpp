@@ -9,6 +9,14 @@
 
 namespace boxcam {
 
+void check_writable(const std::string& option, const std::string& path) {
+  const std::string partial = path + ".partial";
+  const bool opened = std::ofstream(partial, std::ios::binary).good();
+  const std::string reason = std::strerror(errno);
+  check(opened, option, ": cannot write ", path, ": ", reason);
+  std::filesystem::remove(partial);
+}
+
 void write_file(const std::string& path, const std::vector<std::string_view>& pieces) {
   const std::string partial = path + ".partial";
   std::ofstream file(partial, std::ios::binary);

@@ -18,6 +18,8 @@ using Clock = std::chrono::steady_clock;
 bool profiling = false;
 std::map<std::pair<std::string, std::string>, ProfileRow> rows;
 
+bool slower(const ProfileRow& a, const ProfileRow& b) { return a.seconds > b.seconds; }
+
 void look_at(const Tensor& t, ProfileRow& row) {
   if (!t.defined()) return;
   row.bytes += static_cast<double>(t.bytes());
@@ -66,7 +68,7 @@ void time_entry(Kernels& timed, const Kernels& table, Device device, const char*
 }
 
 Kernels timed_kernels(const Kernels& table, Device device) {
-  Kernels timed;
+  Kernels timed{};
   // Every entry; one that is forgotten here would be a null pointer, which Profile.NamesEveryKernel finds.
 #define BOXCAM_TIME(entry) time_entry<&Kernels::entry>(timed, table, device, #entry)
   BOXCAM_TIME(unary);
@@ -113,7 +115,7 @@ void set_profiling(bool on) {
 std::vector<ProfileRow> profile() {
   std::vector<ProfileRow> list;
   for (const auto& [key, row] : rows) list.push_back(row);
-  std::sort(list.begin(), list.end(), [](const auto& a, const auto& b) { return a.seconds > b.seconds; });
+  std::sort(list.begin(), list.end(), slower);
   return list;
 }
 
@@ -147,7 +149,7 @@ std::string profile_table(double seconds) {
   }
   std::vector<ProfileRow> kernels_only;
   for (const auto& [name, row] : by_kernel) kernels_only.push_back(row);
-  std::sort(kernels_only.begin(), kernels_only.end(), [](const auto& a, const auto& b) { return a.seconds > b.seconds; });
+  std::sort(kernels_only.begin(), kernels_only.end(), slower);
   return table(kernels_only, false) + "\n" + table(all, true);
 }
 

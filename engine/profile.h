@@ -13,7 +13,7 @@ struct ProfileRow {
   std::string shapes;   ///< of its tensors, inputs first
   int64_t calls = 0;
   double seconds = 0;
-  double bytes = 0;     ///< of all its tensors: what has to be read or written at least once
+  double bytes = 0;     ///< of its large tensors: what has to be read or written at least once
 };
 
 /// Starts (from nothing) or stops the measurement. Off, it costs nothing. Not for use while another thread computes.

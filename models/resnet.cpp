@@ -112,6 +112,7 @@ void ResNet::check_taps(const std::vector<std::string>& taps) const {
     const auto known = tap_names();
     check(std::find(known.begin(), known.end(), wanted) != known.end(), config_.name, " has no tap '", wanted, "'",
           did_you_mean(wanted, known));
+    check(std::count(taps.begin(), taps.end(), wanted) == 1, "the tap '", wanted, "' is named twice");
   }
 }
 

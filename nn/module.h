@@ -16,6 +16,11 @@ struct NamedTensor {
   bool is_conv_weight = false;     ///< OHWI here, OIHW in files
 };
 
+inline std::vector<NamedTensor> only_parameters(std::vector<NamedTensor> list) {
+  std::erase_if(list, [](const NamedTensor& t) { return !t.is_parameter; });
+  return list;
+}
+
 /// Moves the tensors' memory, for all handles that share it. Counters (i32) stay on the host.
 inline void move_to(Device device, std::vector<NamedTensor> tensors) {
   for (NamedTensor& t : tensors)

@@ -139,10 +139,8 @@ TEST(TrainResume, RefusesAnotherValueAndNamesTheOption) {
     const Outcome result = run_program(
         "train", with(tiny_run(), {{"--output", folder / "run"}, {"--resume", ""}, {name, value}}));
     EXPECT_EQ(result.status, 1);
-    EXPECT_TRUE(contains(result.err, "--resume: --"));
-    if (name != "--thesis") {
-      EXPECT_TRUE(contains(result.err, "--resume: " + name + " is"));
-    }
+    EXPECT_TRUE(contains(result.err, "--resume: "));
+    EXPECT_TRUE(contains(result.err, name + " is"));
   }
 }
 

@@ -201,15 +201,19 @@ Image read_image(const std::string& path) {
   return image;
 }
 
-void write_png(const std::string& path, const Image& image) {
-  check(image.height > 0 && image.width > 0, "cannot write ", path, ": the image is ", image.height, " x ",
-        image.width);
+std::string png_bytes(const Image& image) {
+  check(image.height > 0 && image.width > 0, "cannot make a PNG: the image is ", image.height, " x ", image.width);
   int size = 0;
   const std::unique_ptr<unsigned char, void (*)(void*)> png(
       stbi_write_png_to_mem(image.pixels.data(), image.width * 3, image.width, image.height, 3, &size), std::free);
-  check(png != nullptr, "cannot write ", path, ": out of memory");
+  check(png != nullptr, "cannot make a PNG of ", image.height, " x ", image.width, " pixels: out of memory");
+  return {reinterpret_cast<const char*>(png.get()), static_cast<size_t>(size)};
+}
 
-  write_file(path, {{reinterpret_cast<const char*>(png.get()), static_cast<size_t>(size)}});
+void write_png(const std::string& path, const Image& image) {
+  check(image.height > 0 && image.width > 0, "cannot write ", path, ": the image is ", image.height, " x ",
+        image.width);
+  write_file(path, {png_bytes(image)});
 }
 
 Image resize(const Image& image, int height, int width) {

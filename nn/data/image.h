@@ -13,6 +13,9 @@ namespace boxcam {
 /// truncated (also where a decoder would fill in grey) or is broken.
 Image read_image(const std::string& path);
 
+/// The bytes of a PNG file. Throws Error when the image is empty.
+std::string png_bytes(const Image& image);
+
 /// Writes a PNG; `path` appears complete or not at all. Throws Error when it cannot be written or the image is empty.
 void write_png(const std::string& path, const Image& image);
 

@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <optional>
 #include <set>
 #include <string_view>
@@ -421,14 +422,9 @@ void keep_sources(std::vector<Entry>& entries, const std::vector<std::string>& w
 }
 
 void keep_subset(std::vector<Entry>& entries, int64_t count, uint64_t seed) {
-  std::vector<size_t> chosen(entries.size());
-  for (size_t i = 0; i < chosen.size(); ++i) chosen[i] = i;
-  Random random(seed, stream_of("open-images subset"));
-  shuffle(chosen, random);
-  chosen.resize(static_cast<size_t>(count));
-  std::sort(chosen.begin(), chosen.end());
   std::vector<Entry> kept;
-  for (const size_t i : chosen) kept.push_back(std::move(entries[i]));
+  for (const int64_t i : drawn_subset(static_cast<int64_t>(entries.size()), count, seed))
+    kept.push_back(std::move(entries[static_cast<size_t>(i)]));
   entries = std::move(kept);
 }
 
@@ -476,6 +472,16 @@ class OpenImages : public Dataset {
 };
 
 }  // namespace
+
+std::vector<int64_t> drawn_subset(int64_t all, int64_t count, uint64_t seed) {
+  std::vector<int64_t> chosen(static_cast<size_t>(all));
+  std::iota(chosen.begin(), chosen.end(), int64_t{0});
+  Random random(seed, stream_of("open-images subset"));
+  shuffle(chosen, random);
+  chosen.resize(static_cast<size_t>(count));
+  std::sort(chosen.begin(), chosen.end());
+  return chosen;
+}
 
 std::unique_ptr<Dataset> open_images(const std::string& dir, const std::string& split,
                                      const OpenImagesOptions& options) {

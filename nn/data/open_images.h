@@ -50,4 +50,7 @@ std::unique_ptr<Dataset> open_images(const std::string& dir, const std::string& 
 /// Whether DIR holds images of this split, in either layout.
 bool has_split(const std::string& dir, const std::string& split);
 
+/// Which `count` of `all` entries a seed picks, ascending.
+std::vector<int64_t> drawn_subset(int64_t all, int64_t count, uint64_t seed);
+
 }  // namespace boxcam

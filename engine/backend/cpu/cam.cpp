@@ -1,5 +1,6 @@
 // Grad-CAM and the box penalty of one image after the other, each while its activations are in the cache: they are read
 // once, and the penalty's derivatives, known up to the factor that comes from outside, are made on the way.
+#include <algorithm>
 #include <limits>
 #include <vector>
 
@@ -118,7 +119,7 @@ class CamBox {
     grad_[y1 * w_ + x1] += value * v * u;
   }
 
-  /// The chain: mask, second min-max, resize, first min-max, ReLU gate. Of a min-max u = x - min, c = u / (eps + max u):
+  /// The chain: mask, second min-max, resize, first min-max, ReLU gate. Of a min-max u = x - min, c = u / (eps + m):
   /// g_u = g / (eps + m), less sum(g c) / (eps + m) at the maximum; g_x = g_u, less sum(g_u) at the minimum.
   void gradient(T penalty, T outside, const Extremes<T>& small, const Extremes<T>& large, T divisor1, T divisor2,
                 const T* map, T* map_grad) {

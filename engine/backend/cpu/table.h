@@ -1,4 +1,4 @@
-// The CPU's kernels; contracts are in engine/backend/kernels.h. f64 always runs the plain loops: they are the definition.
+// The CPU's kernels; contracts are in engine/backend/kernels.h. f64 always runs plain loops: they are the definition.
 #pragma once
 
 #include "engine/backend/kernels.h"

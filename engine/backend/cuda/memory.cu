@@ -45,7 +45,7 @@ class BlockCache {
         size_t left = 0, whole = 0;
         cudaMemGetInfo(&left, &whole);
         fail("out of memory on the GPU: ", wanted / kMega, " MiB were asked for, ", left / kMega, " of ", whole / kMega,
-             " MiB are free, ", memory_use(Device::cuda).now / kMega,
+             " MiB are free, ", reserved_ / kMega,  // not memory_use: it would ask this cache, which is locked
              " MiB are in use by tensors; a smaller --batch or --image-size needs less");
       }
     }
