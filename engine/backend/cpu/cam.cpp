@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/backend/cpu/bilinear.h"
+#include "engine/backend/cpu/dot.h"
 #include "engine/backend/cpu/parallel.h"
 #include "engine/backend/cpu/table.h"
 #include "engine/graph_access.h"
@@ -36,14 +37,6 @@ struct Extremes {
     if (most > high.value) high = {most, begin + (std::find(values, values + count, most) - values)};
   }
 };
-
-template <class T>
-T dot(const T* a, const T* b, int64_t n) {
-  T total = 0;
-#pragma omp simd reduction(+ : total)
-  for (int64_t i = 0; i < n; ++i) total += a[i] * b[i];
-  return total;
-}
 
 /// Work space and constants of one thread.
 template <class T>

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "engine/backend/cpu/conv2d_implementation.h"
+#include "engine/backend/cpu/dot.h"
 #include "engine/backend/cpu/onednn.h"
 #include "engine/backend/cpu/parallel.h"
 #include "engine/backend/cpu/table.h"
@@ -36,14 +37,6 @@ void for_each_pair(const Extents& e, const Conv2dSpec& spec, int64_t n, int64_t 
         f((n * e.p + p) * e.q + q, (n * e.h + y) * e.w + x, r * e.s + s);
       }
   }
-}
-
-template <class T>
-T dot(const T* a, const T* b, int64_t n) {
-  T total = 0;
-#pragma omp simd reduction(+ : total)
-  for (int64_t i = 0; i < n; ++i) total += a[i] * b[i];
-  return total;
 }
 
 template <class T>
