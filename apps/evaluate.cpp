@@ -29,6 +29,7 @@ int run(const Options& o) {
     splits.push_back({o.split, open_split(o.data, o.split)});
   ResNet model = load_model(o.checkpoint, o.model.model, static_cast<int64_t>(splits[0].data->classes().size()));
   move_to(o.run.device, model.named_tensors());
+  model.set_activation_dtype(o.run.precision);
   if (!note.empty()) std::cout << "note: " << note << "\n";
 
   nlohmann::json json = nlohmann::json::object();

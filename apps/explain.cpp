@@ -36,6 +36,7 @@ int run(const Options& o) {
   classes.push_back("none");
   ResNet model = load_model(o.checkpoint, o.model.model, static_cast<int64_t>(classes.size()));
   move_to(o.run.device, model.named_tensors());
+  model.set_activation_dtype(o.run.precision);
   int64_t explained = -1;
   if (o.class_name != "predicted") {
     const auto found = std::find(classes.begin(), classes.end(), o.class_name);
@@ -84,8 +85,9 @@ int main(int argc, char** argv) {
   app.add_option("--image", o.images, "one or more JPEG or PNG files")->required();
   app.add_option("--class", o.class_name, "the class to explain, or 'predicted'")->capture_default_str();
   app.add_option("--output", o.output, "folder for the overlays")->required();
-  app.add_option("--dump", o.dump,
-                 "folder for logits, activations, alpha, cam_raw and cam as .npy (of several taps: alpha.layer3.npy ...)");
+  app.add_option(
+      "--dump", o.dump,
+      "folder for logits, activations, alpha, cam_raw and cam as .npy (of several taps: alpha.layer3.npy ...)");
   add_data_options(app, o.data, false);
   add_model_options(app, o.model);
   add_cam_options(app, o.cam);

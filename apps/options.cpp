@@ -91,18 +91,6 @@ void write_profile() {
   write_file(profile_file, {profile_table(seconds.count())});
 }
 
-/// An option of which this version knows one value only.
-CLI::Option* add_single(CLI::App& app, const std::string& name, const std::string& only, const std::string& help) {
-  return app
-      .add_option_function<std::string>(
-          name,
-          [name, only](const std::string& value) {
-            refuse(value != only, name, "this version supports " + only + " only, found '" + value + "'");
-          },
-          help)
-      ->default_str(only);
-}
-
 }  // namespace
 
 void add_data_options(CLI::App& app, DataOptions& o, bool training) {
@@ -211,11 +199,10 @@ void add_cam_options(CLI::App& app, CamOptions& o) {
   add_choice<bool>(app, "--cam-class", o.explains_predicted, {{"label", false}, {"predicted", true}},
                    "the class that is explained: the image's own, or the one the network predicts")
       ->group(group);
-  add_choice<CamProfile>(app, "--cam-profile", o.profile,
-                         {{"pgc-1.4", CamProfile::pgc_1_4},
-                          {"pgc-1.3.1", CamProfile::pgc_1_3_1},
-                          {"paper", CamProfile::paper}},
-                         "the order of ReLU, min-max and resize, by release of pytorch-grad-cam")
+  add_choice<CamProfile>(
+      app, "--cam-profile", o.profile,
+      {{"pgc-1.4", CamProfile::pgc_1_4}, {"pgc-1.3.1", CamProfile::pgc_1_3_1}, {"paper", CamProfile::paper}},
+      "the order of ReLU, min-max and resize, by release of pytorch-grad-cam")
       ->group(group);
   add_choice<ContentHeatmap>(app, "--content-heatmap", o.content_heatmap,
                              {{"batch", ContentHeatmap::batch},
@@ -350,7 +337,9 @@ void add_run_options(CLI::App& app, RunOptions& o) {
   app.add_flag("--fast-algorithms", o.fast_algorithms,
                "cuda: cuDNN's heuristics choose among reproducible algorithms, instead of fixed ones")
       ->group(group);
-  add_single(app, "--precision", "f32", "of activations and weights")->group(group);
+  add_choice<DType>(app, "--precision", o.precision, {{"f32", DType::f32}, {"bf16", DType::bf16}},
+                    "of activations and convolutions; weights, statistics, CAMs and losses are always f32")
+      ->group(group);
 }
 
 void settle_train_options(const CLI::App& app, DataOptions& data, CamOptions& cam, TrainOptions& t) {
@@ -375,8 +364,9 @@ void settle_train_options(const CLI::App& app, DataOptions& data, CamOptions& ca
     if (!given("--epochs")) t.epochs = 30;
   }
   if (t.penalty_gradient == PG::transfer) {
-    const char* reason = "contradicts --penalty-gradient transfer, whose gradient is taken on the copy, with running "
-                         "statistics: it implies --cam-model copy --cam-batch-norm eval";
+    const char* reason =
+        "contradicts --penalty-gradient transfer, whose gradient is taken on the copy, with running "
+        "statistics: it implies --cam-model copy --cam-batch-norm eval";
     imply("--cam-model", t.cam_model, CM::copy, "copy", reason);
     imply("--cam-batch-norm", t.cam_batch_norm, BN::eval, "eval", reason);
   }
@@ -411,6 +401,11 @@ void apply(const RunOptions& options) {
   set_conv_algorithm(options.conv_algorithm);
   set_allow_tf32(options.allow_tf32);
   set_fast_algorithms(options.fast_algorithms);
+  if (options.precision == DType::bf16) {
+    check(options.device == Device::cpu, "--precision bf16: the CUDA device computes in f32 only; use --precision f32");
+    check(cpu_has_bf16(), "--precision bf16: expected a processor with AVX-512 BF16 and a build with oneDNN, found ",
+          processor_name(), " and oneDNN ", onednn_version(), "; use --precision f32");
+  }
   if (options.device == Device::cuda) {
     try {
       cuda_device_name();
@@ -436,7 +431,7 @@ nlohmann::json options_as_json(const CLI::App& app) {
   for (const CLI::Option* option : app.get_options()) {
     const std::string name = option->get_lnames().empty() ? "" : option->get_lnames()[0];
     if (name.empty() || name == "help" || name == "version" || name == "profile") continue;  // no part of a run
-    if (option->get_expected_min() == 0)  // a flag
+    if (option->get_expected_min() == 0)                                                     // a flag
       json[name] = option->count() > 0;
     else
       json[name] = canonical(option->count() > 0 ? join(option->results(), ",") : option->get_default_str());

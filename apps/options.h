@@ -84,7 +84,8 @@ struct RunOptions {
   ConvAlgorithm conv_algorithm = ConvAlgorithm::automatic;
   Device device = Device::cpu;
   bool allow_tf32 = false, fast_algorithms = false;  ///< cuda
-  std::string profile;  ///< a file for the time and bytes of each kernel; empty: none
+  DType precision = DType::f32;                      ///< of activations and convolutions: f32 or bf16
+  std::string profile;                               ///< a file for the time and bytes of each kernel; empty: none
 };
 
 void add_data_options(CLI::App& app, DataOptions& options, bool training);

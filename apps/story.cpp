@@ -155,6 +155,7 @@ Story tell_step(const WalkOptions& o) {
   std::string report = "weights of " + o.checkpoint;
   ResNet CL = o.checkpoint.empty() ? make_model(o.model, classes, o.run.seed, report)
                                    : load_model(o.checkpoint, o.model.model, classes);
+  CL.set_activation_dtype(o.run.precision);
   CL.check_taps(o.cam.taps);
   story.model = str(CL.config().name, ", ", CL.parameter_count(), " parameters, ", report);
 

@@ -31,11 +31,15 @@ nlohmann::json identity(const Options& o, const CLI::App& app, const Dataset& tr
   json["options"] = options_as_json(app);
   for (const auto& [name, value] : o.train.implied) json["options"][name] = value;
   json["options"]["threads"] = std::to_string(threads());
-  json["identity"] = {{"boxcam", "0.1.0"},       {"onednn", onednn_version()},
-                      {"compiler", __VERSION__}, {"processor", processor_name()},
-                      {"threads", threads()},    {"device", name(o.run.device)},
-                      {"cuda", cuda_version()},  {"gpu", o.run.device == Device::cuda ? cuda_device_name() : "none"},
-                      {"precision", "f32"}};
+  json["identity"] = {{"boxcam", "0.1.0"},
+                      {"onednn", onednn_version()},
+                      {"compiler", __VERSION__},
+                      {"processor", processor_name()},
+                      {"threads", threads()},
+                      {"device", name(o.run.device)},
+                      {"cuda", cuda_version()},
+                      {"gpu", o.run.device == Device::cuda ? cuda_device_name() : "none"},
+                      {"precision", name(o.run.precision)}};
   json["data"] = {{"train", train.describe()}, {"validation", validation.describe()}, {"classes", train.classes()}};
   return json;
 }
@@ -50,6 +54,7 @@ int run(const Options& o, const CLI::App& app) {
   check(train->size() > 1, "the training split has ", train->size(), " images: at least 2 are needed");
   std::string weights_report;
   ResNet CL = make_model(o.model, static_cast<int64_t>(train->classes().size()), o.run.seed, weights_report);
+  CL.set_activation_dtype(o.run.precision);
   CL.check_taps(o.cam.taps);
   const RunFolder folder(t.output, t.resume);
   std::optional<ResNet> GC;
@@ -102,8 +107,8 @@ int run(const Options& o, const CLI::App& app) {
     while (const auto batch = loader.next()) {
       learning_rate = t.schedule.at(optimizer.steps(), total_steps);
       const StepReport step =
-          train_step(CL, GC ? &*GC : nullptr, optimizer, step_input(*batch, t, o.run, optimizer.steps()),
-                     learning_rate, o.cam, t, metrics);
+          train_step(CL, GC ? &*GC : nullptr, optimizer, step_input(*batch, t, o.run, optimizer.steps()), learning_rate,
+                     o.cam, t, metrics);
       ++progress.batch;
       progress.cross_entropy += step.cross_entropy;
       progress.penalty += step.penalty;
@@ -172,6 +177,7 @@ int run(const Options& o, const CLI::App& app) {
   // The kept epoch on the test split.
   CL = load_model(folder.file("best.safetensors"), o.model.model, 0);
   move_to(o.run.device, CL.named_tensors());
+  CL.set_activation_dtype(o.run.precision);
   std::string note;
   const auto splits = open_test_splits(o.data, note);
   nlohmann::json test = {{"best_epoch", progress.best_epoch}};

@@ -112,41 +112,43 @@ std::vector<Tensor> record_composite(const char* name, std::vector<Tensor> outpu
                                      Composite composite, Rule first_order) {
   return record(name, std::move(outputs), std::move(inputs),
                 [composite = std::move(composite), first_order = std::move(first_order)](const RuleArgs& a) {
-    const bool create_graph = grad_enabled();
-    if (first_order && !create_graph) {
-      std::vector<Tensor> fused = first_order(a);
-      if (!fused.empty()) return fused;
-    }
-    // Fresh handles, so that the inner walk ends at this op's inputs even where one of them depends on another.
-    std::vector<Tensor> handles, wanted;
-    GradMode mode(true);
-    for (size_t i = 0; i < a.inputs.size(); ++i) {
-      const Tensor& x = a.inputs[i];
-      if (!x.defined()) {
-        handles.emplace_back();
-        continue;
-      }
-      Tensor handle = GraphAccess::alias(x, x.shape());
-      if (create_graph && x.requires_grad())
-        handle = record("alias", handle, {x}, [](const RuleArgs& args) { return std::vector{args.grads[0]}; });
-      else if (a.wanted[i])
-        handle.set_requires_grad();
-      if (a.wanted[i]) wanted.push_back(handle);
-      handles.push_back(std::move(handle));
-    }
-    const std::vector<Tensor> results = composite(handles);
-    std::vector<Tensor> used, seeds;
-    for (size_t i = 0; i < results.size(); ++i)
-      if (a.grads[i].defined()) {
-        used.push_back(results[i]);
-        seeds.push_back(a.grads[i]);
-      }
-    const std::vector<Tensor> found = grad(used, wanted, seeds, create_graph);
-    std::vector<Tensor> input_grads(a.inputs.size());
-    for (size_t i = 0, k = 0; i < input_grads.size(); ++i)
-      if (a.wanted[i]) input_grads[i] = found[k++];
-    return input_grads;
-  });
+                  const bool create_graph = grad_enabled();
+                  if (first_order && !create_graph) {
+                    std::vector<Tensor> fused = first_order(a);
+                    if (!fused.empty()) return fused;
+                  }
+                  // Fresh handles, so that the inner walk ends at this op's inputs even where one of them depends on
+                  // another.
+                  std::vector<Tensor> handles, wanted;
+                  GradMode mode(true);
+                  for (size_t i = 0; i < a.inputs.size(); ++i) {
+                    const Tensor& x = a.inputs[i];
+                    if (!x.defined()) {
+                      handles.emplace_back();
+                      continue;
+                    }
+                    Tensor handle = GraphAccess::alias(x, x.shape());
+                    if (create_graph && x.requires_grad())
+                      handle =
+                          record("alias", handle, {x}, [](const RuleArgs& args) { return std::vector{args.grads[0]}; });
+                    else if (a.wanted[i])
+                      handle.set_requires_grad();
+                    if (a.wanted[i]) wanted.push_back(handle);
+                    handles.push_back(std::move(handle));
+                  }
+                  const std::vector<Tensor> results = composite(handles);
+                  std::vector<Tensor> used, seeds;
+                  for (size_t i = 0; i < results.size(); ++i)
+                    if (a.grads[i].defined()) {
+                      used.push_back(results[i]);
+                      seeds.push_back(a.grads[i]);
+                    }
+                  const std::vector<Tensor> found = grad(used, wanted, seeds, create_graph);
+                  std::vector<Tensor> input_grads(a.inputs.size());
+                  for (size_t i = 0, k = 0; i < input_grads.size(); ++i)
+                    if (a.wanted[i]) input_grads[i] = found[k++];
+                  return input_grads;
+                });
 }
 
 namespace {
@@ -160,15 +162,24 @@ std::vector<Tensor> walk_back(const std::vector<Tensor>& outputs, const std::vec
   const auto is_target = [&](const Tensor& t) { return t.defined() && targets.contains(key_of(t)); };
 
   GradMode mode(create_graph);
-  std::unordered_map<Key, Tensor, KeyHash> grads;
+  struct Total {
+    Tensor sum, more;  // `more` is still to be added
+    Tensor all() const { return more.defined() ? add(sum, more) : sum; }
+  };
+  std::unordered_map<Key, Total, KeyHash> grads;
   const auto accumulate = [&](const Tensor& t, const Tensor& g) {
-    Tensor& total = grads[key_of(t)];
-    total = total.defined() ? add(total, g) : g;
+    Total& total = grads[key_of(t)];
+    if (!total.sum.defined())
+      total.sum = g;
+    else if (!total.more.defined() && !create_graph && t.node() && t.node()->adds_gradients)
+      total.more = g;
+    else
+      total = {add(total.all(), g), {}};
   };
   for (size_t i = 0; i < outputs.size(); ++i) {
     const Tensor& output = outputs[i];
     const bool given = !seeds.empty() && seeds[i].defined();
-    const Tensor seed = !given          ? Tensor::full(output.shape(), 1.0, output.dtype(), output.device())
+    const Tensor seed = !given         ? Tensor::full(output.shape(), 1.0, output.dtype(), output.device())
                         : create_graph ? seeds[i]
                                        : seeds[i].detach();
     check(seed.shape() == output.shape(), "grad: the seed of output ", i, " has the shape ", seed.shape(),
@@ -183,21 +194,23 @@ std::vector<Tensor> walk_back(const std::vector<Tensor>& outputs, const std::vec
     std::vector<Tensor> node_outputs = std::move(walk.outputs[node]);
     walk.outputs.erase(node);
     if (!walk.leads_to_target[node]) continue;
-    std::vector<Tensor> output_grads(node->num_outputs);
+    std::vector<Tensor> output_grads(node->num_outputs), more_grads(node->num_outputs);
     bool any = false;
     for (int i = 0; i < node->num_outputs; ++i) {
       const auto found = grads.find({node, i});
       if (found == grads.end()) continue;
       any = true;
-      output_grads[i] = found->second;
+      output_grads[i] = found->second.sum;
+      more_grads[i] = found->second.more;
       if (!targets.contains({node, i})) grads.erase(found);  // frees the memory as early as possible
     }
     if (!any) continue;
     std::vector<char> wanted;
     for (const Tensor& input : node->inputs)
       wanted.push_back(is_target(input) || (input.node() && walk.leads_to_target[input.node().get()]));
-    std::vector<Tensor> input_grads = node->rule({node->inputs, node_outputs, output_grads, wanted});
+    std::vector<Tensor> input_grads = node->rule({node->inputs, node_outputs, output_grads, wanted, more_grads});
     output_grads.clear();
+    more_grads.clear();
     for (size_t i = 0; i < input_grads.size(); ++i) {
       if (!wanted[i] || !input_grads[i].defined()) continue;
       check(input_grads[i].shape() == node->inputs[i].shape(), "grad: the rule of ", node->name,
@@ -214,7 +227,7 @@ std::vector<Tensor> walk_back(const std::vector<Tensor>& outputs, const std::vec
   std::vector<Tensor> results;
   for (const Tensor& input : inputs) {
     const auto found = grads.find(key_of(input));
-    results.push_back(found != grads.end() ? found->second
+    results.push_back(found != grads.end() ? found->second.all()
                                            : Tensor::zeros(input.shape(), input.dtype(), input.device()));
   }
   return results;

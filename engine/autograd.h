@@ -15,9 +15,10 @@ namespace boxcam {
 /// only, and outputs reach the rule through the walk.
 struct RuleArgs {
   const std::vector<Tensor>& inputs;
-  const std::vector<Tensor>& outputs;  ///< undefined where no consumer kept the output alive
-  const std::vector<Tensor>& grads;    ///< gradients of the outputs; undefined means zero
-  const std::vector<char>& wanted;     ///< which inputs' gradients will be used
+  const std::vector<Tensor>& outputs;     ///< undefined where no consumer kept the output alive
+  const std::vector<Tensor>& grads;       ///< gradients of the outputs; undefined means zero
+  const std::vector<char>& wanted;        ///< which inputs' gradients will be used
+  const std::vector<Tensor>& more_grads;  ///< to be added to `grads`; undefined unless the node adds_gradients
 };
 
 /// Returns one gradient for each input, undefined where it is zero or not wanted. Written in public ops, so that
@@ -29,6 +30,9 @@ struct Node {
   std::vector<Tensor> inputs;
   Rule rule;
   int num_outputs = 1;
+  /// The rule adds two gradients of an output itself, in the pass over memory that it makes anyway. Only where the
+  /// result is not differentiated again.
+  bool adds_gradients = false;
   ~Node();  // iterative, so that a long graph does not overflow the stack
 };
 
@@ -38,8 +42,8 @@ struct Node {
 std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
                          const std::vector<Tensor>& seeds = {}, bool create_graph = false);
 
-/// The gradients that grad(outputs, inputs) gives. Takes the graph apart on the way: what a rule has used is given up at
-/// once, so that a training step never holds all activations and all gradients. The graph cannot be differentiated
+/// The gradients that grad(outputs, inputs) gives. Takes the graph apart on the way: what a rule has used is given up
+/// at once, so that a training step never holds all activations and all gradients. The graph cannot be differentiated
 /// again: that throws Error.
 std::vector<Tensor> grad_and_release(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs);
 

@@ -19,9 +19,9 @@ namespace {
 
 constexpr size_t kAlignment = 64;
 #ifdef __SANITIZE_ADDRESS__
-constexpr size_t kLarge = SIZE_MAX;               // the sanitizer sees every block come and go
+constexpr size_t kLarge = SIZE_MAX;  // the sanitizer sees every block come and go
 #else
-constexpr size_t kLarge = size_t{1} << 17;        // from here on blocks are cached
+constexpr size_t kLarge = size_t{1} << 17;  // from here on blocks are cached
 #endif
 constexpr size_t kMapped = std::max(kLarge, size_t{1} << 20);  // from here on they are pages of their own
 constexpr size_t kPage = 4096, kHugePage = size_t{2} << 20;
@@ -39,8 +39,7 @@ size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * 
 /// Large blocks come from the system and go back to it whole: in malloc's heap they would leave resident holes.
 void* map_pages(size_t bytes) {
   const size_t alignment = bytes >= 2 * kHugePage ? kHugePage : kPage, size = round_up(bytes, kPage);
-  void* const reserved =
-      mmap(nullptr, size + alignment, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* const reserved = mmap(nullptr, size + alignment, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (reserved == MAP_FAILED) return nullptr;
   const auto begin = reinterpret_cast<uintptr_t>(reserved), aligned = round_up(begin, alignment);
   if (aligned > begin) munmap(reserved, aligned - begin);
@@ -158,6 +157,14 @@ int threads() { return omp_get_max_threads(); }
 
 void set_conv_algorithm(ConvAlgorithm algorithm) { chosen_conv_algorithm = algorithm; }
 ConvAlgorithm conv_algorithm() { return chosen_conv_algorithm; }
+
+bool cpu_has_bf16() {
+#if defined(BOXCAM_HAS_ONEDNN) && defined(__x86_64__)
+  return __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
 
 void set_allow_tf32(bool allow) { tf32_allowed = allow; }
 bool allow_tf32() { return tf32_allowed; }

@@ -8,9 +8,9 @@
 
 namespace boxcam {
 
-/// Memory of one tensor (or of several that share it), 64-byte aligned. Blocks are kept and reused (on the CPU the large
-/// ones): a training step asks for the same sizes again and again, and fresh memory from the system costs more than the
-/// arithmetic on it.
+/// Memory of one tensor (or of several that share it), 64-byte aligned. Blocks are kept and reused (on the CPU the
+/// large ones): a training step asks for the same sizes again and again, and fresh memory from the system costs more
+/// than the arithmetic on it.
 class Storage {
  public:
   explicit Storage(size_t bytes, Device device = Device::cpu);
@@ -34,6 +34,10 @@ int threads();
 enum class ConvAlgorithm { automatic, direct };
 void set_conv_algorithm(ConvAlgorithm algorithm);
 ConvAlgorithm conv_algorithm();
+
+/// Whether convolutions of bf16 activations are computed as such on the CPU (AVX-512 BF16, through oneDNN). Elsewhere
+/// they give the same numbers but for rounding, through f32 and slower.
+bool cpu_has_bf16();
 
 /// Whether f32 convolutions and matrix products on CUDA may round their inputs to TF32 (10 bits of mantissa). Off.
 void set_allow_tf32(bool allow);

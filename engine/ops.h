@@ -1,8 +1,10 @@
 // The catalogue: every public op, one line and its formula. Rooms: engine/ops/*.cpp.
 //
 // Floating point tensors are f32 or f64, inputs of one op share dtype and device; every op throws Error naming itself
-// and the shapes when they do not fit. Activations are NHWC, convolution weights OHWI [out, kh, kw, in / groups].
-// Every op here is differentiable to any order with respect to its floating point inputs unless it says otherwise.
+// and the shapes when they do not fit. Activations may also be bf16 where an op says so in its room's title: arithmetic
+// is then f32's, and parameters, their gradients and statistics are f32. Activations are NHWC, convolution weights OHWI
+// [out, kh, kw, in / groups]. Every op here is differentiable to any order with respect to its floating point inputs
+// unless it says otherwise.
 #pragma once
 
 #include <vector>
@@ -12,20 +14,21 @@
 
 namespace boxcam {
 
-// ---- elementwise.cpp: numpy broadcasting --------------------------------------------------------------------------
-Tensor add(const Tensor& a, const Tensor& b);       ///< a + b
-Tensor sub(const Tensor& a, const Tensor& b);       ///< a - b
-Tensor mul(const Tensor& a, const Tensor& b);       ///< a b
-Tensor div(const Tensor& a, const Tensor& b);       ///< a / b
-Tensor add_scalar(const Tensor& a, double s);       ///< a + s
-Tensor mul_scalar(const Tensor& a, double s);       ///< s a
-Tensor exp(const Tensor& x);                        ///< e^x
-Tensor log(const Tensor& x);                        ///< ln x
-Tensor sqrt(const Tensor& x);                       ///< x^(1/2)
-Tensor abs(const Tensor& x);                        ///< |x|, derivative 0 at 0
-Tensor relu(const Tensor& x);                       ///< max(x, 0), derivative 0 at 0; keeps NaN
-Tensor relu_grad(const Tensor& g, const Tensor& y); ///< g where y > 0, else 0; linear in g, constant in y
-Tensor greater(const Tensor& a, const Tensor& b);   ///< 1 where a > b, else 0; not differentiable
+// ---- elementwise.cpp: numpy broadcasting; bf16 too ------------------------------------------------------------------
+Tensor add(const Tensor& a, const Tensor& b);        ///< a + b
+Tensor sub(const Tensor& a, const Tensor& b);        ///< a - b
+Tensor mul(const Tensor& a, const Tensor& b);        ///< a b
+Tensor div(const Tensor& a, const Tensor& b);        ///< a / b
+Tensor add_scalar(const Tensor& a, double s);        ///< a + s
+Tensor mul_scalar(const Tensor& a, double s);        ///< s a
+Tensor exp(const Tensor& x);                         ///< e^x
+Tensor log(const Tensor& x);                         ///< ln x
+Tensor sqrt(const Tensor& x);                        ///< x^(1/2)
+Tensor abs(const Tensor& x);                         ///< |x|, derivative 0 at 0
+Tensor relu(const Tensor& x);                        ///< max(x, 0), derivative 0 at 0; keeps NaN
+Tensor relu_grad(const Tensor& g, const Tensor& y);  ///< g where y > 0, else 0; linear in g, constant in y
+Tensor greater(const Tensor& a, const Tensor& b);    ///< 1 where a > b, else 0; not differentiable
+Tensor cast(const Tensor& x, DType dtype);           ///< x, rounded to f32, f64 or bf16; x itself if it is of that type
 
 // ---- reduce.cpp -----------------------------------------------------------------------------------------------------
 Tensor sum(const Tensor& x, const std::vector<int>& axes, bool keepdims = false);   ///< fixed order
@@ -38,17 +41,17 @@ Tensor argmax(const Tensor& x);  ///< [N, M] -> i32 [N, 1], first maximum; not d
 Tensor argmin(const Tensor& x);  ///< [N, M] -> i32 [N, 1], first minimum; not differentiable
 
 // ---- shape.cpp ------------------------------------------------------------------------------------------------------
-Tensor reshape(const Tensor& x, const Shape& shape);                        ///< shares memory
-Tensor take_at(const Tensor& x, const Tensor& index);                       ///< [N, M], i32 [N, K] -> x[n, index[n, k]]
-Tensor put_at(const Tensor& g, const Tensor& index, int64_t size);          ///< adjoint of take_at: [N, K] -> [N, size]
-Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t length);     ///< a range of one axis
-Tensor pad(const Tensor& x, int axis, int64_t before, int64_t after);       ///< zeros around; adjoint of slice
-Tensor one_hot(const Tensor& index, int64_t classes, DType dtype);          ///< i32 [N] -> [N, classes]; not differentiable
+Tensor reshape(const Tensor& x, const Shape& shape);                     ///< shares memory
+Tensor take_at(const Tensor& x, const Tensor& index);                    ///< [N, M], i32 [N, K] -> x[n, index[n, k]]
+Tensor put_at(const Tensor& g, const Tensor& index, int64_t size);       ///< adjoint of take_at: [N, K] -> [N, size]
+Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t length);  ///< a range of one axis
+Tensor pad(const Tensor& x, int axis, int64_t before, int64_t after);    ///< zeros around; adjoint of slice
+Tensor one_hot(const Tensor& index, int64_t classes, DType dtype);  ///< i32 [N] -> [N, classes]; not differentiable
 
 // ---- matmul.cpp -----------------------------------------------------------------------------------------------------
 Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a = false, bool transpose_b = false);  ///< 2-D
 
-// ---- conv2d.cpp: cross-correlation, zero padding --------------------------------------------------------------------
+// ---- conv2d.cpp: cross-correlation, zero padding; bf16 too ----------------------------------------------------------
 struct Conv2dSpec {
   int64_t stride = 1, padding = 0, dilation = 1, groups = 1;
 };
@@ -56,7 +59,7 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Conv2dSpec& spec);  ///< [
 Tensor conv2d_input_grad(const Tensor& g, const Tensor& w, const Shape& x_shape, const Conv2dSpec& spec);
 Tensor conv2d_weight_grad(const Tensor& x, const Tensor& g, const Shape& w_shape, const Conv2dSpec& spec);
 
-// ---- batch_norm.cpp: over N, H, W for each channel (the last axis) ---------------------------------------------------
+// ---- batch_norm.cpp: over N, H, W for each channel (the last axis); bf16 too ----------------------------------------
 /// What a batch norm in training measured: f32/f64 [C], no history. `variance` is the biased one (divided by N H W).
 struct BatchStatistics {
   Tensor mean, variance;
@@ -65,6 +68,10 @@ struct BatchStatistics {
 /// ReLU if `with_relu`. One fused pass; derivatives are those of the formula with the statistics recomputed from x.
 Tensor batch_norm_train(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps, bool with_relu = false,
                         const Tensor& residual = {}, BatchStatistics* statistics = nullptr);
+/// conv2d(batch_norm_train(x, gamma, beta, eps, with_relu = true), w, spec). What lies between the two is not kept: the
+/// derivative makes it again from x, which costs a hundredth of the time and spares a fifth of a ResNet's memory.
+Tensor batch_norm_train_conv2d(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps, const Tensor& w,
+                               const Conv2dSpec& spec, BatchStatistics* statistics = nullptr);
 /// The same with given statistics: an affine map of x.
 Tensor batch_norm_eval(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
                        const Tensor& running_var, double eps, bool with_relu = false, const Tensor& residual = {});
@@ -76,13 +83,15 @@ struct Pool2dSpec {
   int64_t window = 2, stride = 2, padding = 0;
   bool ceil_mode = false;  ///< as in PyTorch: windows may begin in the input and reach past its end
 };
-Tensor max_pool2d(const Tensor& x, const Pool2dSpec& spec);   ///< padding never wins; first maximum in row-major order
-Tensor global_avg_pool(const Tensor& x);                      ///< [N,H,W,C] -> [N,C]
+Tensor max_pool2d(const Tensor& x,
+                  const Pool2dSpec& spec);  ///< padding never wins; first maximum in row-major order; bf16 too
+Tensor global_avg_pool(const Tensor& x);    ///< [N,H,W,C] -> [N,C]
 
-// ---- softmax.cpp: over the last axis of [N, K] -----------------------------------------------------------------------
+// ---- softmax.cpp: over the last axis of [N, K] ----------------------------------------------------------------------
 Tensor log_softmax(const Tensor& x);
 Tensor softmax(const Tensor& x);
-Tensor cross_entropy(const Tensor& logits, const Tensor& labels);  ///< mean_n -log softmax(logits)[n, labels[n]]; i32 [N]
+Tensor cross_entropy(const Tensor& logits,
+                     const Tensor& labels);  ///< mean_n -log softmax(logits)[n, labels[n]]; i32 [N]
 
 // ---- resize.cpp -----------------------------------------------------------------------------------------------------
 /// [N,h,w] -> [N,H,W], half-pixel centres, edges clamped, no antialias (PyTorch: align_corners=False).

@@ -73,6 +73,7 @@ Kernels timed_kernels(const Kernels& table, Device device) {
 #define BOXCAM_TIME(entry) time_entry<&Kernels::entry>(timed, table, device, #entry)
   BOXCAM_TIME(unary);
   BOXCAM_TIME(binary);
+  BOXCAM_TIME(cast);
   BOXCAM_TIME(affine);
   BOXCAM_TIME(scale_shift);
   BOXCAM_TIME(sum);

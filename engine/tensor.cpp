@@ -5,6 +5,7 @@
 
 #include "engine/autograd.h"
 #include "engine/backend/device_memory.h"
+#include "engine/backend/kernels.h"
 #include "engine/device.h"
 #include "engine/graph_access.h"
 
@@ -13,6 +14,7 @@ namespace boxcam {
 size_t item_size(DType dtype) {
   switch (dtype) {
     case DType::f64: return 8;
+    case DType::bf16: return 2;
     case DType::u8: return 1;
     case DType::f32:
     case DType::i32: break;
@@ -24,6 +26,7 @@ const char* name(DType dtype) {
   switch (dtype) {
     case DType::f32: return "f32";
     case DType::f64: return "f64";
+    case DType::bf16: return "bf16";
     case DType::i32: return "i32";
     case DType::u8: return "u8";
   }
@@ -134,17 +137,7 @@ std::vector<double> Tensor::to_vector() const {
 Tensor Tensor::to(DType wanted) const {
   if (dtype() == wanted) return detach();
   Tensor result = empty(shape(), wanted, device());
-  if (device() == Device::cuda) {
-    cuda::convert(*this, result);
-    return result;
-  }
-  visit_dtype(dtype(), [&](auto from) {
-    visit_dtype(wanted, [&](auto to) {
-      const auto* source = data<decltype(from)>();
-      auto* target = result.data<decltype(to)>();
-      for (int64_t i = 0; i < numel(); ++i) target[i] = static_cast<decltype(to)>(source[i]);
-    });
-  });
+  kernels(device()).cast(*this, result);
   return result;
 }
 

@@ -8,11 +8,12 @@
 #include <string>
 #include <vector>
 
+#include "engine/bfloat16.h"
 #include "engine/check.h"
 
 namespace boxcam {
 
-enum class DType { f32, f64, i32, u8 };
+enum class DType { f32, f64, bf16, i32, u8 };  ///< bf16: activations only, see ops.h
 enum class Device { cpu, cuda };
 
 size_t item_size(DType dtype);
@@ -21,10 +22,26 @@ const char* name(Device device);
 
 template <class T>
 constexpr DType dtype_of();
-template <> constexpr DType dtype_of<float>() { return DType::f32; }
-template <> constexpr DType dtype_of<double>() { return DType::f64; }
-template <> constexpr DType dtype_of<int32_t>() { return DType::i32; }
-template <> constexpr DType dtype_of<uint8_t>() { return DType::u8; }
+template <>
+constexpr DType dtype_of<float>() {
+  return DType::f32;
+}
+template <>
+constexpr DType dtype_of<double>() {
+  return DType::f64;
+}
+template <>
+constexpr DType dtype_of<bfloat16>() {
+  return DType::bf16;
+}
+template <>
+constexpr DType dtype_of<int32_t>() {
+  return DType::i32;
+}
+template <>
+constexpr DType dtype_of<uint8_t>() {
+  return DType::u8;
+}
 
 /// The extents of a tensor, outermost first. A scalar has none.
 class Shape {
@@ -47,11 +64,12 @@ class Shape {
 std::ostream& operator<<(std::ostream& out, const Shape& shape);  ///< "[16, 7, 7, 2048]"
 std::ostream& operator<<(std::ostream& out, DType dtype);
 
-struct Node;      // engine/autograd.h
-class Storage;    // memory of one device, freed with its last user
+struct Node;    // engine/autograd.h
+class Storage;  // memory of one device, freed with its last user
 
 /// A handle: copies share memory. Data is never overwritten once a tensor is made, with one exception, the
-/// optimiser and `copy_from`, which update parameters and buffers once nothing more will be differentiated through them.
+/// optimiser and `copy_from`, which update parameters and buffers once nothing more will be differentiated through
+/// them.
 class Tensor {
  public:
   Tensor() = default;  ///< undefined: no shape, no memory
@@ -91,21 +109,22 @@ class Tensor {
   void* raw_data();  ///< an address on the tensor's device
   const void* raw_data() const { return const_cast<Tensor*>(this)->raw_data(); }
 
-  double item() const;                         ///< the value of a one-element tensor, on the host
-  std::vector<double> to_vector() const;       ///< all values, on the host, as doubles
-  Tensor to(DType dtype) const;                ///< converted copy (f32 <-> f64, u8/i32 -> float); no gradient
-  Tensor to(Device device) const;              ///< copy on another device; no gradient
-  Tensor clone() const;                        ///< deep copy; no gradient
-  void copy_from(const Tensor& source);        ///< overwrites the memory; same shape and dtype, any device
-  /// Moves the memory of a leaf to another device, for all handles of this tensor (but not for what `detach` made of it).
+  double item() const;                    ///< the value of a one-element tensor, on the host
+  std::vector<double> to_vector() const;  ///< all values, on the host, as doubles
+  Tensor to(DType dtype) const;           ///< converted copy, between any two; no gradient (the op `cast` has one)
+  Tensor to(Device device) const;         ///< copy on another device; no gradient
+  Tensor clone() const;                   ///< deep copy; no gradient
+  void copy_from(const Tensor& source);   ///< overwrites the memory; same shape and dtype, any device
+  /// Moves the memory of a leaf to another device, for all handles of this tensor (but not for what `detach` made of
+  /// it).
   void move_to(Device device);
 
   /// Leaves that gradients are asked for. Results of ops inherit it from their inputs.
   bool requires_grad() const;
-  Tensor& set_requires_grad(bool value = true);  ///< leaves only
-  Tensor detach() const;                         ///< same memory, no history
-  const std::shared_ptr<Node>& node() const;     ///< null for leaves
-  int output_index() const;                      ///< which of the node's outputs this is
+  Tensor& set_requires_grad(bool value = true);   ///< leaves only
+  Tensor detach() const;                          ///< same memory, no history
+  const std::shared_ptr<Node>& node() const;      ///< null for leaves
+  int output_index() const;                       ///< which of the node's outputs this is
   const void* id() const { return impl_.get(); }  ///< identity of the handle's target
 
  private:

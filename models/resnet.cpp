@@ -40,7 +40,8 @@ ResNetConfig resnet_config(const std::string& name) {
   return c;
 }
 
-ResNet::ResNet(const ResNetConfig& config, int64_t classes, DType dtype, uint64_t seed) : config_(config) {
+ResNet::ResNet(const ResNetConfig& config, int64_t classes, DType dtype, uint64_t seed)
+    : config_(config), activation_dtype_(dtype) {
   using Kind = ResNetConfig::Block;
   const auto conv = [&](const std::string& name, int64_t in, int64_t out, int64_t kernel, int64_t stride) {
     return Conv2d::make(name, in, out, kernel, {stride, kernel / 2}, dtype, seed);
@@ -78,15 +79,11 @@ ResNet::ResNet(const ResNetConfig& config, int64_t classes, DType dtype, uint64_
 
 template <class Tap>
 Tensor ResNet::run_block(Block& block, const Tensor& x, const ForwardOptions& options, Tap& tap) {
-  const Tensor shortcut =
-      block.has_downsample ? block.downsample_norm(block.downsample_conv(x), options, false) : x;
-  Tensor y = x;
-  for (size_t i = 0; i < block.convs.size(); ++i) {
-    const bool last = i + 1 == block.convs.size();
-    y = tap(str(block.name, ".conv", i + 1), block.convs[i](y));
-    y = block.norms[i](y, options, true, last ? shortcut : Tensor{});
-  }
-  return tap(block.name, y);
+  const Tensor shortcut = block.has_downsample ? block.downsample_norm(block.downsample_conv(x), options, false) : x;
+  Tensor y = tap(block.name + ".conv1", block.convs[0](x));
+  for (size_t i = 1; i < block.convs.size(); ++i)
+    y = tap(str(block.name, ".conv", i + 1), block.norms[i - 1].then(block.convs[i], y, options));
+  return tap(block.name, block.norms.back()(y, options, true, shortcut));
 }
 
 Forward ResNet::forward(const Tensor& x, const ForwardOptions& options, const std::vector<std::string>& taps) {
@@ -97,13 +94,13 @@ Forward ResNet::forward(const Tensor& x, const ForwardOptions& options, const st
     if (std::find(taps.begin(), taps.end(), name) != taps.end()) result.taps[name] = t;
     return t;
   };
-  Tensor y = bn1_(tap("conv1", conv1_(x)), options, true);
+  Tensor y = bn1_(tap("conv1", conv1_(cast(x, activation_dtype_))), options, true);
   if (config_.stem_pool) y = max_pool2d(y, config_.pool);
   for (size_t stage = 0; stage < stages_.size(); ++stage) {
     for (Block& block : stages_[stage]) y = run_block(block, y, options, tap);
     tap(str("layer", stage + 1), y);
   }
-  result.logits = fc_(global_avg_pool(y));
+  result.logits = fc_(global_avg_pool(cast(y, fc_.weight.dtype())));
   return result;
 }
 
@@ -166,6 +163,12 @@ void ResNet::for_each_tensor(F f) {
     }
   f(fc_.weight);
   f(fc_.bias);
+}
+
+void ResNet::set_activation_dtype(DType dtype) {
+  check(dtype == fc_.weight.dtype() || (dtype == DType::bf16 && fc_.weight.dtype() == DType::f32), config_.name,
+        " has parameters of ", fc_.weight.dtype(), ": its activations cannot be ", dtype);
+  activation_dtype_ = dtype;
 }
 
 ResNet ResNet::clone() const {

@@ -40,8 +40,13 @@ class ResNet {
   /// Fresh weights: a pure function of (config, seed). dtype f32 or f64.
   ResNet(const ResNetConfig& config, int64_t classes, DType dtype = DType::f32, uint64_t seed = 0);
 
-  /// x: [N, H, W, 3], normalised. Taps are named "conv1", "layer1" .. "layer4", a block "layer4.2" or a convolution's
-  /// output "layer4.2.conv3". Throws as check_taps.
+  /// The type of the activations between the images and the head: that of the parameters (the default), or bf16 beside
+  /// parameters of f32. Throws Error for another.
+  void set_activation_dtype(DType dtype);
+
+  /// x: [N, H, W, 3], normalised, in the parameters' type. Taps are in the activations' type, and named "conv1",
+  /// "layer1"
+  /// .. "layer4", a block "layer4.2" or a convolution's output "layer4.2.conv3". Throws as check_taps.
   Forward forward(const Tensor& x, const ForwardOptions& options, const std::vector<std::string>& taps = {});
 
   /// All parameters and buffers, in torchvision's order and under its names. The handles share the model's memory.
@@ -49,8 +54,8 @@ class ResNet {
   std::vector<Tensor> parameters() const;
   int64_t parameter_count() const;
 
-  ResNet clone() const;                   ///< a deep copy: shares nothing
-  void copy_from(const ResNet& source);   ///< overwrites parameters and buffers
+  ResNet clone() const;                  ///< a deep copy: shares nothing
+  void copy_from(const ResNet& source);  ///< overwrites parameters and buffers
 
   const ResNetConfig& config() const { return config_; }
   const Linear& head() const { return fc_; }
@@ -75,6 +80,7 @@ class ResNet {
   Tensor run_block(Block& block, const Tensor& x, const ForwardOptions& options, Tap& tap);
 
   ResNetConfig config_;
+  DType activation_dtype_;
   Conv2d conv1_;
   BatchNorm2d bn1_;
   std::vector<std::vector<Block>> stages_;

@@ -44,15 +44,25 @@ Tensor BatchNorm2d::operator()(const Tensor& x, const ForwardOptions& options, b
     return batch_norm_eval(x, weight, bias, running_mean.clone(), running_var.clone(), eps, with_relu, residual);
   BatchStatistics batch;
   Tensor y = batch_norm_train(x, weight, bias, eps, with_relu, residual, &batch);
-  if (options.update_running_statistics) {
-    NoGrad no_grad;
-    const double n = static_cast<double>(x.numel() / x.dim(3));
-    check(n > 1, "batch norm in training needs more than one value for each channel, found the input ", x.shape());
-    running_mean.copy_from(running_mean * (1 - momentum) + batch.mean * momentum);
-    running_var.copy_from(running_var * (1 - momentum) + batch.variance * (momentum * n / (n - 1)));
-    num_batches_tracked.data<int32_t>()[0] += 1;  // a counter stays on the host, whatever device the rest is on
-  }
+  if (options.update_running_statistics) update_running_statistics(batch, x);
   return y;
+}
+
+Tensor BatchNorm2d::then(const Conv2d& conv, const Tensor& x, const ForwardOptions& options) {
+  if (options.mode == Mode::eval) return conv((*this)(x, options, true));
+  BatchStatistics batch;
+  Tensor y = batch_norm_train_conv2d(x, weight, bias, eps, conv.weight, conv.spec, &batch);
+  if (options.update_running_statistics) update_running_statistics(batch, x);
+  return y;
+}
+
+void BatchNorm2d::update_running_statistics(const BatchStatistics& batch, const Tensor& x) {
+  NoGrad no_grad;
+  const double n = static_cast<double>(x.numel() / x.dim(3));
+  check(n > 1, "batch norm in training needs more than one value for each channel, found the input ", x.shape());
+  running_mean.copy_from(running_mean * (1 - momentum) + batch.mean * momentum);
+  running_var.copy_from(running_var * (1 - momentum) + batch.variance * (momentum * n / (n - 1)));
+  num_batches_tracked.data<int32_t>()[0] += 1;  // a counter stays on the host, whatever device the rest is on
 }
 
 void BatchNorm2d::collect(const std::string& prefix, std::vector<NamedTensor>& out) const {

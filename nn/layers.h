@@ -37,7 +37,12 @@ struct BatchNorm2d {
   static BatchNorm2d make(int64_t channels, DType dtype);
   /// normalise x, then + residual if defined, then ReLU if asked: one pass over memory.
   Tensor operator()(const Tensor& x, const ForwardOptions& options, bool with_relu, const Tensor& residual = {});
+  /// normalise x, ReLU, then the convolution; in training, what lies between them is not kept but made again.
+  Tensor then(const Conv2d& conv, const Tensor& x, const ForwardOptions& options);
   void collect(const std::string& prefix, std::vector<NamedTensor>& out) const;
+
+ private:
+  void update_running_statistics(const BatchStatistics& batch, const Tensor& x);
 };
 
 /// y = x W^T + b. weight: [out, in], bias: [out].

@@ -11,8 +11,8 @@
 #include <filesystem>
 #include <fstream>
 #include <limits>
-#include <numeric>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <set>
 
 #include "engine/check.h"
@@ -267,6 +267,7 @@ StoredType stored_type(const FileTensor& entry) {
     case DType::f64: return StoredType::f64;
     case DType::i32: return StoredType::i32;
     case DType::u8: return StoredType::u8;
+    case DType::bf16: return StoredType::bf16;
     case DType::f32: break;
   }
   return StoredType::f32;

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/backend/kernels.h"
+#include "engine/device.h"
 #include "tests/programs.h"
 
 namespace boxcam {
@@ -24,7 +25,10 @@ class BadInput : public testing::Test {
   }
   Outcome train_on_photographs(const Arguments& options = {}) const {
     return train_with(with({{"--data", "open-images:" + folder.path().string()},
-                            {"--train-images", "0"}, {"--val-images", "0"}, {"--test-images", "0"}}, options));
+                            {"--train-images", "0"},
+                            {"--val-images", "0"},
+                            {"--test-images", "0"}},
+                           options));
   }
   /// Replaces the first `from` of a file.
   void edit(const std::string& name, const std::string& from, const std::string& to) const {
@@ -111,9 +115,14 @@ TEST_F(BadInput, PickleThatCallsSystem) {
 TEST_F(BadInput, Numbers) {
   for (const char* value : {"-1", "nan", "-nan", "inf", "much", "1e", "0x"})
     expect_one_sentence(train_with({{"--lambda", value}}), {"--lambda", value});
-  for (const auto& [name, value] : Arguments{{"--batch", "0"}, {"--image-size", "8"}, {"--epochs", "none"},
-                                             {"--train-images", "-5"}, {"--context-correlation", "1.5"},
-                                             {"--seed", "-1"}, {"--data-seed", "-1"}, {"--lr", "nan"}})
+  for (const auto& [name, value] : Arguments{{"--batch", "0"},
+                                             {"--image-size", "8"},
+                                             {"--epochs", "none"},
+                                             {"--train-images", "-5"},
+                                             {"--context-correlation", "1.5"},
+                                             {"--seed", "-1"},
+                                             {"--data-seed", "-1"},
+                                             {"--lr", "nan"}})
     expect_one_sentence(train_with({{name, value}}), {name, value});
   EXPECT_FALSE(std::filesystem::exists(folder / "bad"));
 }
@@ -123,9 +132,13 @@ TEST_F(BadInput, UnknownOptionsAndWords) {
   expect_one_sentence(run_program("evaluate", {{"--chekpoint", "x"}}), {"--chekpoint", "'--checkpoint'"});
   expect_one_sentence(run_program("explain", {{"--imgae", "x"}}), {"--imgae", "'--image'"});
   expect_one_sentence(run_program("evaluate", {}), {"--checkpoint", "required"});
-  for (const auto& [name, value] :
-       Arguments{{"--schedule", "cosin"}, {"--optimizer", "sdg"}, {"--cam-model", "shard"}, {"--model", "resnet-min"},
-                 {"--penalty-gradient", "ful"}, {"--augment", "flips"}, {"--cam-target", "centred"}})
+  for (const auto& [name, value] : Arguments{{"--schedule", "cosin"},
+                                             {"--optimizer", "sdg"},
+                                             {"--cam-model", "shard"},
+                                             {"--model", "resnet-min"},
+                                             {"--penalty-gradient", "ful"},
+                                             {"--augment", "flips"},
+                                             {"--cam-target", "centred"}})
     expect_one_sentence(train_with({{name, value}}), {name, "'" + value + "'", "did you mean"});
   expect_one_sentence(train_with({{"--tap", "layer9"}}), {"layer9", "did you mean"});
 }
@@ -138,7 +151,8 @@ TEST_F(BadInput, WhatThisBuildCannotDo) {
     has_gpu = false;
   }
   if (!has_gpu) expect_one_sentence(train_with({{"--device", "cuda"}}), {"--device cuda", "--device cpu"});
-  expect_one_sentence(train_with({{"--precision", "bf16"}}), {"--precision", "f32"});
+  if (!cpu_has_bf16()) expect_one_sentence(train_with({{"--precision", "bf16"}}), {"--precision bf16", "AVX-512 BF16"});
+  expect_one_sentence(train_with({{"--precision", "f16"}}), {"--precision", "f32", "bf16"});
   expect_one_sentence(train_with({{"--cam-model", "copy"}}),
                       {"--penalty-gradient", "full", "--cam-model copy", "cannot reach the classifier"});
 }
@@ -155,9 +169,10 @@ TEST_F(BadInput, OutputThatCannotBeWritten) {
   expect_one_sentence(run_program("explain", with(explain, {{"--output", below}})), {"--output", below});
   expect_one_sentence(run_program("explain", with(explain, {{"--output", folder / "o"}, {"--dump", below}})),
                       {"--dump", below});
-  expect_one_sentence(run_program("evaluate", {{"--checkpoint", checkpoint}, {"--image-size", "32"},
-                                               {"--test-images", "4"}, {"--json", below}}),
-                      {below});
+  expect_one_sentence(
+      run_program("evaluate",
+                  {{"--checkpoint", checkpoint}, {"--image-size", "32"}, {"--test-images", "4"}, {"--json", below}}),
+      {below});
 }
 
 TEST_F(BadInput, Checkpoint) {
@@ -166,15 +181,18 @@ TEST_F(BadInput, Checkpoint) {
   const std::string good = folder / "run/best.safetensors", half = truncated(good, "half.safetensors");
   for (const std::string& path : {folder / "none.safetensors", half, folder / "run"}) {
     expect_one_sentence(run_program("evaluate", {{"--checkpoint", path}}), {path});
-    expect_one_sentence(run_program("explain", {{"--checkpoint", path}, {"--image", folder / "picture.png"},
-                                                {"--output", folder / "overlays"}}),
-                        {path});
+    expect_one_sentence(
+        run_program("explain",
+                    {{"--checkpoint", path}, {"--image", folder / "picture.png"}, {"--output", folder / "overlays"}}),
+        {path});
   }
   expect_one_sentence(run_program("evaluate", {{"--checkpoint", folder / "run/checkpoint.safetensors"}}),
                       {"checkpoint.safetensors", "best.safetensors"});
   expect_one_sentence(run_program("evaluate", {{"--checkpoint", good}, {"--split", "tset"}}), {"tset", "did you mean"});
-  expect_one_sentence(run_program("explain", {{"--checkpoint", good}, {"--image", folder / "picture.png"},
-                                              {"--output", folder / "o"}, {"--classes", "plane,ship"}}),
+  expect_one_sentence(run_program("explain", {{"--checkpoint", good},
+                                              {"--image", folder / "picture.png"},
+                                              {"--output", folder / "o"},
+                                              {"--classes", "plane,ship"}}),
                       {"best.safetensors", "4 classes"});
 }
 

@@ -83,8 +83,8 @@ TEST_F(CudaTwins, BlocksAsLargeAsTheDevices) {
 
 TEST_F(CudaTwins, ArgMaxTakesTheFirstAndNeverANaN) {
   const std::vector<std::vector<double>> rows = {
-      {1, 3, 3, 2, 3, 0, 0, 0, 0}, {kNaN, 9, 1, 2, 3, 4, 5, 6, 7}, {1, kNaN, 7, 2, 7, kNaN, 0, 0, 0},
-      {0, 0, 0, 0, 0, 0, 0, 0, 0}, {5, 4, 3, 2, 1, 0, 0, 0, -1},   {kNaN, kNaN, kNaN, kNaN, 1, 1, 1, 1, 1},
+      {1, 3, 3, 2, 3, 0, 0, 0, 0},       {kNaN, 9, 1, 2, 3, 4, 5, 6, 7}, {1, kNaN, 7, 2, 7, kNaN, 0, 0, 0},
+      {0, 0, 0, 0, 0, 0, 0, 0, 0},       {5, 4, 3, 2, 1, 0, 0, 0, -1},   {kNaN, kNaN, kNaN, kNaN, 1, 1, 1, 1, 1},
       {-1, 2, -1, 2, -5, 2, kNaN, -5, 2}};
   for (const int size : {1, 2, 4, 16})
     for (const bool minimum : {false, true})
@@ -160,10 +160,12 @@ TEST_F(CudaTwins, ResizeBetweenAllSmallSizes) {
 }
 
 TEST_F(CudaTwins, BroadcastingOverManyAxes) {
-  const std::vector<std::tuple<Shape, Shape, Shape>> shapes = {
-      {{2, 1, 3, 1, 4}, {5, 1, 6, 4}, {2, 5, 3, 6, 4}}, {{2, 3, 4}, {2, 1, 1}, {2, 3, 4}},
-      {{1, 3, 1}, {2, 1, 4}, {2, 3, 4}},                {{7}, {1, 1, 1}, {1, 1, 7}},
-      {{2, 3, 1, 1}, {1, 1, 4, 5}, {2, 3, 4, 5}},       {{0, 3}, {3}, {0, 3}}};
+  const std::vector<std::tuple<Shape, Shape, Shape>> shapes = {{{2, 1, 3, 1, 4}, {5, 1, 6, 4}, {2, 5, 3, 6, 4}},
+                                                               {{2, 3, 4}, {2, 1, 1}, {2, 3, 4}},
+                                                               {{1, 3, 1}, {2, 1, 4}, {2, 3, 4}},
+                                                               {{7}, {1, 1, 1}, {1, 1, 7}},
+                                                               {{2, 3, 1, 1}, {1, 1, 4, 5}, {2, 3, 4, 5}},
+                                                               {{0, 3}, {3}, {0, 3}}};
   for (const auto& [a, b, y] : shapes) {
     Tensor found = hole(y, DType::f64), expected = hole(y, DType::f64);
     const Tensor p = values(a, DType::f64, 10), q = values(b, DType::f64, 11);
@@ -177,15 +179,15 @@ TEST_F(CudaTwins, BroadcastingOverManyAxes) {
                Error);
 }
 
-TEST_F(CudaTwins, FillAndConvert) {
-  for (const DType to : {DType::f32, DType::f64, DType::i32, DType::u8}) {
+TEST_F(CudaTwins, FillAndCast) {
+  for (const DType to : {DType::f32, DType::f64, DType::bf16, DType::i32, DType::u8}) {
     Tensor filled = Tensor::zeros({3, 5}, to);
     cuda::fill(twin::run, filled, 7);
     EXPECT_EQ(filled.to_vector(), std::vector<double>(15, 7));
-    for (const DType from : {DType::f32, DType::f64, DType::i32, DType::u8}) {
+    for (const DType from : {DType::f32, DType::f64, DType::bf16, DType::i32, DType::u8}) {
       const Tensor x = values({11}, DType::f32, 14, 0, 200).to(from);
       Tensor y = Tensor::zeros({11}, to);
-      cuda::convert(twin::run, x, y);
+      cuda::cast(twin::run, x, y);
       EXPECT_EQ(y.to_vector(), x.to(to).to_vector()) << from << " to " << to;
     }
   }

@@ -545,6 +545,97 @@ TEST(Convolution, StridedPointwiseWeightGradientOfFewChannelsIsPlain) {
   }
 }
 
+// ---- bf16: against f64 on the same, rounded numbers. A result is rounded once, to 8 bits: 2^-8 of itself; a sum that
+// is carried on in bf16 between two ops twice that.
+
+void expect_rounded(const Tensor& found, const Tensor& expected, double allowed, const std::string& what) {
+  ASSERT_EQ(found.shape(), expected.shape()) << what;
+  const std::vector<double> a = found.to_vector(), b = expected.to_vector();
+  double largest = 0;
+  for (const double v : b) largest = std::max(largest, std::abs(v));
+  for (size_t i = 0; i < a.size(); ++i)
+    ASSERT_TRUE(std::abs(a[i] - b[i]) <= allowed * largest)
+        << what << ", element " << i << ": " << a[i] << ", " << b[i];
+}
+
+Tensor rounded(const Shape& shape, uint64_t seed) {
+  Random random(seed);
+  std::vector<double> values(shape.numel());
+  for (double& v : values) v = random.uniform(-1, 1);
+  return Tensor::from(shape, values).to(DType::bf16);
+}
+
+TEST(Bf16, RoundsToNearestEvenAndKeepsNaN) {
+  const Tensor x = Tensor::from<double>({6}, std::vector<double>{1, 1 + 1.0 / 256, 1 + 3.0 / 256, -0.1, 3e38, NAN});
+  const std::vector<double> y = cast(x, DType::bf16).to_vector();
+  EXPECT_EQ(y[0], 1);
+  EXPECT_EQ(y[1], 1);  // half way: to the even one
+  EXPECT_EQ(y[2], 1 + 4.0 / 256);
+  EXPECT_NEAR(y[3], -0.1, 0.1 / 256);
+  EXPECT_TRUE(std::isfinite(y[4]));
+  EXPECT_TRUE(std::isnan(y[5]));
+}
+
+TEST(Cast, TheGradientIsThatOfTheResultInTheInputsType) {
+  const Tensor x = Tensor::from<double>({2}, std::vector<double>{0.1, -2.5}).set_requires_grad();
+  for (const DType to : {DType::f32, DType::bf16}) {
+    const Tensor y = cast(x, to), g = Tensor::from<double>({2}, std::vector<double>{0.3, 7}).to(to);
+    ASSERT_EQ(y.dtype(), to);
+    const Tensor gx = grad({y}, {x}, {g})[0];
+    EXPECT_EQ(gx.dtype(), DType::f64);
+    EXPECT_EQ(gx.to_vector(), g.to_vector());
+  }
+  EXPECT_THROW(cast(x, DType::i32), Error);
+  EXPECT_THROW(cast(Tensor::from<int32_t>({1}, std::vector<int32_t>{1}), DType::f32), Error);
+}
+
+TEST(Bf16, ConvolutionsAndTheirGradients) {
+  for (const auto& [x_shape, w_shape, spec] :
+       std::vector<std::tuple<Shape, Shape, Conv2dSpec>>{{{2, 9, 7, 3}, {16, 7, 7, 3}, {2, 3}},
+                                                         {{2, 8, 8, 64}, {64, 3, 3, 64}, {1, 1}},
+                                                         {{2, 7, 7, 32}, {17, 1, 1, 32}, {2, 0}},
+                                                         {{1, 5, 5, 4}, {6, 3, 3, 2}, {1, 1, 1, 2}}}) {
+    const Tensor x = rounded(x_shape, 1), w = rounded(w_shape, 2);
+    const Tensor exact_x = x.to(DType::f64), exact_w = w.to(DType::f64);
+    const Tensor y = conv2d(x, w.to(DType::f32), spec), exact_y = conv2d(exact_x, exact_w, spec);
+    ASSERT_EQ(y.dtype(), DType::bf16);
+    expect_rounded(y, exact_y, 1.0 / 256, str("conv2d ", w_shape));
+    const Tensor g = rounded(y.shape(), 3), exact_g = g.to(DType::f64);
+    expect_rounded(conv2d_input_grad(g, w.to(DType::f32), x_shape, spec),
+                   conv2d_input_grad(exact_g, exact_w, x_shape, spec), 1.0 / 256, str("input_grad ", w_shape));
+    const Tensor gw = conv2d_weight_grad(x, g, w_shape, spec);
+    ASSERT_EQ(gw.dtype(), DType::f32);
+    expect_rounded(gw, conv2d_weight_grad(exact_x, exact_g, w_shape, spec), 1e-5, str("weight_grad ", w_shape));
+  }
+}
+
+TEST(Bf16, BatchNormAndItsGradients) {
+  const Shape shape{3, 6, 5, 32};
+  for (const bool with_relu : {false, true})
+    for (const bool with_residual : {false, true}) {
+      const auto run = [&](DType dtype) {
+        const DType parameters = dtype == DType::bf16 ? DType::f32 : dtype;
+        const auto leaf = [](Tensor t, DType type) { return t.to(type).clone().set_requires_grad(); };
+        const Tensor x = leaf(rounded(shape, 4), dtype), residual = leaf(rounded(shape, 5), dtype),
+                     gamma = leaf(rounded({32}, 6), parameters), beta = leaf(rounded({32}, 7), parameters);
+        const Tensor y = batch_norm_train(x, gamma, beta, 1e-5, with_relu, with_residual ? residual : Tensor{});
+        std::vector<Tensor> results = grad({y}, {x, gamma, beta, residual}, {rounded(shape, 8).to(dtype)});
+        results.push_back(y);
+        return results;
+      };
+      const std::vector<Tensor> found = run(DType::bf16), expected = run(DType::f64);
+      for (size_t i = 0; i < found.size(); ++i)
+        expect_rounded(found[i], expected[i], 1.0 / 128, str(with_relu, with_residual, ", result ", i));
+    }
+}
+
+TEST(Bf16, IsForActivationsOnly) {
+  const Tensor x = rounded({2, 4}, 9);
+  EXPECT_THROW(sum(x), Error);
+  EXPECT_THROW(matmul(x, x, false, true), Error);
+  EXPECT_THROW(conv2d(rounded({1, 3, 3, 2}, 10), rounded({2, 1, 1, 2}, 11), {}), Error);
+}
+
 TEST(Convolution, DirectTurnsWinogradOff) {
   const auto names = [](ConvAlgorithm algorithm) {
     set_conv_algorithm(algorithm);

@@ -144,6 +144,18 @@ std::vector<Case> batch_norms(bool train) {
   return cases;
 }
 
+std::vector<Case> batch_norm_convolutions() {
+  std::vector<Case> cases;
+  for (const int64_t kernel : {1, 3})
+    cases.push_back({str(kernel, "x", kernel),
+                     [kernel](In t) {
+                       return batch_norm_train_conv2d(t[0], t[1], t[2], kEps, t[3], {kernel == 3 ? 2 : 1, kernel / 2});
+                     },
+                     {random_tensor({2, 3, 2, 2}, 11), random_tensor({2}, 12, 0.5, 1.5), random_tensor({2}, 13),
+                      random_tensor({3, kernel, kernel, 2}, 17)}});
+  return cases;
+}
+
 std::vector<Case> pools() {
   std::vector<Case> cases;
   const auto add = [&](const std::string& what, const Shape& shape, const Pool2dSpec& spec) {
@@ -185,6 +197,8 @@ std::map<std::string, std::vector<Case>> make_cases() {
   cases["sub"] = broadcasting([](const Tensor& a, const Tensor& b) { return sub(a, b); });
   cases["mul"] = broadcasting([](const Tensor& a, const Tensor& b) { return mul(a, b); });
   cases["div"] = broadcasting([](const Tensor& a, const Tensor& b) { return div(a, b); });
+  // To another type it rounds, which finite differences see and the derivative does not: Cast in engine_ops_test.
+  cases["cast"] = unary([](const Tensor& x) { return cast(mul(x, x), DType::f64); }, any);
   cases["add_scalar"] = unary([](const Tensor& x) { return add_scalar(x, 0.7); }, any);
   cases["mul_scalar"] = unary([](const Tensor& x) { return mul_scalar(x, -1.3); }, any);
   cases["exp"] = unary([](const Tensor& x) { return exp(x); }, any);
@@ -232,6 +246,7 @@ std::map<std::string, std::vector<Case>> make_cases() {
 
   cases["batch_norm_train"] = batch_norms(true);
   cases["batch_norm_eval"] = batch_norms(false);
+  cases["batch_norm_train_conv2d"] = batch_norm_convolutions();
   for (const Shape& shape : {Shape{2, 2, 2, 2}, Shape{1, 3, 2, 1}})
     cases["batch_norm_train_grad"].push_back(
         {str(shape),

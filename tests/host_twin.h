@@ -71,13 +71,14 @@ struct HostRunner {
 inline constexpr HostRunner run;
 
 /// One function for each entry of the table, with the signature that the table asks for.
-#define BOXCAM_TWIN(entry, body)  \
-  template <class... Arguments>   \
-  void entry(Arguments... a) {    \
-    cuda::body(run, a...);        \
+#define BOXCAM_TWIN(entry, body) \
+  template <class... Arguments>  \
+  void entry(Arguments... a) {   \
+    cuda::body(run, a...);       \
   }
 BOXCAM_TWIN(unary, unary)
 BOXCAM_TWIN(binary, binary)
+BOXCAM_TWIN(cast, cast)
 BOXCAM_TWIN(affine, affine)
 BOXCAM_TWIN(scale_shift, scale_shift)
 BOXCAM_TWIN(sum, sum)
@@ -105,6 +106,7 @@ inline const Kernels& kernels() {
   static const Kernels table = {
       .unary = twin::unary,
       .binary = twin::binary,
+      .cast = twin::cast,
       .affine = twin::affine,
       .scale_shift = twin::scale_shift,
       .sum = twin::sum,

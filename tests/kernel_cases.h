@@ -98,6 +98,18 @@ inline std::vector<Case> all_cases() {
         kernel(op, at.in(a, 2, 0.5, 2), at.in(b, 3, 0.5, 2), results.emplace_back(at.out(y)));
     return results;
   });
+  add("cast", &Kernels::cast, [](auto kernel, const Place& at) {
+    Tensors results;
+    const Tensor x = at.in({5, 33}, 55, -2, 2);
+    for (const DType dtype : {DType::f32, DType::f64, DType::bf16, DType::i32}) {
+      Tensor y = Tensor::full({5, 33}, 7, dtype).to(at.device);
+      kernel(x, y);
+      Tensor back = Tensor::full({5, 33}, 7, at.dtype).to(at.device);
+      kernel(y, back);
+      results.insert(results.end(), {y, back});
+    }
+    return results;
+  });
   add("affine", &Kernels::affine, [](auto kernel, const Place& at) {
     Tensor y = at.out({5, 33});
     kernel(at.in({5, 33}, 4), -1.75, 0.375, y);
@@ -195,13 +207,16 @@ inline std::vector<Case> all_cases() {
     const Tensor x = at.in(shape, 29), gamma = at.in(channels, 30), beta = at.in(channels, 31), g = at.in(shape, 32);
     const Tensor mean = at.in(channels, 33), invstd = at.in(channels, 34, 0.5, 2), none, y = at.in(shape, 35);
     for (const bool with_relu : {false, true})
-      for (const bool with_residual : {false, true}) {
-        Tensor gx = at.out(shape), ggamma = at.out(channels), gbeta = at.out(channels);
-        Tensor g_residual = with_residual ? at.out(shape) : Tensor{};
-        kernel({x, gamma, beta, mean, invstd, none, with_relu}, with_relu ? y : none, g, gx, ggamma, gbeta, g_residual);
-        results.insert(results.end(), {gx, ggamma, gbeta});
-        if (with_residual) results.push_back(g_residual);
-      }
+      for (const bool with_residual : {false, true})
+        for (const Tensor& more_g : {none, at.in(shape, 54)}) {
+          Tensor gx = at.out(shape), ggamma = at.out(channels), gbeta = at.out(channels);
+          Tensor g_residual = with_residual ? at.out(shape) : Tensor{};
+          // Without a residual, y is not there: x tells what the ReLU let through.
+          kernel({x, gamma, beta, mean, invstd, with_residual ? y : none, with_relu}, with_residual ? y : none, g,
+                 more_g, gx, ggamma, gbeta, g_residual);
+          results.insert(results.end(), {gx, ggamma, gbeta});
+          if (with_residual) results.push_back(g_residual);
+        }
     return results;
   });
   add("max_pool2d", &Kernels::max_pool2d, [](auto kernel, const Place& at) {

@@ -24,7 +24,7 @@ GradCam assemble(std::vector<Tensor> alpha, const std::vector<Tensor>& taps, int
   const bool fused = mask.defined() && taps.size() == 1 && o.profile == CamProfile::pgc_1_4;
   for (size_t i = 0; i < taps.size(); ++i) {
     if (!through_weights(o.gradient)) alpha[i] = alpha[i].detach();
-    const Tensor A = through_activations(o.gradient) ? taps[i] : taps[i].detach();
+    const Tensor A = cast(through_activations(o.gradient) ? taps[i] : taps[i].detach(), alpha[i].dtype());
     if (fused) {
       CamBox all = cam_box(A, alpha[i], mask, o.normalizer);
       return {std::move(alpha), {all.raw}, all.cam, all.losses};
@@ -61,7 +61,7 @@ GradCam grad_cam(const Tensor& logits, const Tensor& labels, const std::vector<T
   const std::vector<Tensor> gradients = grad({score}, taps, {}, through_weights(options.gradient));
   const GradMode mode(options.gradient != CamGradient::none);
   std::vector<Tensor> alpha;
-  for (const Tensor& gradient : gradients) alpha.push_back(mean(gradient, {1, 2}));
+  for (const Tensor& gradient : gradients) alpha.push_back(mean(cast(gradient, logits.dtype()), {1, 2}));
   return assemble(std::move(alpha), taps, height, width, options, mask);
 }
 

@@ -15,6 +15,7 @@ const char* type_code(DType dtype) {
     case DType::f64: return "<f8";
     case DType::i32: return "<i4";
     case DType::u8: return "|u1";
+    case DType::bf16: break;  // NumPy has none: written as f32
   }
   fail("no NumPy type for ", dtype);
 }
@@ -36,7 +37,7 @@ std::string header(const Tensor& tensor) {
 
 void write_npy(const std::string& path, const Tensor& tensor) {
   check(tensor.defined(), "cannot write ", path, ": the tensor is undefined");
-  const Tensor host = tensor.to(Device::cpu);
+  const Tensor host = tensor.to(Device::cpu).to(tensor.dtype() == DType::bf16 ? DType::f32 : tensor.dtype());
   const std::string start = header(host);
 
   write_file(path, {start, {static_cast<const char*>(host.raw_data()), host.bytes()}});

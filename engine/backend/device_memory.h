@@ -21,6 +21,5 @@ void copy(void* to, const void* from, size_t bytes);      ///< on the device
 void set_zero(void* to, size_t bytes);
 void synchronize();
 void fill(Tensor& t, double value);
-void convert(const Tensor& x, Tensor& y);  ///< between dtypes
 
 }  // namespace boxcam::cuda

@@ -44,6 +44,7 @@ struct Kernels {
   // elementwise
   void (*unary)(UnaryOp op, const Tensor& x, Tensor& y);
   void (*binary)(BinaryOp op, const Tensor& a, const Tensor& b, Tensor& y);  ///< numpy broadcasting to y's shape
+  void (*cast)(const Tensor& x, Tensor& y);                                  ///< from any dtype to any, rounded
   void (*affine)(const Tensor& x, double scale, double shift, Tensor& y);    ///< y = scale x + shift
   /// y = x * scale + shift (+ residual), then ReLU if asked; scale and shift are [C], the last axis.
   void (*scale_shift)(const Tensor& x, const Tensor& scale, const Tensor& shift, const Tensor& residual, bool with_relu,
@@ -67,10 +68,11 @@ struct Kernels {
   // batch norm, training
   void (*batch_norm_statistics)(const Tensor& x, Tensor& mean, Tensor& variance);  ///< biased variance
   void (*batch_norm)(const BatchNormArgs& args, Tensor& y);
-  /// Gradients for g with the statistics' dependence on x included. y is the forward's output (read only with ReLU);
-  /// g_residual is assigned if defined.
-  void (*batch_norm_grad)(const BatchNormArgs& args, const Tensor& y, const Tensor& g, Tensor& gx, Tensor& ggamma,
-                          Tensor& gbeta, Tensor& g_residual);
+  /// Gradients for g with the statistics' dependence on x included. y is the forward's output, read only with ReLU and
+  /// residual (otherwise x tells what the ReLU let through: y may be undefined); of the residual it counts that it is;
+  /// g_residual is assigned if defined. more_g, if defined, is added to g.
+  void (*batch_norm_grad)(const BatchNormArgs& args, const Tensor& y, const Tensor& g, const Tensor& more_g, Tensor& gx,
+                          Tensor& ggamma, Tensor& gbeta, Tensor& g_residual);
   // pool: index holds positions in [H, W, C] of one image
   void (*max_pool2d)(const Tensor& x, const Pool2dSpec& spec, Tensor& y, Tensor& index);
   // resize

@@ -14,16 +14,38 @@ inline Tensor output(const Shape& shape, const Tensor& like) {
   return Tensor::empty(shape, like.dtype(), like.device());
 }
 
+/// The dtype of parameters and statistics beside activations of a dtype.
+inline DType parameter_dtype(DType activations) { return activations == DType::bf16 ? DType::f32 : activations; }
+inline Tensor parameter_output(const Shape& shape, const Tensor& activations) {
+  return Tensor::empty(shape, parameter_dtype(activations.dtype()), activations.device());
+}
+
 inline void check_floating(const char* op, const Tensor& x) {
   check(x.defined(), op, ": an input is undefined");
   check(x.dtype() == DType::f32 || x.dtype() == DType::f64, op, ": expected f32 or f64, found ", x.dtype(), x.shape());
 }
 
+/// Of activations, which may be bf16 too.
+inline void check_activation(const char* op, const Tensor& x) {
+  if (x.defined() && x.dtype() == DType::bf16) return;
+  check_floating(op, x);
+}
+
 inline void check_same_kind(const char* op, const Tensor& a, const Tensor& b) {
-  check_floating(op, a);
-  check_floating(op, b);
+  check_activation(op, a);
+  check_activation(op, b);
   check(a.dtype() == b.dtype(), op, ": the dtypes differ: ", a.dtype(), a.shape(), " and ", b.dtype(), b.shape());
   check(a.device() == b.device(), op, ": the devices differ: ", name(a.device()), " and ", name(b.device()));
+}
+
+/// Of activations and a parameter that belongs to them.
+inline void check_parameter(const char* op, const Tensor& x, const Tensor& parameter) {
+  check_activation(op, x);
+  check_floating(op, parameter);
+  check(parameter.dtype() == parameter_dtype(x.dtype()), op, ": activations ", x.dtype(), x.shape(),
+        " need parameters of ", parameter_dtype(x.dtype()), ", found ", parameter.dtype(), parameter.shape());
+  check(x.device() == parameter.device(), op, ": the devices differ: ", name(x.device()), " and ",
+        name(parameter.device()));
 }
 
 inline void check_ndim(const char* op, const Tensor& x, int ndim, const char* meaning) {

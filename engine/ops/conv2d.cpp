@@ -26,7 +26,7 @@ Shape conv_output_shape(const char* op, const Shape& x, const Shape& w, const Co
 // The three are one family: each is linear in both of its tensors, and the derivatives are its siblings.
 
 Tensor conv2d(const Tensor& x, const Tensor& w, const Conv2dSpec& spec) {
-  check_same_kind("conv2d", x, w);
+  check_parameter("conv2d", x, w);
   Tensor y = output(conv_output_shape("conv2d", x.shape(), w.shape(), spec), x);
   kernels(x).conv2d(x, w, spec, y);
   return record("conv2d", y, {x, w}, [spec](const RuleArgs& r) {
@@ -37,7 +37,7 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Conv2dSpec& spec) {
 }
 
 Tensor conv2d_input_grad(const Tensor& g, const Tensor& w, const Shape& x_shape, const Conv2dSpec& spec) {
-  check_same_kind("conv2d_input_grad", g, w);
+  check_parameter("conv2d_input_grad", g, w);
   check(g.shape() == conv_output_shape("conv2d_input_grad", x_shape, w.shape(), spec),
         "conv2d_input_grad: the gradient ", g.shape(), " does not belong to the input ", x_shape, " and the weight ",
         w.shape());
@@ -53,9 +53,9 @@ Tensor conv2d_input_grad(const Tensor& g, const Tensor& w, const Shape& x_shape,
 Tensor conv2d_weight_grad(const Tensor& x, const Tensor& g, const Shape& w_shape, const Conv2dSpec& spec) {
   check_same_kind("conv2d_weight_grad", x, g);
   check(g.shape() == conv_output_shape("conv2d_weight_grad", x.shape(), w_shape, spec),
-        "conv2d_weight_grad: the gradient ", g.shape(), " does not belong to the input ", x.shape(),
-        " and the weight ", w_shape);
-  Tensor gw = output(w_shape, x);
+        "conv2d_weight_grad: the gradient ", g.shape(), " does not belong to the input ", x.shape(), " and the weight ",
+        w_shape);
+  Tensor gw = parameter_output(w_shape, x);
   kernels(x).conv2d_weight_grad(x, g, spec, gw);
   return record("conv2d_weight_grad", gw, {x, g}, [spec](const RuleArgs& r) {
     const Tensor &input = r.inputs[0], &gy = r.inputs[1], &v = r.grads[0];

@@ -24,14 +24,14 @@ Tensor binary(const char* op_name, BinaryOp op, const Tensor& a, const Tensor& b
 }
 
 Tensor unary(const char* op_name, UnaryOp op, const Tensor& x) {
-  check_floating(op_name, x);
+  check_activation(op_name, x);
   Tensor y = output(x.shape(), x);
   kernels(x).unary(op, x, y);
   return y;
 }
 
 Tensor affine(const char* op_name, const Tensor& x, double scale, double shift) {
-  check_floating(op_name, x);
+  check_activation(op_name, x);
   Tensor y = output(x.shape(), x);
   kernels(x).affine(x, scale, shift, y);
   return y;
@@ -115,5 +115,15 @@ Tensor relu_grad(const Tensor& g, const Tensor& y) {
 }
 
 Tensor greater(const Tensor& a, const Tensor& b) { return binary("greater", BinaryOp::greater, a, b); }
+
+Tensor cast(const Tensor& x, DType dtype) {
+  check_activation("cast", x);
+  check(dtype == DType::f32 || dtype == DType::f64 || dtype == DType::bf16,
+        "cast: expected a floating point type to cast to, found ", dtype);
+  if (x.dtype() == dtype) return x;
+  Tensor y = Tensor::empty(x.shape(), dtype, x.device());
+  kernels(x).cast(x, y);
+  return record("cast", y, {x}, [from = x.dtype()](const RuleArgs& r) { return std::vector{cast(r.grads[0], from)}; });
+}
 
 }  // namespace boxcam

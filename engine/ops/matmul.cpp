@@ -3,6 +3,7 @@
 namespace boxcam {
 
 Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
+  check_floating("matmul", a);
   check_same_kind("matmul", a, b);
   check(a.ndim() == 2 && b.ndim() == 2, "matmul: expected two matrices, found ", a.shape(), " and ", b.shape());
   const int64_t m = a.dim(transpose_a ? 1 : 0), k = a.dim(transpose_a ? 0 : 1);

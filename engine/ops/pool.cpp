@@ -3,7 +3,7 @@
 namespace boxcam {
 
 Tensor max_pool2d(const Tensor& x, const Pool2dSpec& s) {
-  check_floating("max_pool2d", x);
+  check_activation("max_pool2d", x);
   check_ndim("max_pool2d", x, 4, "activations [N, H, W, C]");
   check(s.window > 0 && s.stride > 0 && s.padding >= 0 && 2 * s.padding <= s.window,
         "max_pool2d: impossible parameters: window ", s.window, ", stride ", s.stride, ", padding ", s.padding,

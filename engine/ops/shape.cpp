@@ -28,26 +28,24 @@ int checked_axis(const char* op, const Tensor& x, int axis) {
 Tensor reshape(const Tensor& x, const Shape& shape) {
   check(x.numel() == shape.numel() && std::ranges::all_of(shape.dims(), [](int64_t d) { return d >= 0; }),
         "reshape: the shape ", x.shape(), " does not fill ", shape);
-  return record("reshape", GraphAccess::alias(x, shape), {x}, [](const RuleArgs& r) {
-    return std::vector{reshape(r.grads[0], r.inputs[0].shape())};
-  });
+  return record("reshape", GraphAccess::alias(x, shape), {x},
+                [](const RuleArgs& r) { return std::vector{reshape(r.grads[0], r.inputs[0].shape())}; });
 }
 
 Tensor take_at(const Tensor& x, const Tensor& index) {
-  check_floating("take_at", x);
+  check_activation("take_at", x);
   check_index("take_at", index);
   check(x.ndim() == 2 && index.ndim() == 2 && x.dim(0) == index.dim(0), "take_at: expected [N, M] and [N, K], found ",
         x.shape(), " and ", index.shape());
   check_index_range("take_at", index, x.dim(1));
   Tensor y = output(index.shape(), x);
   kernels(x).take_at(x, index, y);
-  return record("take_at", y, {x}, [index](const RuleArgs& r) {
-    return std::vector{put_at(r.grads[0], index, r.inputs[0].dim(1))};
-  });
+  return record("take_at", y, {x},
+                [index](const RuleArgs& r) { return std::vector{put_at(r.grads[0], index, r.inputs[0].dim(1))}; });
 }
 
 Tensor put_at(const Tensor& g, const Tensor& index, int64_t size) {
-  check_floating("put_at", g);
+  check_activation("put_at", g);
   check_index("put_at", index);
   check(g.ndim() == 2 && g.shape() == index.shape(), "put_at: expected values and index of one shape [N, K], found ",
         g.shape(), " and ", index.shape());

@@ -20,8 +20,18 @@ namespace {
 struct Extents {
   int64_t n, h, w, i, o, r, s, p, q, groups, ig, og;
   Extents(const Shape& x, const Shape& weight, const Shape& y, const Conv2dSpec& spec)
-      : n(x[0]), h(x[1]), w(x[2]), i(x[3]), o(weight[0]), r(weight[1]), s(weight[2]), p(y[1]), q(y[2]),
-        groups(spec.groups), ig(weight[3]), og(weight[0] / spec.groups) {}
+      : n(x[0]),
+        h(x[1]),
+        w(x[2]),
+        i(x[3]),
+        o(weight[0]),
+        r(weight[1]),
+        s(weight[2]),
+        p(y[1]),
+        q(y[2]),
+        groups(spec.groups),
+        ig(weight[3]),
+        og(weight[0] / spec.groups) {}
 };
 
 /// Calls f(output pixel, input pixel, weight offset r * S + s) for every pair that touches in image n, output row p.
@@ -96,7 +106,7 @@ void plain_conv2d_weight_grad(const Tensor& x, const Tensor& g, const Conv2dSpec
 
 }  // namespace
 
-// ---- f32 through oneDNN ---------------------------------------------------------------------------------------------
+// ---- f32 and bf16 through oneDNN ------------------------------------------------------------------------------------
 
 #ifdef BOXCAM_HAS_ONEDNN
 
@@ -108,21 +118,28 @@ using Tag = memory::format_tag;
 
 enum class ConvKind { forward, input_grad, weight_grad };
 
-memory::desc describe(const memory::dims& dims, Tag tag) { return {dims, memory::data_type::f32, tag}; }
+using Type = memory::data_type;
+Type type_of(DType dtype) { return dtype == DType::bf16 ? Type::bf16 : Type::f32; }
 
-/// The three tensors of a convolution: dimensions in oneDNN's order, and the layout boxcam keeps them in.
+/// The three tensors of a convolution: dimensions in oneDNN's order, and the layout boxcam keeps them in. Activations
+/// are of `type`, weights f32.
 struct ConvDescriptors {
+  Type type;
   memory::dims x_dims, w_dims, y_dims;
   memory::desc x, w, y;
   ConvGeometry geometry;
 
-  ConvDescriptors(const Shape& xs, const Shape& ws, const Shape& ys, const Conv2dSpec& s)
-      : x_dims{xs[0], xs[3], xs[1], xs[2]}, w_dims{ws[0], ws[3], ws[1], ws[2]}, y_dims{ys[0], ys[3], ys[1], ys[2]},
-        x(describe(x_dims, Tag::nhwc)), w(describe(w_dims, Tag::ohwi)), y(describe(y_dims, Tag::nhwc)) {
+  ConvDescriptors(const Shape& xs, const Shape& ws, const Shape& ys, const Conv2dSpec& s, DType activations)
+      : type(type_of(activations)),
+        x_dims{xs[0], xs[3], xs[1], xs[2]},
+        w_dims{ws[0], ws[3], ws[1], ws[2]},
+        y_dims{ys[0], ys[3], ys[1], ys[2]},
+        x(x_dims, type, Tag::nhwc),
+        w(w_dims, Type::f32, Tag::ohwi),
+        y(y_dims, type, Tag::nhwc) {
     geometry = {{s.stride, s.stride}, {s.dilation - 1, s.dilation - 1}, {s.padding, s.padding}, {0, 0}};
     for (int i = 0; i < 2; ++i)  // what the last window reaches, so that the extents fit exactly
-      geometry.pad_high[i] =
-          (ys[1 + i] - 1) * s.stride + s.dilation * (ws[1 + i] - 1) + 1 - xs[1 + i] - s.padding;
+      geometry.pad_high[i] = (ys[1 + i] - 1) * s.stride + s.dilation * (ws[1 + i] - 1) + 1 - xs[1 + i] - s.padding;
   }
 };
 
@@ -140,8 +157,8 @@ bool use_winograd(const Shape& x, const Shape& w, const Conv2dSpec& s) {
 
 /// Whether oneDNN may compute this at all. Strided 1x1 weight gradients with few input channels write out of bounds in
 /// its NHWC kernels (oneDNN issue 6035), and grouped convolutions, which no model here has, stay with the plain loops.
-bool onednn_takes(ConvKind kind, const Shape& w, const Conv2dSpec& s) {
-  if (s.groups != 1) return false;
+bool onednn_takes(ConvKind kind, DType activations, const Shape& w, const Conv2dSpec& s) {
+  if (activations == DType::f64 || (activations == DType::bf16 && !cpu_has_bf16()) || s.groups != 1) return false;
   return !(kind == ConvKind::weight_grad && w[1] == 1 && w[2] == 1 && s.stride > 1 && w[3] < 16);
 }
 
@@ -151,7 +168,7 @@ class Operand {
   Operand(const memory::desc& ours, const Tensor& t, const memory::desc& wanted, bool is_output)
       : tensor_(onednn_memory(ours, t)), used_(tensor_) {
     if (wanted == ours) return;
-    copy_ = Tensor::empty({static_cast<int64_t>(wanted.get_size() / sizeof(float))});
+    copy_ = Tensor::empty({static_cast<int64_t>(wanted.get_size())}, DType::u8);
     used_ = memory(wanted, onednn_engine(), copy_.raw_data());
     if (!is_output) reorder(tensor_, used_);
   }
@@ -179,12 +196,13 @@ struct ConvPlan {
 
   ConvPlan(ConvKind kind, const ConvDescriptors& d, bool winograd) {
     const auto algo = winograd ? algorithm::convolution_winograd : algorithm::convolution_direct;
-    const memory::desc x = winograd ? describe(d.x_dims, Tag::any) : d.x, w = describe(d.w_dims, Tag::any),
-                       y = winograd ? describe(d.y_dims, Tag::any) : d.y;
+    const auto any = [](const memory::dims& dims, Type type) { return memory::desc(dims, type, Tag::any); };
+    const memory::desc x = winograd ? any(d.x_dims, d.type) : d.x, y = winograd ? any(d.y_dims, d.type) : d.y,
+                       w = any(d.w_dims, d.type), gw = any(d.w_dims, Type::f32);  // a weight's gradient is not rounded
     const dnnl::primitive_attr attr = with_own_scratchpad();
     forward = conv_forward(algo, x, w, y, d.geometry, attr);
     if (kind == ConvKind::input_grad) input_grad = conv_backward_data(algo, x, w, y, d.geometry, forward, attr);
-    if (kind == ConvKind::weight_grad) weight_grad = conv_backward_weights(algo, x, w, y, d.geometry, forward, attr);
+    if (kind == ConvKind::weight_grad) weight_grad = conv_backward_weights(algo, x, gw, y, d.geometry, forward, attr);
     implementation = kind == ConvKind::forward      ? forward.impl_info_str()
                      : kind == ConvKind::input_grad ? input_grad.impl_info_str()
                                                     : weight_grad.impl_info_str();
@@ -192,7 +210,7 @@ struct ConvPlan {
 };
 
 ConvPlan plan(ConvKind kind, const ConvDescriptors& d, const Shape& x, const Shape& w, const Conv2dSpec& s) {
-  if (use_winograd(x, w, s)) {
+  if (d.type == Type::f32 && use_winograd(x, w, s)) {
     try {
       return ConvPlan(kind, d, true);
     } catch (const dnnl::error&) {  // not on this processor
@@ -213,17 +231,16 @@ void execute(const dnnl::primitive& primitive, const memory::desc& scratchpad,
 }
 
 void fast_conv2d(const Tensor& x, const Tensor& w, const Conv2dSpec& spec, Tensor& y) {
-  const ConvDescriptors d(x.shape(), w.shape(), y.shape(), spec);
+  const ConvDescriptors d(x.shape(), w.shape(), y.shape(), spec, x.dtype());
   const ConvForward pd = plan(ConvKind::forward, d, x.shape(), w.shape(), spec).forward;
-  Operand in(d.x, x, pd.src_desc(), false), weight(d.w, w, pd.weights_desc(), false),
-      out(d.y, y, pd.dst_desc(), true);
+  Operand in(d.x, x, pd.src_desc(), false), weight(d.w, w, pd.weights_desc(), false), out(d.y, y, pd.dst_desc(), true);
   execute(dnnl::convolution_forward(pd), pd.scratchpad_desc(),
           {{DNNL_ARG_SRC, in.used()}, {DNNL_ARG_WEIGHTS, weight.used()}, {DNNL_ARG_DST, out.used()}});
   out.finish();
 }
 
 void fast_conv2d_input_grad(const Tensor& g, const Tensor& w, const Conv2dSpec& spec, Tensor& gx) {
-  const ConvDescriptors d(gx.shape(), w.shape(), g.shape(), spec);
+  const ConvDescriptors d(gx.shape(), w.shape(), g.shape(), spec, g.dtype());
   const ConvBackwardData pd = plan(ConvKind::input_grad, d, gx.shape(), w.shape(), spec).input_grad;
   Operand gy(d.y, g, pd.diff_dst_desc(), false), weight(d.w, w, pd.weights_desc(), false),
       out(d.x, gx, pd.diff_src_desc(), true);
@@ -233,7 +250,7 @@ void fast_conv2d_input_grad(const Tensor& g, const Tensor& w, const Conv2dSpec& 
 }
 
 void fast_conv2d_weight_grad(const Tensor& x, const Tensor& g, const Conv2dSpec& spec, Tensor& gw) {
-  const ConvDescriptors d(x.shape(), gw.shape(), g.shape(), spec);
+  const ConvDescriptors d(x.shape(), gw.shape(), g.shape(), spec, x.dtype());
   const ConvBackwardWeights pd = plan(ConvKind::weight_grad, d, x.shape(), gw.shape(), spec).weight_grad;
   Operand in(d.x, x, pd.src_desc(), false), gy(d.y, g, pd.diff_dst_desc(), false),
       out(d.w, gw, pd.diff_weights_desc(), true);
@@ -244,18 +261,18 @@ void fast_conv2d_weight_grad(const Tensor& x, const Tensor& g, const Conv2dSpec&
 
 }  // namespace
 
-std::vector<std::string> conv2d_implementations(const Shape& x, const Shape& w, const Shape& y,
-                                                const Conv2dSpec& spec) {
-  const ConvDescriptors d(x, w, y, spec);
+std::vector<std::string> conv2d_implementations(const Shape& x, const Shape& w, const Shape& y, const Conv2dSpec& spec,
+                                                DType activations) {
+  const ConvDescriptors d(x, w, y, spec, activations);
   std::vector<std::string> names;
   for (const ConvKind kind : {ConvKind::forward, ConvKind::input_grad, ConvKind::weight_grad})
-    names.push_back(onednn_takes(kind, w, spec) ? plan(kind, d, x, w, spec).implementation : "plain");
+    names.push_back(onednn_takes(kind, activations, w, spec) ? plan(kind, d, x, w, spec).implementation : "plain");
   return names;
 }
 
 #else
 
-std::vector<std::string> conv2d_implementations(const Shape&, const Shape&, const Shape&, const Conv2dSpec&) {
+std::vector<std::string> conv2d_implementations(const Shape&, const Shape&, const Shape&, const Conv2dSpec&, DType) {
   return {"plain", "plain", "plain"};
 }
 
@@ -263,26 +280,39 @@ std::vector<std::string> conv2d_implementations(const Shape&, const Shape&, cons
 
 // ---- the kernels ----------------------------------------------------------------------------------------------------
 
+namespace {
+
+/// bf16 where the library does not compute in it: through f32.
+template <class Kernel>
+void through_f32(Kernel kernel, const Tensor& a, const Tensor& b, const Conv2dSpec& spec, Tensor& result) {
+  Tensor wide = Tensor::empty(result.shape());
+  kernel(a.to(DType::f32), b.to(DType::f32), spec, wide);
+  cast(wide, result);
+}
+
+}  // namespace
+
 void conv2d(const Tensor& x, const Tensor& w, const Conv2dSpec& spec, Tensor& y) {
 #ifdef BOXCAM_HAS_ONEDNN
-  if (x.dtype() == DType::f32 && onednn_takes(ConvKind::forward, w.shape(), spec)) return fast_conv2d(x, w, spec, y);
+  if (onednn_takes(ConvKind::forward, x.dtype(), w.shape(), spec)) return fast_conv2d(x, w, spec, y);
 #endif
+  if (x.dtype() == DType::bf16) return through_f32(conv2d, x, w, spec, y);
   visit_floating(x.dtype(), [&](auto zero) { plain_conv2d<decltype(zero)>(x, w, spec, y); });
 }
 
 void conv2d_input_grad(const Tensor& g, const Tensor& w, const Conv2dSpec& spec, Tensor& gx) {
 #ifdef BOXCAM_HAS_ONEDNN
-  if (g.dtype() == DType::f32 && onednn_takes(ConvKind::input_grad, w.shape(), spec))
-    return fast_conv2d_input_grad(g, w, spec, gx);
+  if (onednn_takes(ConvKind::input_grad, g.dtype(), w.shape(), spec)) return fast_conv2d_input_grad(g, w, spec, gx);
 #endif
+  if (g.dtype() == DType::bf16) return through_f32(conv2d_input_grad, g, w, spec, gx);
   visit_floating(g.dtype(), [&](auto zero) { plain_conv2d_input_grad<decltype(zero)>(g, w, spec, gx); });
 }
 
 void conv2d_weight_grad(const Tensor& x, const Tensor& g, const Conv2dSpec& spec, Tensor& gw) {
 #ifdef BOXCAM_HAS_ONEDNN
-  if (x.dtype() == DType::f32 && onednn_takes(ConvKind::weight_grad, gw.shape(), spec))
-    return fast_conv2d_weight_grad(x, g, spec, gw);
+  if (onednn_takes(ConvKind::weight_grad, x.dtype(), gw.shape(), spec)) return fast_conv2d_weight_grad(x, g, spec, gw);
 #endif
+  if (x.dtype() == DType::bf16) return through_f32(conv2d_weight_grad, x, g, spec, gw);
   visit_floating(x.dtype(), [&](auto zero) { plain_conv2d_weight_grad<decltype(zero)>(x, g, spec, gw); });
 }
 

@@ -1,7 +1,9 @@
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "engine/backend/cpu/parallel.h"
+#include "engine/backend/cpu/row_writer.h"
 #include "engine/backend/cpu/table.h"
 #include "engine/graph_access.h"
 
@@ -14,8 +16,13 @@ void map(const Tensor& x, Tensor& y, F f) {
   const T* in = x.data<T>();
   T* out = y.data<T>();
   parallel_for(x.numel(), kGrain, [=](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) out[i] = f(in[i]);
+    for (int64_t i = begin; i < end; ++i) out[i] = f(Arithmetic<T>(in[i]));
   });
+}
+
+template <class A>
+A rectified(A v, A lowest) {
+  return v < lowest ? lowest : v;  // keeps NaN
 }
 
 /// A binary op's iteration space: neighbouring axes that step alike are merged; strides are in elements, 0 = broadcast.
@@ -56,21 +63,21 @@ void broadcast(const Tensor& a, const Tensor& b, Tensor& y, F f) {
   const Space s = broadcast_space(a.shape(), b.shape(), y.shape());
   const int64_t inner = s.extent[0], sa = s.stride_a[0], sb = s.stride_b[0];
   // One row of the innermost axis, from element `from`.
+  using A = Arithmetic<T>;
   const auto row = [&](const T* ra, const T* rb, T* ry, int64_t count) {
     if (sa == 1 && sb == 1)
-      for (int64_t i = 0; i < count; ++i) ry[i] = f(ra[i], rb[i]);
+      for (int64_t i = 0; i < count; ++i) ry[i] = f(A(ra[i]), A(rb[i]));
     else if (sa == 1)
-      for (int64_t i = 0; i < count; ++i) ry[i] = f(ra[i], rb[0]);
+      for (int64_t i = 0; i < count; ++i) ry[i] = f(A(ra[i]), A(rb[0]));
     else if (sb == 1)
-      for (int64_t i = 0; i < count; ++i) ry[i] = f(ra[0], rb[i]);
+      for (int64_t i = 0; i < count; ++i) ry[i] = f(A(ra[0]), A(rb[i]));
     else
-      for (int64_t i = 0; i < count; ++i) ry[i] = f(ra[0], rb[0]);
+      for (int64_t i = 0; i < count; ++i) ry[i] = f(A(ra[0]), A(rb[0]));
   };
   const int64_t rows = inner ? y.numel() / inner : 0;
   if (rows == 1) {
-    parallel_for(inner, kGrain, [&](int64_t begin, int64_t end) {
-      row(pa + begin * sa, pb + begin * sb, py + begin, end - begin);
-    });
+    parallel_for(inner, kGrain,
+                 [&](int64_t begin, int64_t end) { row(pa + begin * sa, pb + begin * sb, py + begin, end - begin); });
     return;
   }
   parallel_for(rows, std::max<int64_t>(1, kGrain / std::max<int64_t>(inner, 1)), [&](int64_t begin, int64_t end) {
@@ -90,57 +97,79 @@ void broadcast(const Tensor& a, const Tensor& b, Tensor& y, F f) {
 }  // namespace
 
 void unary(UnaryOp op, const Tensor& x, Tensor& y) {
-  visit_floating(x.dtype(), [&](auto zero) {
+  visit_activation(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
+    using A = Arithmetic<T>;
     switch (op) {
-      case UnaryOp::exp: return map<T>(x, y, [](T v) { return std::exp(v); });
-      case UnaryOp::log: return map<T>(x, y, [](T v) { return std::log(v); });
-      case UnaryOp::sqrt: return map<T>(x, y, [](T v) { return std::sqrt(v); });
-      case UnaryOp::abs: return map<T>(x, y, [](T v) { return std::abs(v); });
-      case UnaryOp::relu: return map<T>(x, y, [](T v) { return v < T(0) ? T(0) : v; });  // keeps NaN
+      case UnaryOp::exp: return map<T>(x, y, [](A v) { return std::exp(v); });
+      case UnaryOp::log: return map<T>(x, y, [](A v) { return std::log(v); });
+      case UnaryOp::sqrt: return map<T>(x, y, [](A v) { return std::sqrt(v); });
+      case UnaryOp::abs: return map<T>(x, y, [](A v) { return std::abs(v); });
+      case UnaryOp::relu: return map<T>(x, y, [](A v) { return v < A(0) ? A(0) : v; });  // keeps NaN
     }
   });
 }
 
 void binary(BinaryOp op, const Tensor& a, const Tensor& b, Tensor& y) {
-  visit_floating(y.dtype(), [&](auto zero) {
+  visit_activation(y.dtype(), [&](auto zero) {
     using T = decltype(zero);
+    using A = Arithmetic<T>;
     switch (op) {
-      case BinaryOp::add: return broadcast<T>(a, b, y, [](T p, T q) { return p + q; });
-      case BinaryOp::sub: return broadcast<T>(a, b, y, [](T p, T q) { return p - q; });
-      case BinaryOp::mul: return broadcast<T>(a, b, y, [](T p, T q) { return p * q; });
-      case BinaryOp::div: return broadcast<T>(a, b, y, [](T p, T q) { return p / q; });
-      case BinaryOp::greater: return broadcast<T>(a, b, y, [](T p, T q) { return p > q ? T(1) : T(0); });
-      case BinaryOp::relu_grad: return broadcast<T>(a, b, y, [](T g, T v) { return v > T(0) ? g : T(0); });
+      case BinaryOp::add: return broadcast<T>(a, b, y, [](A p, A q) { return p + q; });
+      case BinaryOp::sub: return broadcast<T>(a, b, y, [](A p, A q) { return p - q; });
+      case BinaryOp::mul: return broadcast<T>(a, b, y, [](A p, A q) { return p * q; });
+      case BinaryOp::div: return broadcast<T>(a, b, y, [](A p, A q) { return p / q; });
+      case BinaryOp::greater: return broadcast<T>(a, b, y, [](A p, A q) { return p > q ? A(1) : A(0); });
+      case BinaryOp::relu_grad: return broadcast<T>(a, b, y, [](A g, A v) { return v > A(0) ? g : A(0); });
     }
   });
 }
 
+void cast(const Tensor& x, Tensor& y) {
+  visit_dtype(x.dtype(), [&](auto from) {
+    visit_dtype(y.dtype(), [&](auto to) {
+      using To = decltype(to);
+      const auto* in = x.data<decltype(from)>();
+      To* out = y.data<To>();
+      parallel_for(x.numel(), kGrain, [=](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) out[i] = static_cast<To>(in[i]);
+      });
+    });
+  });
+}
+
 void affine(const Tensor& x, double scale, double shift, Tensor& y) {
-  visit_floating(x.dtype(), [&](auto zero) {
+  visit_activation(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    map<T>(x, y, [s = static_cast<T>(scale), t = static_cast<T>(shift)](T v) { return s * v + t; });
+    using A = Arithmetic<T>;
+    map<T>(x, y, [s = static_cast<A>(scale), t = static_cast<A>(shift)](A v) { return s * v + t; });
   });
 }
 
 void scale_shift(const Tensor& x, const Tensor& scale, const Tensor& shift, const Tensor& residual, bool with_relu,
                  Tensor& y) {
-  visit_floating(x.dtype(), [&](auto zero) {
+  visit_activation(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
+    using A = Arithmetic<T>;
     const int64_t channels = x.dim(-1), rows = x.numel() / channels;
-    const T *in = x.data<T>(), *s = scale.data<T>(), *t = shift.data<T>();
-    const T* res = residual.defined() ? residual.data<T>() : nullptr;
+    const T *in = x.data<T>(), *res = residual.defined() ? residual.data<T>() : nullptr;
+    const A *s = scale.data<A>(), *t = shift.data<A>();
+    const A lowest = with_relu ? A(0) : -std::numeric_limits<A>::infinity();
     T* out = y.data<T>();
-    parallel_for(rows, std::max<int64_t>(1, kGrain / channels), [=](int64_t begin, int64_t end) {
+    parallel_for(rows, std::max<int64_t>(1, kGrain / channels), [=, &y](int64_t begin, int64_t end) {
+      RowWriter<T> writer(y.bytes(), channels);
       for (int64_t r = begin; r < end; ++r) {
-        const T* px = in + r * channels;
-        T* py = out + r * channels;
-        if (res)
-          for (int64_t c = 0; c < channels; ++c) py[c] = px[c] * s[c] + t[c] + res[r * channels + c];
-        else
-          for (int64_t c = 0; c < channels; ++c) py[c] = px[c] * s[c] + t[c];
-        if (with_relu)
-          for (int64_t c = 0; c < channels; ++c) py[c] = py[c] < T(0) ? T(0) : py[c];
+        for_each_chunk(channels, [&](int64_t first, int64_t count) {
+          const int64_t at = r * channels + first;
+          const T *px = in + at, *pr = res + at;
+          const A *ps = s + first, *pt = t + first;
+          writer.write(out + at, count, [=](T* __restrict v) {
+            if (res)
+              for (int64_t c = 0; c < count; ++c) v[c] = rectified(A(px[c]) * ps[c] + pt[c] + A(pr[c]), lowest);
+            else
+              for (int64_t c = 0; c < count; ++c) v[c] = rectified(A(px[c]) * ps[c] + pt[c], lowest);
+          });
+        });
       }
     });
   });

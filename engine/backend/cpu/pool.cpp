@@ -7,7 +7,7 @@
 namespace boxcam::cpu {
 
 void max_pool2d(const Tensor& x, const Pool2dSpec& s, Tensor& y, Tensor& index) {
-  visit_floating(x.dtype(), [&](auto zero) {
+  visit_activation(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const int64_t h = x.dim(1), w = x.dim(2), channels = x.dim(3), rows = y.dim(1), columns = y.dim(2);
     const T* in = x.data<T>();

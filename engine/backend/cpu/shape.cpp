@@ -7,7 +7,7 @@
 namespace boxcam::cpu {
 
 void take_at(const Tensor& x, const Tensor& index, Tensor& y) {
-  visit_floating(x.dtype(), [&](auto zero) {
+  visit_activation(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const int64_t size = x.dim(1), count = index.dim(1);
     const T* in = x.data<T>();
@@ -21,7 +21,7 @@ void take_at(const Tensor& x, const Tensor& index, Tensor& y) {
 }
 
 void put_at(const Tensor& g, const Tensor& index, Tensor& y) {
-  visit_floating(g.dtype(), [&](auto zero) {
+  visit_activation(g.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const int64_t size = y.dim(1), count = index.dim(1);
     const T* in = g.data<T>();
@@ -31,7 +31,10 @@ void put_at(const Tensor& g, const Tensor& index, Tensor& y) {
       for (int64_t n = begin; n < end; ++n) {
         T* row = out + n * size;
         std::fill_n(row, size, T(0));
-        for (int64_t k = 0; k < count; ++k) row[at[n * count + k]] += in[n * count + k];
+        for (int64_t k = 0; k < count; ++k) {
+          T& sum = row[at[n * count + k]];
+          sum = Arithmetic<T>(sum) + Arithmetic<T>(in[n * count + k]);
+        }
       }
     });
   });

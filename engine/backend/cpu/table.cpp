@@ -6,6 +6,7 @@ const Kernels& cpu_kernels() {
   static const Kernels table = {
       .unary = cpu::unary,
       .binary = cpu::binary,
+      .cast = cpu::cast,
       .affine = cpu::affine,
       .scale_shift = cpu::scale_shift,
       .sum = cpu::sum,

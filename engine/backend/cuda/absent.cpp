@@ -28,7 +28,6 @@ std::vector<std::string> conv2d_implementations(const Shape&, const Shape&, cons
   absent();
 }
 void fill(Tensor&, double) { absent(); }
-void convert(const Tensor&, Tensor&) { absent(); }
 
 }  // namespace cuda
 

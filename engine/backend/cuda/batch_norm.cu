@@ -9,9 +9,9 @@ void batch_norm_statistics(const Tensor& x, Tensor& mean, Tensor& variance) {
   batch_norm_statistics(Launch{}, x, mean, variance);
 }
 void batch_norm(const BatchNormArgs& args, Tensor& y) { batch_norm(Launch{}, args, y); }
-void batch_norm_grad(const BatchNormArgs& args, const Tensor& y, const Tensor& g, Tensor& gx, Tensor& ggamma,
-                     Tensor& gbeta, Tensor& g_residual) {
-  batch_norm_grad(Launch{}, args, y, g, gx, ggamma, gbeta, g_residual);
+void batch_norm_grad(const BatchNormArgs& args, const Tensor& y, const Tensor& g, const Tensor& more_g, Tensor& gx,
+                     Tensor& ggamma, Tensor& gbeta, Tensor& g_residual) {
+  batch_norm_grad(Launch{}, args, y, g, more_g, gx, ggamma, gbeta, g_residual);
 }
 
 }  // namespace boxcam::cuda

@@ -40,11 +40,16 @@ struct ScaleAndShift {
   }
 };
 
-/// The gradient behind the ReLU, where there is one.
+/// The gradient behind the ReLU, where there is one. Without a residual the gate is found again from x.
 template <class T>
 struct Gate {
-  const T *g, *y;  ///< y: the forward's output, or null
-  BOXCAM_HD T operator()(int64_t i) const { return !y || y[i] > T(0) ? g[i] : T(0); }
+  const T *g, *more_g, *y;     ///< more_g: added to g, or null; y: the forward's output, or null
+  const T *x, *scale, *shift;  ///< scale is null where x does not tell
+  BOXCAM_HD T operator()(int64_t i, int64_t c) const {
+    if (y && !(y[i] > T(0))) return T(0);
+    if (scale && !(x[i] * scale[c] + shift[c] > T(0))) return T(0);
+    return more_g ? g[i] + more_g[i] : g[i];
+  }
 };
 
 /// g and g (x - mean), g behind the ReLU; writes the residual's gradient as it goes, each element once.
@@ -56,7 +61,7 @@ struct LoadGradients {
   int64_t channels;
   BOXCAM_HD void operator()(int64_t, int64_t r, int64_t c, T* sums) const {
     const int64_t i = r * channels + c;
-    const T g = gate(i);
+    const T g = gate(i, c);
     if (gated) gated[i] = g;
     sums[0] += g;
     sums[1] += g * (x[i] - mean[c]);
@@ -87,7 +92,7 @@ struct InputGradient {
   T* gx;
   BOXCAM_HD void operator()(int64_t i) const {
     const int64_t c = divide(i, channels).remainder;
-    gx[i] = p[c] * gate(i) - q[c] * (x[i] - mean[c]) - shift[c];
+    gx[i] = p[c] * gate(i, c) - q[c] * (x[i] - mean[c]) - shift[c];
   }
 };
 
@@ -116,15 +121,25 @@ void batch_norm(Run run, const BatchNormArgs& a, Tensor& y) {
 }
 
 template <class Run>
-void batch_norm_grad(Run run, const BatchNormArgs& a, const Tensor& y, const Tensor& g, Tensor& gx, Tensor& ggamma,
-                     Tensor& gbeta, Tensor& g_residual) {
+void batch_norm_grad(Run run, const BatchNormArgs& a, const Tensor& y, const Tensor& g, const Tensor& more_g,
+                     Tensor& gx, Tensor& ggamma, Tensor& gbeta, Tensor& g_residual) {
   const int64_t channels = a.x.dim(-1), rows = a.x.numel() / channels;
-  Tensor coefficients = Tensor::empty({3, channels}, a.x.dtype(), run.device());
+  Tensor coefficients = Tensor::empty({5, channels}, a.x.dtype(), run.device());
   visit_floating(a.x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    T *p = pointer<T>(coefficients), *q = p + channels, *shift = q + channels;
+    T *p = pointer<T>(coefficients), *q = p + channels, *shift = q + channels, *scale_y = shift + channels,
+      *shift_y = scale_y + channels;
     const T *in = pointer<T>(a.x), *mean = pointer<T>(a.mean);
-    const Gate<T> gate{pointer<T>(g), a.with_relu ? pointer<T>(y) : nullptr};
+    const bool from_x = a.with_relu && !a.residual.defined();
+    if (from_x)
+      run.each(channels,
+               ScaleAndShift<T>{pointer<T>(a.gamma), pointer<T>(a.beta), mean, pointer<T>(a.invstd), scale_y, shift_y});
+    const Gate<T> gate{pointer<T>(g),
+                       pointer<T>(more_g),
+                       a.with_relu && !from_x ? pointer<T>(y) : nullptr,
+                       in,
+                       from_x ? scale_y : nullptr,
+                       shift_y};
     sum_terms<T, 2>(run, 1, rows, channels, LoadGradients<T>{gate, in, mean, pointer<T>(g_residual), channels},
                     StoreGradients<T>{pointer<T>(a.gamma), pointer<T>(a.invstd), static_cast<double>(rows),
                                       pointer<T>(ggamma), pointer<T>(gbeta), p, q, shift});

@@ -176,7 +176,7 @@ void fill(Run run, Tensor& y, double value) {
 }
 
 template <class Run>
-void convert(Run run, const Tensor& x, Tensor& y) {
+void cast(Run run, const Tensor& x, Tensor& y) {
   visit_dtype(x.dtype(), [&](auto from) {
     visit_dtype(y.dtype(), [&](auto to) {
       using From = decltype(from);

@@ -15,12 +15,6 @@
 
 #include "engine/tensor.h"
 
-#ifdef __CUDACC__
-#define BOXCAM_HD __host__ __device__
-#else
-#define BOXCAM_HD
-#endif
-
 namespace boxcam::cuda {
 
 template <class T>

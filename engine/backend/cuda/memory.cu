@@ -154,6 +154,5 @@ void set_zero(void* to, size_t bytes) {
 }
 
 void fill(Tensor& t, double value) { fill(Launch{}, t, value); }
-void convert(const Tensor& x, Tensor& y) { convert(Launch{}, x, y); }
 
 }  // namespace boxcam::cuda

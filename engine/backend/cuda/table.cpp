@@ -8,6 +8,7 @@ const Kernels& cuda_kernels() {
   static const Kernels table = {
       .unary = cuda::unary,
       .binary = cuda::binary,
+      .cast = cuda::cast,
       .affine = cuda::affine,
       .scale_shift = cuda::scale_shift,
       .sum = cuda::sum,

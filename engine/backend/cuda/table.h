@@ -7,6 +7,7 @@ namespace boxcam::cuda {
 
 void unary(UnaryOp, const Tensor&, Tensor&);
 void binary(BinaryOp, const Tensor&, const Tensor&, Tensor&);
+void cast(const Tensor&, Tensor&);
 void affine(const Tensor&, double, double, Tensor&);
 void scale_shift(const Tensor&, const Tensor&, const Tensor&, const Tensor&, bool, Tensor&);
 void sum(const Tensor&, int64_t, int64_t, int64_t, Tensor&);
@@ -20,7 +21,8 @@ void conv2d_input_grad(const Tensor&, const Tensor&, const Conv2dSpec&, Tensor&)
 void conv2d_weight_grad(const Tensor&, const Tensor&, const Conv2dSpec&, Tensor&);
 void batch_norm_statistics(const Tensor&, Tensor&, Tensor&);
 void batch_norm(const BatchNormArgs&, Tensor&);
-void batch_norm_grad(const BatchNormArgs&, const Tensor&, const Tensor&, Tensor&, Tensor&, Tensor&, Tensor&);
+void batch_norm_grad(const BatchNormArgs&, const Tensor&, const Tensor&, const Tensor&, Tensor&, Tensor&, Tensor&,
+                     Tensor&);
 void max_pool2d(const Tensor&, const Pool2dSpec&, Tensor&, Tensor&);
 void bilinear_resize(const Tensor&, Tensor&);
 void bilinear_resize_adjoint(const Tensor&, Tensor&);
