@@ -18,13 +18,22 @@ struct bfloat16 {
   uint16_t bits;
 
   bfloat16() = default;
-  /// Rounds to nearest, ties to even; a NaN stays one.
-  BOXCAM_HD bfloat16(float value) {
-    const uint32_t word = std::bit_cast<uint32_t>(value);
-    const uint32_t rounded = (word + 0x7fffu + ((word >> 16) & 1u)) >> 16;
-    bits = static_cast<uint16_t>(value != value ? (word >> 16) | 0x40u : rounded);
+  BOXCAM_HD bfloat16(float value) : bits(rounded(value)) {}
+  /// Without a temporary object, which would keep loops over arrays from being vectorised.
+  BOXCAM_HD bfloat16& operator=(float value) {
+    bits = rounded(value);
+    return *this;
   }
   BOXCAM_HD operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+
+ private:
+  /// To nearest, ties to even; a NaN stays one. On integers alone, which compilers turn into vector code.
+  static BOXCAM_HD uint16_t rounded(float value) {
+    const uint32_t word = std::bit_cast<uint32_t>(value);
+    const uint32_t nearest = word + 0x7fffu + ((word >> 16) & 1u), quiet = word | 0x400000u;
+    const bool is_nan = (word & 0x7fffffffu) > 0x7f800000u;
+    return static_cast<uint16_t>((is_nan ? quiet : nearest) >> 16);
+  }
 };
 
 /// The type that arithmetic on T is done in, and that parameters beside activations of type T have.

@@ -2,11 +2,13 @@
 // once, and the penalty's derivatives, known up to the factor that comes from outside, are made on the way.
 #include <algorithm>
 #include <limits>
+#include <span>
 #include <vector>
 
 #include "engine/backend/cpu/bilinear.h"
 #include "engine/backend/cpu/dot.h"
 #include "engine/backend/cpu/parallel.h"
+#include "engine/backend/cpu/row_writer.h"
 #include "engine/backend/cpu/table.h"
 #include "engine/graph_access.h"
 
@@ -38,6 +40,13 @@ struct Extremes {
   }
 };
 
+/// Asks for what will be read soon.
+template <class T>
+void prefetch(const T* values, int64_t count) {
+  constexpr int64_t kLine = 64 / sizeof(T);
+  for (int64_t i = 0; i < count; i += kLine) __builtin_prefetch(values + i);
+}
+
 /// Work space and constants of one thread.
 template <class T>
 class CamBox {
@@ -47,8 +56,9 @@ class CamBox {
         tx_(bilinear_taps<T>(w, columns)), positive_(h * w), scaled_(h * w), grad_(h * w), wide_(h * columns),
         wide_grad_(h * columns), line_(columns) {}
 
-  /// From the map to the CAM and the penalty; map_grad gets d penalty / d map.
-  T image(const T* map, const T* mask, T* cam, T* map_grad) {
+  /// From the map to the CAM and the penalty; map_grad gets d penalty / d map. Memory has nothing to do for most of this:
+  /// it fetches the mask, and `next`, the activations that come after.
+  T image(const T* map, const T* mask, std::span<const T> next, RowWriter<T>& writer, T* cam, T* map_grad) {
     const int64_t cells = h_ * w_;
     // ReLU and the first min-max.
     for (int64_t i = 0; i < cells; ++i) positive_[i] = map[i] > 0 || map[i] != map[i] ? map[i] : T(0);
@@ -63,30 +73,40 @@ class CamBox {
         wide_[i * columns_ + x] = (1 - u) * scaled_[i * w_ + a] + u * scaled_[i * w_ + b];
       }
     Extremes<T> large;
-    for (int64_t y = 0; y < rows_; ++y) large.see(resized_line(y), columns_, y * columns_);
+    for (int64_t y = 0; y < rows_; ++y) {
+      prefetch(mask + y * columns_, columns_);
+      large.see(resized_line(y), columns_, y * columns_);
+    }
     // The second min-max, the penalty, and the mask's complement carried back to h rows.
     const T low = large.low.value, divisor2 = (large.high.value - low) + static_cast<T>(kEpsilon);
     std::fill(wide_grad_.begin(), wide_grad_.end(), T(0));
     double total = 0, outside_pixels = 0;
     for (int64_t y = 0; y < rows_; ++y) {
+      const int64_t begin = next.size() * y / rows_;
+      prefetch(next.data() + begin, next.size() * (y + 1) / rows_ - begin);
       const T* line = resized_line(y);
       const T* inside = mask + y * columns_;
       T* out = cam + y * columns_;
       T* __restrict near = &wide_grad_[ty_[y].low * columns_];
       T* __restrict far = &wide_grad_[ty_[y].high * columns_];
       const T v = ty_[y].t;
-      T mass = 0, pixels = 0;
+      for_each_chunk(columns_, [&](int64_t first, int64_t count) {
+        T mass = 0, pixels = 0;
+        writer.write(out + first, count, [&](T* __restrict values) {
+          const T *resized = line + first, *known = inside + first;
 #pragma omp simd reduction(+ : mass, pixels)
-      for (int64_t x = 0; x < columns_; ++x) {
-        const T outside = 1 - inside[x];
-        out[x] = (line[x] - low) / divisor2;
-        mass += out[x] * outside;
-        pixels += outside;
-      }
+          for (int64_t x = 0; x < count; ++x) {
+            const T outside = 1 - known[x];
+            values[x] = (resized[x] - low) / divisor2;
+            mass += values[x] * outside;
+            pixels += outside;
+          }
+        });
+        total += mass;
+        outside_pixels += pixels;
+      });
       for (int64_t x = 0; x < columns_; ++x) near[x] += (1 - v) * (1 - inside[x]);
       for (int64_t x = 0; x < columns_; ++x) far[x] += v * (1 - inside[x]);
-      total += mass;
-      outside_pixels += pixels;
     }
     const double pixels = static_cast<double>(rows_ * columns_);
     gradient(static_cast<T>(total / pixels), static_cast<T>(outside_pixels / pixels), small, large, divisor1, divisor2,
@@ -158,12 +178,14 @@ void cam_box(const CamBoxArgs& a, const CamBoxResults& r) {
                   rows = a.mask.dim(1), columns = a.mask.dim(2);
     parallel_for(a.activations.dim(0), 1, [&](int64_t begin, int64_t end) {
       CamBox<T> work(h, w, rows, columns, a.constant_normalizer);
+      RowWriter<T> writer(r.cam.bytes(), columns);
       for (int64_t n = begin; n < end; ++n) {
         const T *A = a.activations.data<T>() + n * cells * channels, *alpha = a.alpha.data<T>() + n * channels;
         T *map = r.map.data<T>() + n * cells, *map_grad = r.map_grad.data<T>() + n * cells,
           *alpha_grad = r.alpha_grad.data<T>() + n * channels;
         for (int64_t i = 0; i < cells; ++i) map[i] = dot(alpha, A + i * channels, channels);
-        r.penalty.data<T>()[n] = work.image(map, a.mask.data<T>() + n * rows * columns,
+        const std::span<const T> next(A + cells * channels, n + 1 < end ? cells * channels : 0);
+        r.penalty.data<T>()[n] = work.image(map, a.mask.data<T>() + n * rows * columns, next, writer,
                                             r.cam.data<T>() + n * rows * columns, map_grad);
         std::fill_n(alpha_grad, channels, T(0));
         for (int64_t i = 0; i < cells; ++i)
@@ -178,11 +200,16 @@ void cam_box_grad(const Tensor& scale, const Tensor& map_grad, const Tensor& alp
     using T = decltype(zero);
     const int64_t channels = alpha.dim(1), cells = map_grad.dim(1) * map_grad.dim(2);
     parallel_for(alpha.dim(0) * cells, std::max<int64_t>(1, kGrain / channels), [&](int64_t begin, int64_t end) {
+      RowWriter<T> writer(g_activations.bytes(), channels);
       for (int64_t i = begin; i < end; ++i) {
         const int64_t n = i / cells;
         const T factor = scale.data<T>()[n] * map_grad.data<T>()[i], *a = alpha.data<T>() + n * channels;
         T* g = g_activations.data<T>() + i * channels;
-        for (int64_t k = 0; k < channels; ++k) g[k] = factor * a[k];
+        for_each_chunk(channels, [&](int64_t first, int64_t count) {
+          writer.write(g + first, count, [=](T* __restrict values) {
+            for (int64_t k = 0; k < count; ++k) values[k] = factor * a[first + k];
+          });
+        });
       }
     });
   });
