@@ -636,6 +636,28 @@ TEST(Bf16, IsForActivationsOnly) {
   EXPECT_THROW(conv2d(rounded({1, 3, 3, 2}, 10), rounded({2, 1, 1, 2}, 11), {}), Error);
 }
 
+// ---- batch norm into a convolution: what is made again is what was there -------------------------------------------
+
+TEST(BatchNormTrainConv2d, HasTheBitsOfTheTwoOps) {
+  const Shape shape{2, 5, 6, 32};
+  for (const DType dtype : {DType::f32, DType::f64, DType::bf16}) {
+    const DType parameters = dtype == DType::bf16 ? DType::f32 : dtype;
+    const auto leaf = [](const Tensor& t, DType type) { return t.to(type).clone().set_requires_grad(); };
+    const Tensor x = leaf(rounded(shape, 4), dtype), gamma = leaf(rounded({32}, 6), parameters),
+                 beta = leaf(rounded({32}, 7), parameters), w = leaf(rounded({16, 3, 3, 32}, 8), parameters);
+    const Conv2dSpec spec{2, 1};
+    BatchStatistics one, other;
+    const Tensor together = batch_norm_train_conv2d(x, gamma, beta, 1e-5, w, spec, &one),
+                 apart = conv2d(batch_norm_train(x, gamma, beta, 1e-5, true, {}, &other), w, spec);
+    EXPECT_EQ(together.to_vector(), apart.to_vector()) << dtype;
+    EXPECT_EQ(one.mean.to_vector(), other.mean.to_vector()) << dtype;
+    EXPECT_EQ(one.variance.to_vector(), other.variance.to_vector()) << dtype;
+    const Tensor g = rounded(apart.shape(), 9).to(dtype);
+    const auto a = grad({together}, {x, gamma, beta, w}, {g}), b = grad({apart}, {x, gamma, beta, w}, {g});
+    for (size_t i = 0; i < a.size(); ++i) EXPECT_EQ(a[i].to_vector(), b[i].to_vector()) << dtype << ", input " << i;
+  }
+}
+
 TEST(Convolution, DirectTurnsWinogradOff) {
   const auto names = [](ConvAlgorithm algorithm) {
     set_conv_algorithm(algorithm);

@@ -316,5 +316,42 @@ TEST(ResNet, NoConvolutionFallsIntoReferenceCode) {
   set_conv_algorithm(ConvAlgorithm::automatic);
 }
 
+// A bf16 number has 8 significant bits, so each of the twenty or so roundings on the way to the logits moves a value by up
+// to 2^-9 of itself; they add up like a random walk, and batch norm divides by deviations of about 1.
+TEST(ResNetBf16, ComputesWhatF32DoesUpToRounding) {
+  ResNet model = mini();
+  const Tensor x = images(8, 32);
+  const Forward exact = model.forward(x, kCam, {"layer4"});
+  model.set_activation_dtype(DType::bf16);
+  const Forward rough = model.forward(x, kCam, {"layer4"});
+  EXPECT_EQ(rough.taps.at("layer4").dtype(), DType::bf16);
+  EXPECT_EQ(rough.logits.dtype(), DType::f32);
+  const auto relative = [](const Tensor& a, const Tensor& b) {
+    const std::vector<double> u = a.to_vector(), v = b.to_vector();
+    double difference = 0, size = 0;
+    for (size_t i = 0; i < u.size(); ++i) difference += (u[i] - v[i]) * (u[i] - v[i]), size += v[i] * v[i];
+    return std::sqrt(difference / size);
+  };
+  EXPECT_LT(relative(rough.logits, exact.logits), 0.03);
+  EXPECT_GT(relative(rough.logits, exact.logits), 1e-4);  // it did round
+  const Tensor labels = Tensor::from<int32_t>({8}, std::vector<int32_t>{0, 1, 2, 3, 0, 1, 2, 3});
+  const auto a = grad({cross_entropy(rough.logits, labels)}, model.parameters()),
+             b = grad({cross_entropy(exact.logits, labels)}, model.parameters());
+  // Where rounding turns a ReLU over, its whole gradient comes or goes: a quarter of an early layer's gradient is noise,
+  // with 9 ReLUs behind it. The direction stays.
+  for (size_t i = 0; i < a.size(); ++i) {
+    EXPECT_EQ(a[i].dtype(), DType::f32);
+    EXPECT_LT(relative(a[i], b[i]), 0.4) << "parameter " << i;
+  }
+  EXPECT_LT(relative(a.back(), b.back()), 0.03);  // the head's bias, behind all of them
+}
+
+TEST(ResNetBf16, IsForParametersOfF32) {
+  ResNet model = mini(0, DType::f64);
+  EXPECT_THROW(model.set_activation_dtype(DType::bf16), Error);
+  EXPECT_THROW(model.set_activation_dtype(DType::f32), Error);
+  EXPECT_NO_THROW(model.set_activation_dtype(DType::f64));
+}
+
 }  // namespace
 }  // namespace boxcam

@@ -5,6 +5,7 @@
 #include <set>
 #include <sstream>
 
+#include "engine/device.h"
 #include "nn/safetensors.h"
 #include "tests/programs.h"
 
@@ -129,6 +130,23 @@ TEST(TrainResume, PenaltyMomentumCosineWarmupAugmentationShuffledBoxes) {
 TEST(TrainResume, CopyAdamwAndGradientNorm) {
   expect_interruptions_leave_no_trace(
       {{"--thesis", ""}, {"--lambda", "25"}, {"--optimizer", "adamw"}, {"--clip-grad-norm", "1"}});
+}
+
+TEST(TrainResume, Bf16) {
+  if (!cpu_has_bf16()) GTEST_SKIP() << "no bf16 on this processor, or no oneDNN";
+  expect_interruptions_leave_no_trace({{"--precision", "bf16"}, {"--lambda", "5"}});
+}
+
+TEST(TrainOptions, Bf16IsAnotherRunAndSaysSo) {
+  if (!cpu_has_bf16()) GTEST_SKIP() << "no bf16 on this processor, or no oneDNN";
+  const TemporaryFolder folder;
+  train(folder / "f32");
+  train(folder / "bf16", {{"--precision", "bf16"}});
+  EXPECT_FALSE(same_weights(folder / "f32", folder / "bf16"));
+  EXPECT_EQ(json_of(folder / "f32/run.json")["identity"]["precision"], "f32");
+  EXPECT_EQ(json_of(folder / "bf16/run.json")["identity"]["precision"], "bf16");
+  for (const FileTensor& t : read_safetensors(folder / "bf16/last.safetensors").tensors)
+    EXPECT_TRUE(t.is_int64() || t.tensor.dtype() == DType::f32) << t.name;
 }
 
 TEST(TrainResume, RefusesAnotherValueAndNamesTheOption) {
