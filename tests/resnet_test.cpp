@@ -338,7 +338,7 @@ TEST(ResNetBf16, ComputesWhatF32DoesUpToRounding) {
   const auto a = grad({cross_entropy(rough.logits, labels)}, model.parameters()),
              b = grad({cross_entropy(exact.logits, labels)}, model.parameters());
   // Where rounding turns a ReLU over, its whole gradient comes or goes: a quarter of an early layer's gradient is noise,
-  // with 9 ReLUs behind it. The direction stays.
+  // with the ReLUs of all blocks behind it.
   for (size_t i = 0; i < a.size(); ++i) {
     EXPECT_EQ(a[i].dtype(), DType::f32);
     EXPECT_LT(relative(a[i], b[i]), 0.4) << "parameter " << i;
