@@ -137,7 +137,7 @@ class Tensor {
 /// Bytes of tensor memory on one device: in use now, at most since `reset_peak_memory`, and handed out in all.
 struct MemoryUse {
   size_t now = 0, peak = 0, allocated = 0;
-  size_t reserved = 0;  ///< on CUDA: what was taken from the card, in use or kept for the next tensors
+  size_t reserved = 0;  ///< taken from the system or the card for large tensors, in use or kept for the next ones
 };
 MemoryUse memory_use(Device device = Device::cpu);
 void reset_peak_memory(Device device = Device::cpu);

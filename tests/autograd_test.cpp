@@ -281,6 +281,52 @@ TEST(Memory, PeakIsCounted) {
   EXPECT_EQ(memory_use().peak, before);
 }
 
+TEST(Memory, BlocksThatComeAndGoDoNotOverlapAndTakeNothingNew) {
+  struct Block {
+    Tensor tensor;
+    uint8_t mark;
+  };
+  const auto intact = [](const Block& b) {
+    const uint8_t* bytes = b.tensor.data<uint8_t>();
+    return std::all_of(bytes, bytes + b.tensor.numel(), [&](uint8_t v) { return v == b.mark; });
+  };
+  const auto work = [&] {
+    Random random(7);
+    std::vector<Block> blocks;
+    for (int i = 0; i < 2000; ++i) {
+      if (blocks.size() == 24 || (!blocks.empty() && random.uniform(0, 1) < 0.4)) {
+        const size_t k = static_cast<size_t>(random.uniform(0, 1) * static_cast<double>(blocks.size()));
+        ASSERT_TRUE(intact(blocks[k]));
+        blocks.erase(blocks.begin() + static_cast<std::ptrdiff_t>(k));
+      }
+      const auto mark = static_cast<uint8_t>(i);
+      const auto size = static_cast<int64_t>(std::exp(random.uniform(std::log(1e3), std::log(4e6))));
+      blocks.push_back({Tensor::full({size}, mark, DType::u8), mark});
+      ASSERT_EQ(reinterpret_cast<uintptr_t>(blocks.back().tensor.raw_data()) % 64, 0u);
+    }
+    for (const Block& b : blocks) ASSERT_TRUE(intact(b));
+  };
+  work();
+  const size_t before = memory_use().reserved;
+  for (int i = 0; i < 3; ++i) work();
+  EXPECT_EQ(memory_use().reserved, before);
+}
+
+TEST(Memory, MoreThanThereIsEndsInASentence) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "the sanitizer itself ends the program when so much is asked for";
+#endif
+  const size_t before = memory_use().now;
+  try {
+    Tensor::empty({int64_t{1} << 46}, DType::u8);
+    FAIL() << "64 TiB were to be had";
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("a smaller batch or image size"), std::string::npos) << e.what();
+  }
+  EXPECT_EQ(memory_use().now, before);
+  EXPECT_EQ(Tensor::full({1 << 20}, 1, DType::u8).to_vector().back(), 1);
+}
+
 TEST(Autograd, GradAndReleaseGivesTheSameAndHoldsLess) {
   const auto use_of = [](auto differentiate) {
     const Tensor w = Tensor::full({64, 64}, 0.01).set_requires_grad();
