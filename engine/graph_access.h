@@ -22,6 +22,7 @@ struct GraphAccess {
   static Tensor alias(const Tensor& x, const Shape& shape);  ///< same memory, other shape, no history
   static void attach(Tensor& t, std::shared_ptr<Node> node, int output_index);
   static bool sole_owner(const Tensor& t);
+  static bool sole_user_of_memory(const Tensor& t);  ///< a sole owner, and no view of the memory
 };
 
 /// Calls f with a zero of the dtype's C++ type.

@@ -56,6 +56,11 @@ struct Conv2dSpec {
   int64_t stride = 1, padding = 0, dilation = 1, groups = 1;
 };
 Tensor conv2d(const Tensor& x, const Tensor& w, const Conv2dSpec& spec);  ///< [N,H,W,I], [O,R,S,I/g] -> [N,P,Q,O]
+/// conv2d(x, w, spec) + bias (+ residual), then ReLU if `with_relu`; bias [C]. One pass, for inference with folded batch
+/// norm. Instead of 0 the ReLU may give up to 2^-100 of what it cut off. Where no gradient is recorded, a residual whose
+/// last handle was moved here gives its memory to the result.
+Tensor conv2d_bias(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dSpec& spec, bool with_relu = false,
+                   Tensor residual = {});
 Tensor conv2d_input_grad(const Tensor& g, const Tensor& w, const Shape& x_shape, const Conv2dSpec& spec);
 Tensor conv2d_weight_grad(const Tensor& x, const Tensor& g, const Shape& w_shape, const Conv2dSpec& spec);
 

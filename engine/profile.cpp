@@ -83,6 +83,7 @@ Kernels timed_kernels(const Kernels& table, Device device) {
   BOXCAM_TIME(copy_range);
   BOXCAM_TIME(matmul);
   BOXCAM_TIME(conv2d);
+  BOXCAM_TIME(conv2d_bias);
   BOXCAM_TIME(conv2d_input_grad);
   BOXCAM_TIME(conv2d_weight_grad);
   BOXCAM_TIME(batch_norm_statistics);

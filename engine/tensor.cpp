@@ -209,5 +209,6 @@ void GraphAccess::attach(Tensor& t, std::shared_ptr<Node> node, int output_index
 }
 
 bool GraphAccess::sole_owner(const Tensor& t) { return t.impl_ && t.impl_.use_count() == 1; }
+bool GraphAccess::sole_user_of_memory(const Tensor& t) { return sole_owner(t) && t.impl_->storage.use_count() == 1; }
 
 }  // namespace boxcam

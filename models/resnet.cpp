@@ -77,27 +77,57 @@ ResNet::ResNet(const ResNetConfig& config, int64_t classes, DType dtype, uint64_
   fc_ = Linear::make("fc", channels, classes, dtype, seed);
 }
 
-template <class Tap>
-Tensor ResNet::run_block(Block& block, const Tensor& x, const ForwardOptions& options, Tap& tap) {
-  const Tensor shortcut = block.has_downsample ? block.downsample_norm(block.downsample_conv(x), options, false) : x;
-  Tensor y = tap(block.name + ".conv1", block.convs[0](x));
-  for (size_t i = 1; i < block.convs.size(); ++i)
-    y = tap(str(block.name, ".conv", i + 1), block.norms[i - 1].then(block.convs[i], y, options));
-  return tap(block.name, block.norms.back()(y, options, true, shortcut));
+/// Hands out the values on the way that were asked for.
+struct ResNet::Taps {
+  const std::vector<std::string>& wanted;
+  std::map<std::string, Tensor>& found;
+
+  /// Whether the convolution `name` is a tap, or inside one.
+  bool look_at(const std::string& name) const {
+    return std::any_of(wanted.begin(), wanted.end(), [&](const std::string& tap) { return name.starts_with(tap); });
+  }
+  Tensor operator()(const std::string& name, const Tensor& t) const {
+    if (std::find(wanted.begin(), wanted.end(), name) != wanted.end()) found[name] = t;
+    return t;
+  }
+};
+
+/// A convolution and its batch norm, + residual if defined, ReLU if asked. In eval mode, where no derivative is
+/// recorded, they are one pass, but for what a tap shows: there zeros are exact, which tells an empty CAM.
+Tensor ResNet::run_conv(const std::string& name, const Conv2d& conv, BatchNorm2d& norm, const Tensor& x,
+                        const ForwardOptions& options, const Taps& taps, bool with_relu, Tensor residual) {
+  if (options.mode == Mode::eval && !grad_enabled() && !taps.look_at(name))
+    return norm.folded(conv, x, with_relu, std::move(residual));
+  return norm(taps(name, conv(x)), options, with_relu, residual);
+}
+
+Tensor ResNet::run_block(Block& block, Tensor x, const ForwardOptions& options, const Taps& taps) {
+  const size_t last = block.convs.size() - 1;
+  const auto name = [&](size_t i) { return str(block.name, ".conv", i + 1); };
+  Tensor shortcut = !block.has_downsample ? x
+                                          : run_conv(block.name + ".downsample.0", block.downsample_conv,
+                                                     block.downsample_norm, x, options, taps, false);
+  Tensor y = std::move(x);  // so that the shortcut can be its last handle
+  if (options.mode == Mode::eval) {
+    for (size_t i = 0; i < last; ++i) y = run_conv(name(i), block.convs[i], block.norms[i], y, options, taps, true);
+    y = run_conv(name(last), block.convs[last], block.norms[last], y, options, taps, true, std::move(shortcut));
+  } else {
+    y = taps(name(0), block.convs[0](y));
+    for (size_t i = 1; i <= last; ++i) y = taps(name(i), block.norms[i - 1].then(block.convs[i], y, options));
+    y = block.norms[last](y, options, true, shortcut);
+  }
+  return taps(block.name, y);
 }
 
 Forward ResNet::forward(const Tensor& x, const ForwardOptions& options, const std::vector<std::string>& taps) {
   check(x.ndim() == 4 && x.dim(3) == 3, config_.name, ": expected images [N, H, W, 3], found ", x.shape());
   check_taps(taps);
   Forward result;
-  const auto tap = [&](const std::string& name, const Tensor& t) {
-    if (std::find(taps.begin(), taps.end(), name) != taps.end()) result.taps[name] = t;
-    return t;
-  };
-  Tensor y = bn1_(tap("conv1", conv1_(cast(x, activation_dtype_))), options, true);
+  const Taps tap{taps, result.taps};
+  Tensor y = run_conv("conv1", conv1_, bn1_, cast(x, activation_dtype_), options, tap, true);
   if (config_.stem_pool) y = max_pool2d(y, config_.pool);
   for (size_t stage = 0; stage < stages_.size(); ++stage) {
-    for (Block& block : stages_[stage]) y = run_block(block, y, options, tap);
+    for (Block& block : stages_[stage]) y = run_block(block, std::move(y), options, tap);
     tap(str("layer", stage + 1), y);
   }
   result.logits = fc_(global_avg_pool(cast(y, fc_.weight.dtype())));

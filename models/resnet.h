@@ -74,10 +74,12 @@ class ResNet {
     Conv2d downsample_conv;
     BatchNorm2d downsample_norm;
   };
+  struct Taps;
   template <class F>
   void for_each_tensor(F f);
-  template <class Tap>
-  Tensor run_block(Block& block, const Tensor& x, const ForwardOptions& options, Tap& tap);
+  Tensor run_conv(const std::string& name, const Conv2d& conv, BatchNorm2d& norm, const Tensor& x,
+                  const ForwardOptions& options, const Taps& taps, bool with_relu, Tensor residual = {});
+  Tensor run_block(Block& block, Tensor x, const ForwardOptions& options, const Taps& taps);
 
   ResNetConfig config_;
   DType activation_dtype_;

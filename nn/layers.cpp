@@ -48,8 +48,13 @@ Tensor BatchNorm2d::operator()(const Tensor& x, const ForwardOptions& options, b
   return y;
 }
 
+Tensor BatchNorm2d::folded(const Conv2d& conv, const Tensor& x, bool with_relu, Tensor residual) const {
+  const Tensor scale = weight / sqrt(running_var + eps), shift = bias - running_mean * scale;
+  return conv2d_bias(x, conv.weight * reshape(scale, {scale.numel(), 1, 1, 1}), shift, conv.spec, with_relu,
+                     std::move(residual));
+}
+
 Tensor BatchNorm2d::then(const Conv2d& conv, const Tensor& x, const ForwardOptions& options) {
-  if (options.mode == Mode::eval) return conv((*this)(x, options, true));
   BatchStatistics batch;
   Tensor y = batch_norm_train_conv2d(x, weight, bias, eps, conv.weight, conv.spec, &batch);
   if (options.update_running_statistics) update_running_statistics(batch, x);

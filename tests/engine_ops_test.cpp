@@ -636,6 +636,43 @@ TEST(Bf16, IsForActivationsOnly) {
   EXPECT_THROW(conv2d(rounded({1, 3, 3, 2}, 10), rounded({2, 1, 1, 2}, 11), {}), Error);
 }
 
+// ---- convolution, bias, residual, ReLU in one pass ------------------------------------------------------------------
+
+TEST(Conv2dBias, HasTheValuesOfItsPartsWithAndWithoutOneDnnAndInPlace) {
+  struct Trial {
+    Shape x, w;
+    Conv2dSpec spec;
+  };
+  const NoGrad no_grad;
+  for (const Trial& t : {Trial{{2, 9, 7, 3}, {16, 7, 7, 3}, {2, 3}}, Trial{{2, 16, 16, 64}, {64, 3, 3, 64}, {1, 1}},
+                         Trial{{2, 8, 8, 32}, {64, 1, 1, 32}, {1, 0}}, Trial{{1, 5, 5, 4}, {6, 3, 3, 2}, {1, 1, 1, 2}}})
+    for (const DType dtype : {DType::f32, DType::f64, DType::bf16})
+      for (const bool with_relu : {false, true}) {
+        const DType parameters = dtype == DType::bf16 ? DType::f32 : dtype;
+        const Tensor x = rounded(t.x, 1).to(dtype), w = rounded(t.w, 2).to(parameters),
+                     bias = rounded({t.w[0]}, 3).to(parameters);
+        const Tensor product = conv2d(x.to(DType::f64), w.to(DType::f64), t.spec) + bias.to(DType::f64);
+        const Tensor residual = rounded(product.shape(), 4).to(dtype);
+        const auto finish = [&](const Tensor& y) { return with_relu ? relu(y) : y; };
+        const double allowed = dtype == DType::f64 ? 1e-13 : dtype == DType::f32 ? 1e-5 : 1.0 / 128;
+        const std::string what = str(t.w, ", ", dtype, with_relu ? ", relu" : "");
+        expect_rounded(conv2d_bias(x, w, bias, t.spec, with_relu), finish(product), allowed, what);
+        const Tensor expected = finish(product + residual.to(DType::f64));
+        const std::vector<double> before = residual.to_vector();
+        expect_rounded(conv2d_bias(x, w, bias, t.spec, with_relu, residual), expected, allowed, what + ", residual");
+        EXPECT_EQ(residual.to_vector(), before) << what;
+        Tensor last = residual.clone();
+        const void* memory = last.raw_data();
+        const Tensor in_place = conv2d_bias(x, w, bias, t.spec, with_relu, std::move(last));
+        EXPECT_EQ(in_place.raw_data(), memory) << what;
+        expect_rounded(in_place, expected, allowed, what + ", in place");
+        Tensor viewed = residual.clone();
+        const Tensor view = viewed.detach();
+        conv2d_bias(x, w, bias, t.spec, with_relu, std::move(viewed));
+        EXPECT_EQ(view.to_vector(), before) << what;
+      }
+}
+
 // ---- batch norm into a convolution: what is made again is what was there -------------------------------------------
 
 TEST(BatchNormTrainConv2d, HasTheBitsOfTheTwoOps) {

@@ -156,6 +156,22 @@ std::vector<Case> batch_norm_convolutions() {
   return cases;
 }
 
+std::vector<Case> biased_convolutions() {
+  std::vector<Case> cases;
+  for (const bool with_relu : {false, true})
+    for (const bool with_residual : {false, true}) {
+      std::vector<Tensor> in = {random_tensor({1, 3, 2, 2}, 11), random_tensor({2, 3, 3, 2}, 12),
+                                random_tensor({2}, 13)};
+      if (with_residual) in.push_back(random_tensor({1, 3, 2, 2}, 14));
+      cases.push_back({str(with_relu ? "relu" : "linear", with_residual ? ", residual" : ""),
+                       [=](In t) {
+                         return conv2d_bias(t[0], t[1], t[2], {1, 1}, with_relu, with_residual ? t[3] : Tensor{});
+                       },
+                       in});
+    }
+  return cases;
+}
+
 std::vector<Case> pools() {
   std::vector<Case> cases;
   const auto add = [&](const std::string& what, const Shape& shape, const Pool2dSpec& spec) {
@@ -241,6 +257,7 @@ std::map<std::string, std::vector<Case>> make_cases() {
 
   cases["matmul"] = matrix_products();
   cases["conv2d"] = convolution_cases(Member::conv2d);
+  cases["conv2d_bias"] = biased_convolutions();
   cases["conv2d_input_grad"] = convolution_cases(Member::input_grad);
   cases["conv2d_weight_grad"] = convolution_cases(Member::weight_grad);
 

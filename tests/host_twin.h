@@ -88,6 +88,7 @@ BOXCAM_TWIN(put_at, put_at)
 BOXCAM_TWIN(copy_range, copy_range)
 BOXCAM_TWIN(matmul, plain_matmul)
 BOXCAM_TWIN(conv2d, plain_conv2d)
+BOXCAM_TWIN(conv2d_bias, plain_conv2d_bias)
 BOXCAM_TWIN(conv2d_input_grad, plain_conv2d_input_grad)
 BOXCAM_TWIN(conv2d_weight_grad, plain_conv2d_weight_grad)
 BOXCAM_TWIN(batch_norm_statistics, batch_norm_statistics)
@@ -116,6 +117,7 @@ inline const Kernels& kernels() {
       .copy_range = twin::copy_range,
       .matmul = twin::matmul,
       .conv2d = twin::conv2d,
+      .conv2d_bias = twin::conv2d_bias,
       .conv2d_input_grad = twin::conv2d_input_grad,
       .conv2d_weight_grad = twin::conv2d_weight_grad,
       .batch_norm_statistics = twin::batch_norm_statistics,

@@ -174,6 +174,20 @@ inline std::vector<Case> all_cases() {
       kernel(at.in(c.x, 19), at.in(c.w, 20), c.spec, results.emplace_back(at.out(c.y)));
     return results;
   });
+  add("conv2d_bias", &Kernels::conv2d_bias, [](auto kernel, const Place& at) {
+    Tensors results;
+    const Tensor none;
+    for (const Conv& c : convolutions())
+      for (const bool with_relu : {false, true})
+        for (const Tensor& residual : {none, at.in(c.y, 57)})
+          kernel(at.in(c.x, 19), at.in(c.w, 20), c.spec, at.in({c.w[0]}, 56), residual, with_relu,
+                 results.emplace_back(at.out(c.y)));
+    for (const Conv& c : convolutions()) {
+      Tensor y = results.emplace_back(at.in(c.y, 58));  // the residual and the result
+      kernel(at.in(c.x, 19), at.in(c.w, 20), c.spec, at.in({c.w[0]}, 56), y, true, y);
+    }
+    return results;
+  });
   add("conv2d_input_grad", &Kernels::conv2d_input_grad, [](auto kernel, const Place& at) {
     Tensors results;
     for (const Conv& c : convolutions())

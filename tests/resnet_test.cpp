@@ -316,8 +316,68 @@ TEST(ResNet, NoConvolutionFallsIntoReferenceCode) {
   set_conv_algorithm(ConvAlgorithm::automatic);
 }
 
-// A bf16 number has 8 significant bits, so each of the twenty or so roundings on the way to the logits moves a value by up
-// to 2^-9 of itself; they add up like a random walk, and batch norm divides by deviations of about 1.
+// ---- batch norm folded into the convolutions: eval mode, and nothing to differentiate ------------------------------
+
+/// A model whose running statistics and affine parameters are not those of a fresh one.
+ResNet trained(const std::string& name, DType dtype) {
+  ResNet model(resnet_config(name), 4, dtype, 3);
+  Random random(5);
+  for (const NamedTensor& t : model.named_tensors()) {
+    const bool is_norm = t.name.find(".bn") != std::string::npos || t.name.starts_with("bn1") ||
+                         t.name.find("downsample.1") != std::string::npos;
+    if (!is_norm || t.tensor.dtype() == DType::i32) continue;
+    const bool is_positive = t.name.ends_with("weight") || t.name.ends_with("running_var");
+    std::vector<double> values(t.tensor.numel());
+    for (double& v : values) v = is_positive ? random.uniform(0.5, 1.5) : random.uniform(-0.3, 0.3);
+    Tensor target = t.tensor;
+    target.copy_from(Tensor::from(target.shape(), values).to(dtype));
+  }
+  return model;
+}
+
+double largest_difference(const Tensor& a, const Tensor& b) {
+  const std::vector<double> u = a.to_vector(), v = b.to_vector();
+  double difference = 0, size = 0;
+  for (size_t i = 0; i < u.size(); ++i) {
+    difference = std::max(difference, std::abs(u[i] - v[i]));
+    size = std::max(size, std::abs(v[i]));
+  }
+  return difference / size;
+}
+
+// The weights are rounded once more, and sums have other orders: a few roundings in the last place of each layer.
+TEST(ResNetFolded, ComputesTheSame) {
+  for (const std::string name : {"resnet-mini", "resnet18", "resnet50", "resnet50-v1"})
+    for (const DType dtype : {DType::f32, DType::f64}) {
+      if (dtype == DType::f64 && name != "resnet-mini" && name != "resnet50") continue;  // plain loops are slow
+      ResNet model = trained(name, dtype);
+      const int64_t size = dtype == DType::f64 && name == "resnet50" ? 33 : 65;
+      const Tensor x = images(2, size, 1, dtype);
+      const std::string block = "layer2.0", own = name == "resnet50" ? "layer4.2.conv3" : "layer4.0.conv2";
+      const std::vector<std::string> taps = {"conv1", "layer1", block, own, "layer4"};
+      const Forward apart = model.forward(x, kEval, taps);
+      const NoGrad no_grad;
+      const Forward folded = model.forward(x, kEval, taps);
+      const double allowed = dtype == DType::f64 ? 1e-12 : 1e-5;
+      EXPECT_LT(largest_difference(folded.logits, apart.logits), allowed) << name << dtype;
+      for (const std::string& tap : taps)
+        EXPECT_LT(largest_difference(folded.taps.at(tap), apart.taps.at(tap)), allowed) << name << dtype << tap;
+      EXPECT_LT(largest_difference(model.forward(x, kEval).logits, apart.logits), allowed) << name << dtype;
+    }
+}
+
+TEST(ResNetFolded, FollowsTheWeights) {
+  ResNet model = trained("resnet-mini", DType::f32);
+  const Tensor x = images(2, 32);
+  const NoGrad no_grad;
+  const Tensor before = model.forward(x, kEval).logits;
+  Tensor weight = model.parameters().front();
+  weight.copy_from(weight * 1.5);
+  EXPECT_GT(largest_difference(model.forward(x, kEval).logits, before), 0.01);
+}
+
+// A bf16 number has 8 significant bits, so each of the twenty or so roundings on the way to the logits moves a value by
+// up to 2^-9 of itself; they add up like a random walk, and batch norm divides by deviations of about 1.
 TEST(ResNetBf16, ComputesWhatF32DoesUpToRounding) {
   ResNet model = mini();
   const Tensor x = images(8, 32);
@@ -337,8 +397,8 @@ TEST(ResNetBf16, ComputesWhatF32DoesUpToRounding) {
   const Tensor labels = Tensor::from<int32_t>({8}, std::vector<int32_t>{0, 1, 2, 3, 0, 1, 2, 3});
   const auto a = grad({cross_entropy(rough.logits, labels)}, model.parameters()),
              b = grad({cross_entropy(exact.logits, labels)}, model.parameters());
-  // Where rounding turns a ReLU over, its whole gradient comes or goes: a quarter of an early layer's gradient is noise,
-  // with the ReLUs of all blocks behind it.
+  // Where rounding turns a ReLU over, its whole gradient comes or goes: a quarter of an early layer's gradient is
+  // noise, with the ReLUs of all blocks behind it.
   for (size_t i = 0; i < a.size(); ++i) {
     EXPECT_EQ(a[i].dtype(), DType::f32);
     EXPECT_LT(relative(a[i], b[i]), 0.4) << "parameter " << i;

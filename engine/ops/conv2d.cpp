@@ -36,6 +36,30 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Conv2dSpec& spec) {
   });
 }
 
+Tensor conv2d_bias(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dSpec& spec, bool with_relu,
+                   Tensor residual) {
+  check_parameter("conv2d_bias", x, w);
+  check_parameter("conv2d_bias", x, bias);
+  const Shape shape = conv_output_shape("conv2d_bias", x.shape(), w.shape(), spec);
+  check(bias.shape() == Shape{w.dim(0)}, "conv2d_bias: expected a bias [", w.dim(0), "] for the weight ", w.shape(),
+        ", found ", bias.shape());
+  if (residual.defined()) {
+    check_same_kind("conv2d_bias", x, residual);
+    check(residual.shape() == shape, "conv2d_bias: the residual ", residual.shape(), " does not fit the output ",
+          shape);
+  }
+  const bool in_place = residual.defined() && !grad_enabled() && GraphAccess::sole_user_of_memory(residual);
+  Tensor y = in_place ? GraphAccess::alias(residual, shape) : output(shape, x);
+  kernels(x).conv2d_bias(x, w, spec, bias, residual, with_relu, y);
+  std::vector<Tensor> inputs = {x, w, bias};
+  if (residual.defined()) inputs.push_back(residual);
+  return record_composite("conv2d_bias", {y}, inputs, [spec, with_relu](const std::vector<Tensor>& in) {
+    Tensor sum = add(conv2d(in[0], in[1], spec), cast(in[2], in[0].dtype()));
+    if (in.size() == 4) sum = add(sum, in[3]);
+    return std::vector{with_relu ? relu(sum) : sum};
+  })[0];
+}
+
 Tensor conv2d_input_grad(const Tensor& g, const Tensor& w, const Shape& x_shape, const Conv2dSpec& spec) {
   check_parameter("conv2d_input_grad", g, w);
   check(g.shape() == conv_output_shape("conv2d_input_grad", x_shape, w.shape(), spec),

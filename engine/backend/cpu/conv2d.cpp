@@ -104,6 +104,13 @@ void plain_conv2d_weight_grad(const Tensor& x, const Tensor& g, const Conv2dSpec
   });
 }
 
+bool same_memory(const Tensor& a, const Tensor& b) { return a.raw_data() == b.raw_data(); }
+
+/// y = x + bias (+ residual), ReLU. y may be x or the residual: an element is read before it is written.
+void add_bias(const Tensor& x, const Tensor& bias, const Tensor& residual, bool with_relu, Tensor& y) {
+  scale_shift(x, Tensor::full(bias.shape(), 1, bias.dtype()), bias, residual, with_relu, y);
+}
+
 }  // namespace
 
 // ---- f32 and bf16 through oneDNN ------------------------------------------------------------------------------------
@@ -126,7 +133,7 @@ Type type_of(DType dtype) { return dtype == DType::bf16 ? Type::bf16 : Type::f32
 struct ConvDescriptors {
   Type type;
   memory::dims x_dims, w_dims, y_dims;
-  memory::desc x, w, y;
+  memory::desc x, w, y, bias;
   ConvGeometry geometry;
 
   ConvDescriptors(const Shape& xs, const Shape& ws, const Shape& ys, const Conv2dSpec& s, DType activations)
@@ -136,7 +143,8 @@ struct ConvDescriptors {
         y_dims{ys[0], ys[3], ys[1], ys[2]},
         x(x_dims, type, Tag::nhwc),
         w(w_dims, Type::f32, Tag::ohwi),
-        y(y_dims, type, Tag::nhwc) {
+        y(y_dims, type, Tag::nhwc),
+        bias({ws[0]}, Type::f32, Tag::a) {
     geometry = {{s.stride, s.stride}, {s.dilation - 1, s.dilation - 1}, {s.padding, s.padding}, {0, 0}};
     for (int i = 0; i < 2; ++i)  // what the last window reaches, so that the extents fit exactly
       geometry.pad_high[i] = (ys[1 + i] - 1) * s.stride + s.dilation * (ws[1 + i] - 1) + 1 - xs[1 + i] - s.padding;
@@ -187,6 +195,11 @@ class Operand {
   Tensor copy_;
 };
 
+/// What a forward convolution does besides.
+struct Extras {
+  bool bias = false, accumulate = false, relu = false;  ///< accumulate: what it writes to is added
+};
+
 /// Primitive descriptors of one convolution; weights (and with Winograd everything) in the layout the library likes.
 struct ConvPlan {
   ConvForward forward;
@@ -194,13 +207,17 @@ struct ConvPlan {
   ConvBackwardWeights weight_grad;
   std::string implementation;
 
-  ConvPlan(ConvKind kind, const ConvDescriptors& d, bool winograd) {
+  ConvPlan(ConvKind kind, const ConvDescriptors& d, bool winograd, const Extras& extras) {
     const auto algo = winograd ? algorithm::convolution_winograd : algorithm::convolution_direct;
     const auto any = [](const memory::dims& dims, Type type) { return memory::desc(dims, type, Tag::any); };
     const memory::desc x = winograd ? any(d.x_dims, d.type) : d.x, y = winograd ? any(d.y_dims, d.type) : d.y,
                        w = any(d.w_dims, d.type), gw = any(d.w_dims, Type::f32);  // a weight's gradient is not rounded
-    const dnnl::primitive_attr attr = with_own_scratchpad();
-    forward = conv_forward(algo, x, w, y, d.geometry, attr);
+    dnnl::primitive_attr attr = with_own_scratchpad();
+    dnnl::post_ops operations;
+    if (extras.accumulate) operations.append_sum();
+    if (extras.relu) append_relu(operations);
+    attr.set_post_ops(operations);
+    forward = conv_forward(algo, x, w, extras.bias ? d.bias : memory::desc(), y, d.geometry, attr);
     if (kind == ConvKind::input_grad) input_grad = conv_backward_data(algo, x, w, y, d.geometry, forward, attr);
     if (kind == ConvKind::weight_grad) weight_grad = conv_backward_weights(algo, x, gw, y, d.geometry, forward, attr);
     implementation = kind == ConvKind::forward      ? forward.impl_info_str()
@@ -209,14 +226,15 @@ struct ConvPlan {
   }
 };
 
-ConvPlan plan(ConvKind kind, const ConvDescriptors& d, const Shape& x, const Shape& w, const Conv2dSpec& s) {
+ConvPlan plan(ConvKind kind, const ConvDescriptors& d, const Shape& x, const Shape& w, const Conv2dSpec& s,
+              const Extras& extras = {}) {
   if (d.type == Type::f32 && use_winograd(x, w, s)) {
     try {
-      return ConvPlan(kind, d, true);
+      return ConvPlan(kind, d, true, extras);
     } catch (const dnnl::error&) {  // not on this processor
     }
   }
-  return onednn_call("describing a convolution", [&] { return ConvPlan(kind, d, false); });
+  return onednn_call("describing a convolution", [&] { return ConvPlan(kind, d, false, extras); });
 }
 
 void execute(const dnnl::primitive& primitive, const memory::desc& scratchpad,
@@ -237,6 +255,28 @@ void fast_conv2d(const Tensor& x, const Tensor& w, const Conv2dSpec& spec, Tenso
   execute(dnnl::convolution_forward(pd), pd.scratchpad_desc(),
           {{DNNL_ARG_SRC, in.used()}, {DNNL_ARG_WEIGHTS, weight.used()}, {DNNL_ARG_DST, out.used()}});
   out.finish();
+}
+
+void fast_conv2d_bias(const Tensor& x, const Tensor& w, const Conv2dSpec& spec, const Tensor& bias,
+                      const Tensor& residual, bool with_relu, Tensor& y) {
+  const ConvDescriptors d(x.shape(), w.shape(), y.shape(), spec, x.dtype());
+  // The library adds what lies in y. Its Winograd does neither this nor the ReLU.
+  const bool winograd = d.type == Type::f32 && use_winograd(x.shape(), w.shape(), spec);
+  const bool accumulate = residual.defined() && same_memory(y, residual) && !winograd;
+  const bool apart = (residual.defined() && !accumulate) || (with_relu && winograd);
+  const Extras extras = {true, accumulate, with_relu && !apart};
+  const ConvForward pd = plan(ConvKind::forward, d, x.shape(), w.shape(), spec, extras).forward;
+  const Tensor result =
+      residual.defined() && !accumulate && same_memory(y, residual) ? Tensor::empty(y.shape(), y.dtype()) : y;
+  Operand in(d.x, x, pd.src_desc(), false), weight(d.w, w, pd.weights_desc(), false),
+      out(d.y, result, pd.dst_desc(), true);
+  execute(dnnl::convolution_forward(pd), pd.scratchpad_desc(),
+          {{DNNL_ARG_SRC, in.used()},
+           {DNNL_ARG_WEIGHTS, weight.used()},
+           {DNNL_ARG_BIAS, onednn_memory(d.bias, bias)},
+           {DNNL_ARG_DST, out.used()}});
+  out.finish();
+  if (apart) add_bias(result, Tensor::zeros(bias.shape(), bias.dtype()), residual, with_relu, y);
 }
 
 void fast_conv2d_input_grad(const Tensor& g, const Tensor& w, const Conv2dSpec& spec, Tensor& gx) {
@@ -298,6 +338,17 @@ void conv2d(const Tensor& x, const Tensor& w, const Conv2dSpec& spec, Tensor& y)
 #endif
   if (x.dtype() == DType::bf16) return through_f32(conv2d, x, w, spec, y);
   visit_floating(x.dtype(), [&](auto zero) { plain_conv2d<decltype(zero)>(x, w, spec, y); });
+}
+
+void conv2d_bias(const Tensor& x, const Tensor& w, const Conv2dSpec& spec, const Tensor& bias, const Tensor& residual,
+                 bool with_relu, Tensor& y) {
+#ifdef BOXCAM_HAS_ONEDNN
+  if (onednn_takes(ConvKind::forward, x.dtype(), w.shape(), spec))
+    return fast_conv2d_bias(x, w, spec, bias, residual, with_relu, y);
+#endif
+  Tensor product = Tensor::empty(y.shape(), y.dtype());
+  conv2d(x, w, spec, product);
+  add_bias(product, bias, residual, with_relu, y);
 }
 
 void conv2d_input_grad(const Tensor& g, const Tensor& w, const Conv2dSpec& spec, Tensor& gx) {

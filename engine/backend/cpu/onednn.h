@@ -51,16 +51,29 @@ using ConvForward = dnnl::convolution_forward::primitive_desc;
 using ConvBackwardData = dnnl::convolution_backward_data::primitive_desc;
 using ConvBackwardWeights = dnnl::convolution_backward_weights::primitive_desc;
 
+/// `bias` may be empty: none.
 inline ConvForward conv_forward(dnnl::algorithm algorithm, const dnnl::memory::desc& src,
-                                const dnnl::memory::desc& weights, const dnnl::memory::desc& dst,
-                                const ConvGeometry& g, const dnnl::primitive_attr& attr = {}) {
+                                const dnnl::memory::desc& weights, const dnnl::memory::desc& bias,
+                                const dnnl::memory::desc& dst, const ConvGeometry& g,
+                                const dnnl::primitive_attr& attr = {}) {
   using dnnl::prop_kind;
 #if DNNL_VERSION_MAJOR >= 3
-  return {onednn_engine(), prop_kind::forward_training, algorithm, src, weights, dst, g.strides, g.dilates, g.pad_low,
-          g.pad_high, attr};
+  return {onednn_engine(), prop_kind::forward_training, algorithm, src, weights, bias, dst, g.strides, g.dilates,
+          g.pad_low, g.pad_high, attr};
 #else
-  return {{prop_kind::forward_training, algorithm, src, weights, dst, g.strides, g.dilates, g.pad_low, g.pad_high},
+  return {{prop_kind::forward_training, algorithm, src, weights, bias, dst, g.strides, g.dilates, g.pad_low,
+           g.pad_high},
           attr, onednn_engine()};
+#endif
+}
+
+/// A ReLU with a slope of 2^-100 below 0: with 0 the library would turn NaN into 0, and hide a network that diverged.
+inline void append_relu(dnnl::post_ops& operations) {
+  constexpr float kSlope = 0x1p-100f;
+#if DNNL_VERSION_MAJOR >= 3
+  operations.append_eltwise(dnnl::algorithm::eltwise_relu, kSlope, 0);
+#else
+  operations.append_eltwise(1, dnnl::algorithm::eltwise_relu, kSlope, 0);
 #endif
 }
 

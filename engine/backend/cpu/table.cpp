@@ -16,6 +16,7 @@ const Kernels& cpu_kernels() {
       .copy_range = cpu::copy_range,
       .matmul = cpu::matmul,
       .conv2d = cpu::conv2d,
+      .conv2d_bias = cpu::conv2d_bias,
       .conv2d_input_grad = cpu::conv2d_input_grad,
       .conv2d_weight_grad = cpu::conv2d_weight_grad,
       .batch_norm_statistics = cpu::batch_norm_statistics,

@@ -17,6 +17,7 @@ void put_at(const Tensor&, const Tensor&, Tensor&);
 void copy_range(const Tensor&, int64_t, Tensor&, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t);
 void matmul(const Tensor&, const Tensor&, bool, bool, Tensor&);
 void conv2d(const Tensor&, const Tensor&, const Conv2dSpec&, Tensor&);
+void conv2d_bias(const Tensor&, const Tensor&, const Conv2dSpec&, const Tensor&, const Tensor&, bool, Tensor&);
 void conv2d_input_grad(const Tensor&, const Tensor&, const Conv2dSpec&, Tensor&);
 void conv2d_weight_grad(const Tensor&, const Tensor&, const Conv2dSpec&, Tensor&);
 void batch_norm_statistics(const Tensor&, Tensor&, Tensor&);

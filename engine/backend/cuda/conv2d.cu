@@ -124,6 +124,13 @@ void conv2d(const Tensor& x, const Tensor& w, const Conv2dSpec& spec, Tensor& y)
     plain_conv2d(Launch{}, x, w, spec, y);
 }
 
+void conv2d_bias(const Tensor& x, const Tensor& w, const Conv2dSpec& spec, const Tensor& bias, const Tensor& residual,
+                 bool with_relu, Tensor& y) {
+  Tensor product = Tensor::empty(y.shape(), y.dtype(), Device::cuda);
+  conv2d(x, w, spec, product);
+  add_bias(Launch{}, product, bias, residual, with_relu, y);
+}
+
 void conv2d_input_grad(const Tensor& g, const Tensor& w, const Conv2dSpec& spec, Tensor& gx) {
   if (!with_cudnn<InputGrad>(g.dtype(), gx.shape(), w.shape(), g.shape(), spec,
                              [&](const ConvDescriptors& d, auto algorithm, void* workspace, size_t bytes) {

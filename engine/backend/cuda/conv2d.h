@@ -2,6 +2,7 @@
 // result, which collects its terms in a fixed order.
 #pragma once
 
+#include "engine/backend/cuda/elementwise.h"
 #include "engine/backend/cuda/host_device.h"
 #include "engine/backend/kernels.h"
 #include "engine/graph_access.h"
@@ -92,6 +93,20 @@ void plain_conv2d(Run run, const Tensor& x, const Tensor& w, const Conv2dSpec& s
     run.each(y.numel(), PlainConv2d<T>{ConvExtents(x.shape(), w.shape(), y.shape(), spec), pointer<T>(x),
                                        pointer<T>(w), pointer<T>(y)});
   });
+}
+
+/// y = x + bias (+ residual), ReLU. y may be x or the residual: an element is read before it is written.
+template <class Run>
+void add_bias(Run run, const Tensor& x, const Tensor& bias, const Tensor& residual, bool with_relu, Tensor& y) {
+  scale_shift(run, x, Tensor::full(bias.shape(), 1, bias.dtype(), run.device()), bias, residual, with_relu, y);
+}
+
+template <class Run>
+void plain_conv2d_bias(Run run, const Tensor& x, const Tensor& w, const Conv2dSpec& spec, const Tensor& bias,
+                       const Tensor& residual, bool with_relu, Tensor& y) {
+  Tensor product = Tensor::empty(y.shape(), y.dtype(), run.device());
+  plain_conv2d(run, x, w, spec, product);
+  add_bias(run, product, bias, residual, with_relu, y);
 }
 
 template <class Run>

@@ -18,6 +18,7 @@ const Kernels& cuda_kernels() {
       .copy_range = cuda::copy_range,
       .matmul = cuda::matmul,
       .conv2d = cuda::conv2d,
+      .conv2d_bias = cuda::conv2d_bias,
       .conv2d_input_grad = cuda::conv2d_input_grad,
       .conv2d_weight_grad = cuda::conv2d_weight_grad,
       .batch_norm_statistics = cuda::batch_norm_statistics,
