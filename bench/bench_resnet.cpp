@@ -38,8 +38,9 @@ void inference(benchmark::State& state, const char* name, int64_t size) {
   report_flops(state, flops, measure(state, kBatch, [&] { benchmark::DoNotOptimize(model.forward(x, {})); }));
 }
 
-void cross_entropy_step(benchmark::State& state, const char* name, int64_t batch, int64_t size) {
-  CrossEntropyStep step(name, batch, size);
+void cross_entropy_step(benchmark::State& state, const char* name, int64_t batch, int64_t size, DType activations) {
+  if (activations == DType::bf16 && !cpu_has_bf16()) return state.SkipWithError("no bf16 on this processor");
+  CrossEntropyStep step(name, batch, size, activations);
   const double flops = forward_flops(step.model, step.x) + backward_flops(step.model, step.x);
   report_flops(state, flops, measure(state, batch, step));
 }
@@ -95,9 +96,10 @@ void register_all() {
   add("inference/resnet50", inference, "resnet50", kSize);
   add("inference/resnet18", inference, "resnet18", kSize);
   add("inference/resnet-mini", inference, "resnet-mini", 96);
-  add("cross_entropy_step/resnet50", cross_entropy_step, "resnet50", kBatch, kSize)->Iterations(3);
-  add("cross_entropy_step/resnet18", cross_entropy_step, "resnet18", kBatch, kSize)->Iterations(3);
-  add("cross_entropy_step/resnet-mini", cross_entropy_step, "resnet-mini", 32, 96);
+  add("cross_entropy_step/resnet50", cross_entropy_step, "resnet50", kBatch, kSize, DType::f32)->Iterations(3);
+  add("cross_entropy_step/resnet50/bf16", cross_entropy_step, "resnet50", kBatch, kSize, DType::bf16)->Iterations(3);
+  add("cross_entropy_step/resnet18", cross_entropy_step, "resnet18", kBatch, kSize, DType::f32)->Iterations(3);
+  add("cross_entropy_step/resnet-mini", cross_entropy_step, "resnet-mini", 32, 96, DType::f32);
 
   // On the classifier itself; with eval batch norm the CAM needs a pass of its own.
   const auto step = [](const std::string& name, const Reading& reading) {

@@ -7,7 +7,8 @@ A row relates one time to the fastest of others. Each time is taken once per rep
 by the programs in build/bench, PyTorch's by this file. The turns alternate, so that whatever else the machine does hits
 all of them; the table shows medians and, in brackets, the extremes; a ratio is the median of the repetitions' ratios.
 Memory is the largest resident size of the process, libraries included.
-f32, 224 px, 4 classes, batch 16 unless the row says otherwise; PyTorch in channels_last. Needs torch and torchvision
+f32, 224 px, 4 classes, batch 16 unless the row says otherwise; PyTorch in channels_last. The rows `run` and `run-ce` are
+whole trainings: ours the whole process of `train`, PyTorch's without the import (pytorch_training.py). Needs torch and torchvision
 (Debian: python3-torchvision) in the interpreter that runs it and a release build; torch.compile needs a C++ compiler.
 """
 
@@ -20,10 +21,12 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from typing import NamedTuple
 
 BATCH, SIZE, CLASSES, LAMBDA = 16, 224, 4, 1.0
+EPOCHS = 15
 BUILD = pathlib.Path(__file__).resolve().parent.parent / "build/bench"
 
 # ---- what is measured -----------------------------------------------------------------------------------------------
@@ -31,6 +34,7 @@ BUILD = pathlib.Path(__file__).resolve().parent.parent / "build/bench"
 # Ours: program and name of the benchmark.
 OURS = {
     "boxcam cross-entropy step": ("bench_resnet", "cross_entropy_step/resnet50"),
+    "boxcam bf16 step": ("bench_resnet", "cross_entropy_step/resnet50/bf16"),
     "boxcam full step": ("bench_resnet", "train_step/resnet50/full"),
     "boxcam thesis step": ("bench_resnet", "train_step/resnet50/thesis"),
     "boxcam transfer step": ("bench_resnet", "train_step/resnet50/transfer"),
@@ -41,6 +45,14 @@ OURS = {
     "copy of the activations": ("bench_grad_cam", "copy_activations/layer4/256"),
     "bare convolutions": ("bench_ops", "bare_convolutions/resnet50/auto"),
 }
+
+# Ours, whole trainings: what `train` is told besides the data set. PyTorch's: pytorch_training.py.
+OUR_RUNS = {
+    "boxcam run": ("--lambda", "4", "--cam-target", "centered"),
+    "boxcam run, cross-entropy": ("--lambda", "0"),
+}
+RUN_OPTIONS = ("--model resnet-mini --image-size 96 --batch 32 --augment flip --lr 0.05 --nesterov --schedule cosine "
+               "--warmup 0.05 --weight-decay 0.0005 --best-by last").split()
 
 
 class Row(NamedTuple):
@@ -74,6 +86,11 @@ ROWS = {
     "inference": Row("inference", "boxcam inference", ("PyTorch inference", "PyTorch inference compiled"), 0.8),
     "mini": Row("resnet-mini step, batch 32, 96 px", "boxcam mini step",
                 ("PyTorch mini step", "PyTorch mini step compiled")),
+    "bf16": Row("bf16 cross-entropy step", "boxcam bf16 step",
+                ("PyTorch bf16 autocast step", "PyTorch bf16 autocast step compiled"), 0.9),
+    "bf16-f32": Row("the same against our f32 step", "boxcam bf16 step", ("boxcam cross-entropy step",), 0.65),
+    "run": Row(f"{EPOCHS} epochs of resnet-mini on 2,000 scenes, 96 px, box penalty", "boxcam run", ("PyTorch run",), 0.6),
+    "run-ce": Row("the same without the penalty", "boxcam run, cross-entropy", ("PyTorch run, cross-entropy",), 0.6),
 }
 
 # ---- PyTorch: each function returns the call to time ----------------------------------------------------------------
@@ -143,15 +160,20 @@ def sgd(model):
     return torch.optim.SGD(model.parameters(), lr=1e-6, momentum=0.9, weight_decay=1e-4)
 
 
-def cross_entropy_step(model, batch=BATCH, size=SIZE, with_compile=False):
+def cross_entropy_step(model, batch=BATCH, size=SIZE, with_compile=False, bf16=False):
     import torch
+
+    if bf16 and not hasattr(torch, "autocast"):
+        raise NotAvailable("this PyTorch has no torch.autocast")
 
     optimizer, images, labels = sgd(model), some_images(batch, size), some_labels(batch)
     forward = compiled(model) if with_compile else model
 
     def step():
         optimizer.zero_grad(set_to_none=True)
-        torch.nn.functional.cross_entropy(forward(images), labels).backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            loss = torch.nn.functional.cross_entropy(forward(images), labels)
+        loss.backward()
         optimizer.step()
 
     return step
@@ -170,7 +192,7 @@ def inference(with_compile=False):
     return step
 
 
-def normalized_cam(alpha, A):
+def normalized_cam(alpha, A, size=SIZE):
     """From alpha [N, K] and A [N, K, h, w] to the CAM [N, H, W], as pytorch-grad-cam 1.4, differentiable."""
     import torch
 
@@ -179,17 +201,17 @@ def normalized_cam(alpha, A):
         return maps / (1e-7 + maps.amax((1, 2), keepdim=True))
 
     M = (alpha[:, :, None, None] * A).sum(1).relu()
-    C = torch.nn.functional.interpolate(scale(M)[:, None], (SIZE, SIZE), mode="bilinear", align_corners=False)
+    C = torch.nn.functional.interpolate(scale(M)[:, None], (size, size), mode="bilinear", align_corners=False)
     return scale(C[:, 0])
 
 
-def grad_cam(logits, labels, A):
+def grad_cam(logits, labels, A, size=SIZE, create_graph=True):
     """Grad-CAM that can be differentiated again."""
     import torch
 
     score = logits.gather(1, labels[:, None]).sum()
-    (gradient,) = torch.autograd.grad(score, A, create_graph=True)
-    return normalized_cam(gradient.mean((2, 3)), A)
+    (gradient,) = torch.autograd.grad(score, A, create_graph=create_graph)
+    return normalized_cam(gradient.mean((2, 3)), A, size)
 
 
 def full_step():
@@ -284,9 +306,18 @@ def cam_alone(batch, with_compile=False):
     return lambda: torch.autograd.grad(penalty(A, W), (A, W))
 
 
+def whole_run(penalty_weight, path, epochs):
+    import pytorch_training
+
+    return pytorch_training.train(resnet_mini(), grad_cam, path, epochs, penalty_weight)
+
+
+PYTORCH_RUNS = {"PyTorch run": 4.0, "PyTorch run, cross-entropy": 0.0}  # lambda
 PYTORCH = {
     "PyTorch step": lambda: cross_entropy_step(resnet50()),
     "PyTorch step compiled": lambda: cross_entropy_step(resnet50(), with_compile=True),
+    "PyTorch bf16 autocast step": lambda: cross_entropy_step(resnet50(), bf16=True),
+    "PyTorch bf16 autocast step compiled": lambda: cross_entropy_step(resnet50(), with_compile=True, bf16=True),
     "PyTorch full step": full_step,
     "PyTorch thesis step": thesis_step,
     "PyTorch mini step": lambda: cross_entropy_step(resnet_mini(), 32, 96),
@@ -300,13 +331,18 @@ PYTORCH = {
 }
 
 
-def pytorch_turn(name, threads):
-    """Prints the mean seconds of a call, after one to warm up; runs in a child process."""
+def pytorch_turn(name, options):
+    """Prints the mean seconds of a call, after one to warm up, or of a whole run; in a child process."""
     import torch
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     result = {"version": f"PyTorch {torch.__version__}"}
+    if name in PYTORCH_RUNS:
+        begin = time.perf_counter()
+        result["accuracy"] = whole_run(PYTORCH_RUNS[name], options.packed, options.epochs)
+        result["seconds"] = time.perf_counter() - begin
+        return print(json.dumps(result))
     try:
         call = PYTORCH[name]()
         call()
@@ -333,6 +369,7 @@ class Turn(NamedTuple):
     seconds: float  # None: not available, `about` says why
     memory: int
     about: str
+    accuracy: float = None  # of a whole run, on the validation split
 
 
 def run(command, threads):
@@ -360,10 +397,25 @@ def boxcam_turn(name, options):
     return Turn(result["real_time"] * unit, memory, f"oneDNN {report['context']['oneDNN']}")
 
 
+def boxcam_run(name, options):
+    with tempfile.TemporaryDirectory() as folder:
+        begin = time.perf_counter()
+        _, memory = run([options.build.parent / "apps/train", "--data", f"packed:{options.packed}", *RUN_OPTIONS,
+                         *OUR_RUNS[name], "--epochs", options.epochs, "--test-images", 50, "--threads", options.threads,
+                         "--output", f"{folder}/run"], options.threads)
+        seconds = time.perf_counter() - begin
+        with open(f"{folder}/run/epochs.jsonl") as file:
+            accuracy = json.loads(file.readlines()[-1])["val_accuracy"]
+        with open(f"{folder}/run/run.json") as file:
+            onednn = json.load(file)["identity"]["onednn"]
+    return Turn(seconds, memory, f"oneDNN {onednn}", accuracy)
+
+
 def torch_turn(name, options):
-    output, memory = run([sys.executable, __file__, "--turn", name, "--threads", options.threads], options.threads)
+    output, memory = run([sys.executable, __file__, "--turn", name, "--threads", options.threads, "--packed",
+                          options.packed or "", "--epochs", options.epochs], options.threads)
     result = json.loads(output.splitlines()[-1])
-    return Turn(result.get("seconds"), memory, result.get("missing", result["version"]))
+    return Turn(result.get("seconds"), memory, result.get("missing", result["version"]), result.get("accuracy"))
 
 
 def take_turns(names, options):
@@ -373,7 +425,8 @@ def take_turns(names, options):
         for name, taken in turns.items():
             if taken and taken[0].seconds is None:
                 continue
-            taken.append((boxcam_turn if name in OURS else torch_turn)(name, options))
+            turn = boxcam_turn if name in OURS else boxcam_run if name in OUR_RUNS else torch_turn
+            taken.append(turn(name, options))
             seconds = taken[-1].seconds
             print(f"{repetition + 1}/{options.repetitions} {name}: "
                   f"{taken[-1].about if seconds is None else duration(seconds)}", file=sys.stderr)
@@ -394,7 +447,10 @@ def spread(values, text):
 def time_cell(name, turns):
     if turns[0].seconds is None:
         return f"{name}: not available ({turns[0].about})"
-    return f"{name}: {spread([t.seconds for t in turns], duration)}"
+    accuracy = ""
+    if turns[0].accuracy is not None:
+        accuracy = f", validation accuracy {statistics.median(t.accuracy for t in turns):.1%}"
+    return f"{name}: {spread([t.seconds for t in turns], duration)}{accuracy}"
 
 
 def print_table(rows, turns):
@@ -433,10 +489,12 @@ def main():
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--build", type=pathlib.Path, default=BUILD, help="folder of our programs")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="of the rows run and run-ce")
     parser.add_argument("--turn", help=argparse.SUPPRESS)
+    parser.add_argument("--packed", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.turn:
-        return pytorch_turn(options.turn, options.threads)
+        return pytorch_turn(options.turn, options)
 
     names = options.only.split(",") if options.only else list(ROWS)
     for name in names:
@@ -448,7 +506,12 @@ def main():
         if not (options.build / program).exists():
             sys.exit(f"{options.build / program} does not exist; build it first (scripts/test, or cmake --build build)")
 
-    turns = take_turns(wanted, options)
+    with tempfile.TemporaryDirectory() as folder:
+        if any(name in OUR_RUNS for name in wanted):
+            options.packed = f"{folder}/scenes.packed"
+            run([options.build.parent / "apps/prepare", "--image-size", 96, "--augment", "flip", "--val-images", 200,
+                 "--output", options.packed], options.threads)
+        turns = take_turns(wanted, options)
     versions = {t.about for taken in turns.values() for t in taken if t.seconds is not None}
     print(f"{processor()}, {options.threads} threads; {', '.join(sorted(versions))}; "
           f"{options.repetitions} repetitions\n")

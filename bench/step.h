@@ -12,12 +12,14 @@ namespace boxcam::bench {
 
 inline constexpr int64_t kClasses = 4;
 
-/// Forward, cross-entropy, gradients, SGD with momentum; train mode, f32.
+/// Forward, cross-entropy, gradients, SGD with momentum; train mode, activations f32 or bf16.
 class CrossEntropyStep {
  public:
-  CrossEntropyStep(const std::string& name, int64_t batch, int64_t size)
+  CrossEntropyStep(const std::string& name, int64_t batch, int64_t size, DType activations = DType::f32)
       : model(resnet_config(name), kClasses), x(uniform({batch, size, size, 3}, -2, 2)),
-        labels_(some_labels(batch, kClasses)), optimizer_(only_parameters(model.named_tensors()), {}) {}
+        labels_(some_labels(batch, kClasses)), optimizer_(only_parameters(model.named_tensors()), {}) {
+    model.set_activation_dtype(activations);
+  }
 
   void operator()() {
     const auto gradients = [&] {  // the graph is gone before the optimiser writes
