@@ -34,8 +34,21 @@ void look_at(const CamBoxArgs& a, ProfileRow& row) {
   look_at(a.mask, row);
 }
 void look_at(const CamBoxResults& r, ProfileRow& row) { look_at(r.cam, row); }
+void look_at(const ParameterUpdates& u, ProfileRow& row) {
+  for (const auto& list : {u.parameters, u.first, u.second})
+    for (const Tensor& t : list) row.bytes += static_cast<double>(t.bytes());
+  for (const Tensor& t : u.gradients) row.bytes += static_cast<double>(t.bytes());
+  row.shapes += str(u.parameters.size(), " parameters");
+}
 template <class T>
 void look_at(const T&, ProfileRow&) {}  // a parameter of the kernel
+
+void count(const ProfileRow& row) {
+  ProfileRow& total = rows.try_emplace({row.kernel, row.shapes}, ProfileRow{row.kernel, row.shapes}).first->second;
+  total.calls += row.calls;
+  total.seconds += row.seconds;
+  total.bytes += row.bytes;
+}
 
 /// A function with the signature of a table's entry that times the entry.
 template <auto Entry>
@@ -52,10 +65,7 @@ struct Timed<Entry> {
     const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
     ProfileRow row{name, "", 1, seconds, 0};
     (look_at(arguments, row), ...);
-    ProfileRow& total = rows.try_emplace({row.kernel, row.shapes}, ProfileRow{row.kernel, row.shapes}).first->second;
-    ++total.calls;
-    total.seconds += row.seconds;
-    total.bytes += row.bytes;
+    count(row);
   }
 };
 
@@ -90,6 +100,8 @@ Kernels timed_kernels(const Kernels& table, Device device) {
   BOXCAM_TIME(batch_norm);
   BOXCAM_TIME(batch_norm_grad);
   BOXCAM_TIME(max_pool2d);
+  BOXCAM_TIME(cross_entropies);
+  BOXCAM_TIME(cross_entropies_grad);
   BOXCAM_TIME(bilinear_resize);
   BOXCAM_TIME(bilinear_resize_adjoint);
   BOXCAM_TIME(cam_box);
@@ -112,6 +124,10 @@ const Kernels& kernels(Device device) {
 void set_profiling(bool on) {
   profiling = on;
   if (on) rows.clear();
+}
+
+ProfileSpan::~ProfileSpan() {
+  if (profiling) count({what_, "", 1, std::chrono::duration<double>(Clock::now() - begin_).count(), 0});
 }
 
 std::vector<ProfileRow> profile() {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <thread>
 
 #include "engine/backend/kernels.h"
 
@@ -28,6 +29,21 @@ TEST(Profile, CountsCallsTimeAndBytesByKernelAndShapes) {
   const std::string table = profile_table(1);
   EXPECT_NE(table.find("| matmul | 3 |"), std::string::npos) << table;
   EXPECT_NE(table.find("| outside the kernels |"), std::string::npos) << table;
+}
+
+TEST(Profile, CountsWhatIsNoKernel) {
+  { const ProfileSpan not_counted("waiting"); }
+  set_profiling(true);
+  for (int i = 0; i < 2; ++i) {
+    const ProfileSpan span("waiting");
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  set_profiling(false);
+  const std::vector<ProfileRow> rows = profile();
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0].kernel, "waiting");
+  EXPECT_EQ(rows[0].calls, 2);
+  EXPECT_GE(rows[0].seconds, 0.01);
 }
 
 TEST(Profile, BeginsWithNothing) {

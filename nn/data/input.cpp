@@ -19,8 +19,12 @@ Tensor input_tensor(const Batch& batch, Device device) {
   for (int c = 0; c < 3; ++c)
     for (int v = 0; v < 256; ++v) table[c][v] = static_cast<float>((v / 255.0 - mean[c]) / deviation[c]);
   Tensor x = Tensor::empty(shape);
+  const uint8_t* in = batch.images.data();
   float* out = x.data<float>();
-  for (size_t i = 0; i < batch.images.size(); ++i) out[i] = table[i % 3][batch.images[i]];
+  const auto pixels = static_cast<int64_t>(batch.images.size() / 3);
+#pragma omp parallel for schedule(static) if (pixels > (1 << 14))
+  for (int64_t i = 0; i < pixels; ++i)
+    for (int c = 0; c < 3; ++c) out[3 * i + c] = table[c][in[3 * i + c]];
   return x;
 }
 

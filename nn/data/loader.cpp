@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "engine/check.h"
+#include "engine/profile.h"
 #include "engine/random.h"
 
 namespace boxcam {
@@ -56,7 +57,10 @@ std::optional<Batch> Loader::next() {
   check(epoch_ >= 0, "start_epoch must come before next");
   std::unique_lock lock(mutex_);
   if (next_given_ == batches()) return std::nullopt;
-  made_.wait(lock, [&] { return ready_.contains(next_given_); });
+  {
+    const ProfileSpan span("waiting for the loader");
+    made_.wait(lock, [&] { return ready_.contains(next_given_); });
+  }
   Outcome outcome = std::move(ready_.extract(next_given_).mapped());
   ++next_given_;
   if (outcome.error) next_given_ = batches();
