@@ -401,11 +401,6 @@ void apply(const RunOptions& options) {
   set_conv_algorithm(options.conv_algorithm);
   set_allow_tf32(options.allow_tf32);
   set_fast_algorithms(options.fast_algorithms);
-  if (options.precision == DType::bf16) {
-    check(options.device == Device::cpu, "--precision bf16: the CUDA device computes in f32 only; use --precision f32");
-    check(cpu_has_bf16(), "--precision bf16: expected a processor with AVX-512 BF16 and a build with oneDNN, found ",
-          processor_name(), " and oneDNN ", onednn_version(), "; use --precision f32");
-  }
   if (options.device == Device::cuda) {
     try {
       cuda_device_name();
@@ -413,6 +408,12 @@ void apply(const RunOptions& options) {
       fail("--device cuda: ", e.what(), "; use --device cpu");
     }
   }
+  if (options.precision == DType::bf16 && options.device == Device::cpu)
+    check(cpu_has_bf16(), "--precision bf16: expected a processor with AVX-512 BF16 and a build with oneDNN, found ",
+          processor_name(), " and oneDNN ", onednn_version(), "; use --precision f32");
+  if (options.precision == DType::bf16 && options.device == Device::cuda)
+    check(cuda_has_bf16(), "--precision bf16: expected a GPU of compute capability 8.0 or more, found ",
+          cuda_device_name(), "; use --precision f32");
   if (options.device == Device::cpu && onednn_version() == "none")
     std::cerr << "note: boxcam was built without oneDNN and computes with plain loops: training will be slow\n";
 }

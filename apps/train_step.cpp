@@ -37,8 +37,7 @@ Forward explained_pass(ResNet& model, const Tensor& x, const std::vector<std::st
   const bool recorded =
       cam_gradient(o) != CamGradient::none || o.penalty_gradient == Teaches::leak || !has_closed_form(model, cam);
   const GradMode mode(recorded);
-  return model.forward(x, {o.cam_batch_norm == CamOptions::BatchNorm::train ? Mode::train : Mode::eval, false},
-                       taps);
+  return model.forward(x, {o.cam_batch_norm == CamOptions::BatchNorm::train ? Mode::train : Mode::eval, false}, taps);
 }
 
 /// Gradients of CL's parameters: of the cross-entropy, and of what the CAM teaches. In one pass through a common graph;
@@ -125,7 +124,9 @@ StepReport train_step(ResNet& CL, ResNet* GC, Optimizer& optimizer, const StepIn
   const bool one_pass = !GC && o.cam_batch_norm == CamOptions::BatchNorm::train;  // the CAM reads CL's training pass
   Step step;
   auto& [gc, classes, alpha, M, C, cl, cross_entropies, cross_entropy, B, P, loss, taught, gradients] = step;
-  const auto done = [&](int number) { if (watch) watch(number, step); };
+  const auto done = [&](int number) {
+    if (watch) watch(number, step);
+  };
   std::vector<std::string> taps = cam.taps;
   if (watch && std::find(taps.begin(), taps.end(), "layer4") == taps.end())
     taps.push_back("layer4");  // who looks on sees what reaches the head, whatever is explained
@@ -143,7 +144,7 @@ StepReport train_step(ResNet& CL, ResNet* GC, Optimizer& optimizer, const StepIn
   done(2);
 
   // (3) Cross-entropy.
-  cross_entropies = take_at(log_softmax(cl.logits), reshape(labels, {x.dim(0), 1})) * -1.0;
+  cross_entropies = boxcam::cross_entropies(cl.logits, labels);
   cross_entropy = mean(cross_entropies);
   done(3);
 

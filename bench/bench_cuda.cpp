@@ -42,12 +42,14 @@ void guarded(benchmark::State& state, F&& run) {
   set_allow_tf32(false);
 }
 
-void train_step(benchmark::State& state, bool tf32) {
+void train_step(benchmark::State& state, bool tf32, DType activations) {
   guarded(state, [&] {
+    check(activations != DType::bf16 || cuda_has_bf16(), "no bf16 on this card");
     set_allow_tf32(tf32);
     const int64_t n = state.range(0);
     ResNet model(resnet_config("resnet50"), kClasses);
     move_to(Device::cuda, model.named_tensors());
+    model.set_activation_dtype(activations);
     Optimizer optimizer(only_parameters(model.named_tensors()), {});
     const Tensor x = on_gpu(uniform({n, kSize, kSize, 3}, -2, 2)), labels = on_gpu(some_labels(n, kClasses));
     time_on_gpu(state, n, [&] {
@@ -85,8 +87,12 @@ void cam_and_penalty(benchmark::State& state) {
 }
 
 // compare_pytorch_cuda.py takes its figures by these names.
-BENCHMARK_CAPTURE(train_step, f32, false)->Arg(16)->Arg(64)->Arg(256)->UseRealTime()->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(train_step, tf32, true)->Arg(16)->Arg(64)->Arg(256)->UseRealTime()->Unit(benchmark::kMillisecond);
+void batches(benchmark::internal::Benchmark* b) {
+  b->Arg(16)->Arg(64)->Arg(256)->UseRealTime()->Unit(benchmark::kMillisecond);
+}
+BENCHMARK_CAPTURE(train_step, f32, false, DType::f32)->Apply(batches);
+BENCHMARK_CAPTURE(train_step, tf32, true, DType::f32)->Apply(batches);
+BENCHMARK_CAPTURE(train_step, bf16, false, DType::bf16)->Apply(batches);
 BENCHMARK(cam_and_penalty)->Arg(16)->Arg(256)->UseRealTime()->Unit(benchmark::kMillisecond);
 
 }  // namespace

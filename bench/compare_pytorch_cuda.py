@@ -3,7 +3,7 @@
 
     python3 bench/compare_pytorch_cuda.py [--bench build/bench/bench_cuda] [--compiled]
 
-ResNet-50 training steps (cross-entropy, SGD with momentum, channels_last) in f32 and TF32, batch 16, 64 and 256, 224 px,
+ResNet-50 training steps (cross-entropy, SGD with momentum, channels_last) in f32, TF32 and bf16 (PyTorch: autocast), batch 16, 64 and 256, 224 px,
 and Grad-CAM with the box penalty on [N, 7, 7, 2048], forward and backward. PyTorch eager, and with --compiled also
 torch.compile; the fastest counts. Each figure is the median of ten steps after three to warm up.
 """
@@ -31,10 +31,10 @@ def median_ms(torch, once):
     return statistics.median(times)
 
 
-def train_step(torch, batch, tf32, compiled):
+def train_step(torch, batch, precision, compiled):
     import torchvision
 
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
     model = torchvision.models.resnet50(num_classes=CLASSES).cuda().to(memory_format=torch.channels_last).train()
     run = torch.compile(model) if compiled else model
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
@@ -43,7 +43,9 @@ def train_step(torch, batch, tf32, compiled):
 
     def step():
         optimizer.zero_grad(set_to_none=True)
-        torch.nn.functional.cross_entropy(run(images), labels).backward()
+        with torch.autocast("cuda", torch.bfloat16, enabled=precision == "bf16"):
+            loss = torch.nn.functional.cross_entropy(run(images), labels)
+        loss.backward()
         optimizer.step()
 
     return median_ms(torch, step)
@@ -92,7 +94,7 @@ def main():
         kind, *rest = name.split("/")
         batch = int(rest[-1])
         if kind == "train_step":
-            theirs = min(train_step(torch, batch, rest[0] == "tf32", way) for way in ways)
+            theirs = min(train_step(torch, batch, rest[0], way) for way in ways)
         else:
             theirs = min(cam_and_penalty(torch, batch, way) for way in ways)
         print(f"| {name} | {time_of_ours:.2f} | {theirs:.2f} | {theirs / time_of_ours:.2f} |", flush=True)

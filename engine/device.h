@@ -55,6 +55,7 @@ void synchronize(Device device);
 std::string onednn_version();    ///< "2.6.3", or "none"
 std::string cuda_version();      ///< of the libraries at hand, "13.0, cuDNN 9.19.0"; "none" where built without CUDA
 std::string cuda_device_name();  ///< "NVIDIA H100 80GB HBM3, compute capability 9.0"; throws as cuda_kernels()
+bool cuda_has_bf16();            ///< from compute capability 8.0 on; throws as cuda_kernels()
 std::string processor_name();    ///< as the system reports it
 
 }  // namespace boxcam

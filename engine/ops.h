@@ -56,9 +56,9 @@ struct Conv2dSpec {
   int64_t stride = 1, padding = 0, dilation = 1, groups = 1;
 };
 Tensor conv2d(const Tensor& x, const Tensor& w, const Conv2dSpec& spec);  ///< [N,H,W,I], [O,R,S,I/g] -> [N,P,Q,O]
-/// conv2d(x, w, spec) + bias (+ residual), then ReLU if `with_relu`; bias [C]. One pass, for inference with folded batch
-/// norm. Instead of 0 the ReLU may give up to 2^-100 of what it cut off. Where no gradient is recorded, a residual whose
-/// last handle was moved here gives its memory to the result.
+/// conv2d(x, w, spec) + bias (+ residual), then ReLU if `with_relu`; bias [C]. One pass, for inference with folded
+/// batch norm. Instead of 0 the ReLU may give up to 2^-100 of what it cut off. Where no gradient is recorded, a
+/// residual whose last handle was moved here gives its memory to the result.
 Tensor conv2d_bias(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dSpec& spec, bool with_relu = false,
                    Tensor residual = {});
 Tensor conv2d_input_grad(const Tensor& g, const Tensor& w, const Shape& x_shape, const Conv2dSpec& spec);
@@ -88,15 +88,16 @@ struct Pool2dSpec {
   int64_t window = 2, stride = 2, padding = 0;
   bool ceil_mode = false;  ///< as in PyTorch: windows may begin in the input and reach past its end
 };
-Tensor max_pool2d(const Tensor& x,
-                  const Pool2dSpec& spec);  ///< padding never wins; first maximum in row-major order; bf16 too
-Tensor global_avg_pool(const Tensor& x);    ///< [N,H,W,C] -> [N,C]
+/// Padding never wins; the first maximum in row-major order does. bf16 too.
+Tensor max_pool2d(const Tensor& x, const Pool2dSpec& spec);
+Tensor global_avg_pool(const Tensor& x);  ///< [N,H,W,C] -> [N,C]
 
 // ---- softmax.cpp: over the last axis of [N, K] ----------------------------------------------------------------------
 Tensor log_softmax(const Tensor& x);
 Tensor softmax(const Tensor& x);
-Tensor cross_entropy(const Tensor& logits,
-                     const Tensor& labels);  ///< mean_n -log softmax(logits)[n, labels[n]]; i32 [N]
+/// [N]: -log softmax(logits)[n, labels[n]]; labels i32 [N]. `cross_entropy` is their mean.
+Tensor cross_entropies(const Tensor& logits, const Tensor& labels);
+Tensor cross_entropy(const Tensor& logits, const Tensor& labels);
 
 // ---- resize.cpp -----------------------------------------------------------------------------------------------------
 /// [N,h,w] -> [N,H,W], half-pixel centres, edges clamped, no antialias (PyTorch: align_corners=False).

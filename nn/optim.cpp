@@ -27,16 +27,15 @@ void Optimizer::step(const std::vector<Tensor>& gradients, double learning_rate)
           g.shape(), ", expected ", p.dtype(), p.shape());
   }
   const bool first = steps_++ == 0;
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    Tensor& p = parameters_[i].tensor;
-    const Kernels& k = kernels(p.device());
-    if (options_.kind == OptimizerOptions::Kind::sgd)
-      k.sgd_step(p, gradients[i], first_[i],
-                 {learning_rate, options_.momentum, options_.weight_decay, options_.nesterov, first});
-    else
-      k.adamw_step(p, gradients[i], first_[i], second_[i],
-                   {learning_rate, options_.beta1, options_.beta2, options_.eps, options_.weight_decay, steps_});
-  }
+  if (parameters_.empty()) return;
+  std::vector<Tensor> tensors;
+  for (const NamedTensor& p : parameters_) tensors.push_back(p.tensor);
+  const ParameterUpdates updates{tensors, gradients, first_, second_};
+  const Kernels& k = kernels(tensors.front().device());
+  if (options_.kind == OptimizerOptions::Kind::sgd)
+    k.sgd_step(updates, {learning_rate, options_.momentum, options_.weight_decay, options_.nesterov, first});
+  else
+    k.adamw_step(updates, {learning_rate, options_.beta1, options_.beta2, options_.eps, options_.weight_decay, steps_});
 }
 
 std::vector<NamedTensor> Optimizer::state() const {

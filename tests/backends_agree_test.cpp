@@ -1,4 +1,4 @@
-// Walks the kernel table: every entry of every device, f32 and f64, against the CPU's f64 loops, which are the
+// Walks the kernel table: every entry of every device, f32, f64 and bf16, against the CPU's f64 loops, which are the
 // definition. An entry without a case is a red test, and so is a kernel that leaves a hole in its output.
 #include <set>
 
@@ -9,6 +9,7 @@ namespace {
 
 void expect_the_whole_table(Device device, DType dtype) {
   for (const Case& c : all_cases()) {
+    if (dtype == DType::bf16 && !c.takes_bf16()) continue;
     const Tensors expected = c.run({cpu_kernels(), Device::cpu, DType::f64});
     expect_agreement(c.run({kernels(device), device, dtype}), expected, dtype,
                      str(c.kernel, " on ", name(device), " in ", dtype));
@@ -42,6 +43,9 @@ TEST(BackendsAgree, CpuSinglePrecisionWithoutWinograd) {
   set_conv_algorithm(ConvAlgorithm::automatic);
 }
 
+// Without bf16 convolutions in the processor these go through f32.
+TEST(BackendsAgree, CpuBf16) { expect_the_whole_table(Device::cpu, DType::bf16); }
+
 TEST(BackendsAgree, CpuDoublePrecisionOnTwoThreads) {
   std::vector<Tensors> one;
   set_threads(1);
@@ -61,7 +65,7 @@ TEST(BackendsAgree, Cuda) {
   const Kernels& table = cuda_kernels();
   for (size_t slot = 0; slot < sizeof(Kernels) / sizeof(void (*)()); ++slot)
     EXPECT_NE((reinterpret_cast<void (*const*)()>(&table))[slot], nullptr) << "entry " << slot << " of cuda/table.cpp";
-  for (const DType dtype : {DType::f32, DType::f64}) expect_the_whole_table(Device::cuda, dtype);
+  for (const DType dtype : {DType::f32, DType::f64, DType::bf16}) expect_the_whole_table(Device::cuda, dtype);
   set_fast_algorithms(true);
   expect_the_whole_table(Device::cuda, DType::f32);
   set_fast_algorithms(false);

@@ -174,8 +174,11 @@ ResNet model_on(Device device, DType dtype) {
 
 /// Two steps of SGD on cross-entropy and a penalty on the CAM of layer3, which differentiates a gradient: everything
 /// the model then consists of.
-std::vector<std::vector<double>> train(Device device, DType dtype) {
+/// Two steps; with bf16 activations the parameters are f32.
+std::vector<std::vector<double>> train(Device device, DType activations) {
+  const DType dtype = activations == DType::bf16 ? DType::f32 : activations;
   ResNet model = model_on(device, dtype);
+  model.set_activation_dtype(activations);
   const Tensor x = images(dtype).to(device);
   const Tensor labels = Tensor::from({4}, std::vector<int32_t>{0, 1, 2, 1}).to(device);
   std::vector<NamedTensor> parameters;
@@ -214,6 +217,9 @@ TEST_F(CudaDevice, EqualRunsGiveEqualBits) {
   set_fast_algorithms(true);
   EXPECT_EQ(train(Device::cuda, DType::f32), train(Device::cuda, DType::f32));
   set_fast_algorithms(false);
+  if (cuda_has_bf16()) {
+    EXPECT_EQ(train(Device::cuda, DType::bf16), train(Device::cuda, DType::bf16));
+  }
 }
 
 TEST_F(CudaDevice, Tf32IsOffUntilItIsAllowed) {
@@ -228,17 +234,28 @@ TEST_F(CudaDevice, NoConvolutionOfResNet50FallsIntoPlainLoops) {
   struct Layer {
     int64_t in, out, kernel, stride, extent;
   };
-  for (const Layer& l : std::vector<Layer>{{3, 64, 7, 2, 224},    {64, 64, 1, 1, 56},     {64, 64, 3, 1, 56},
-                                           {64, 256, 1, 1, 56},   {256, 128, 1, 1, 56},   {128, 128, 3, 2, 56},
-                                           {256, 512, 1, 2, 56},  {256, 256, 3, 2, 28},   {512, 1024, 1, 2, 28},
-                                           {512, 512, 3, 2, 14},  {1024, 2048, 1, 2, 14}, {512, 512, 3, 1, 7},
+  for (const Layer& l : std::vector<Layer>{{3, 64, 7, 2, 224},
+                                           {64, 64, 1, 1, 56},
+                                           {64, 64, 3, 1, 56},
+                                           {64, 256, 1, 1, 56},
+                                           {256, 128, 1, 1, 56},
+                                           {128, 128, 3, 2, 56},
+                                           {256, 512, 1, 2, 56},
+                                           {256, 256, 3, 2, 28},
+                                           {512, 1024, 1, 2, 28},
+                                           {512, 512, 3, 2, 14},
+                                           {1024, 2048, 1, 2, 14},
+                                           {512, 512, 3, 1, 7},
                                            {512, 2048, 1, 1, 7}}) {
     const int64_t padding = l.kernel / 2, result = (l.extent + 2 * padding - l.kernel) / l.stride + 1;
-    for (const std::string& name :
-         cuda::conv2d_implementations({16, l.extent, l.extent, l.in}, {l.out, l.kernel, l.kernel, l.in},
-                                      {16, result, result, l.out}, {l.stride, padding}))
-      EXPECT_NE(name, "plain") << l.kernel << "x" << l.kernel << ", " << l.in << " to " << l.out << ", stride "
-                               << l.stride;
+    for (const DType activations : {DType::f32, DType::bf16}) {
+      if (activations == DType::bf16 && !cuda_has_bf16()) continue;
+      for (const std::string& name :
+           cuda::conv2d_implementations({16, l.extent, l.extent, l.in}, {l.out, l.kernel, l.kernel, l.in},
+                                        {16, result, result, l.out}, {l.stride, padding}, activations))
+        EXPECT_NE(name, "plain") << activations << ", " << l.kernel << "x" << l.kernel << ", " << l.in << " to "
+                                 << l.out << ", stride " << l.stride;
+    }
   }
 }
 

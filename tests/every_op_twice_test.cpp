@@ -276,6 +276,7 @@ std::map<std::string, std::vector<Case>> make_cases() {
   cases["log_softmax"] = {{"[3, 4]", [](In in) { return log_softmax(in[0]); }, {logits}},
                           {"one class", [](In in) { return log_softmax(in[0]); }, {random_tensor({2, 1}, 23)}}};
   cases["softmax"] = {{"[3, 4]", [](In in) { return softmax(in[0]); }, {logits}}};
+  cases["cross_entropies"] = {{"[3, 4]", [=](In in) { return cross_entropies(in[0], labels); }, {logits}}};
   cases["cross_entropy"] = {{"[3, 4]", [=](In in) { return cross_entropy(in[0], labels); }, {logits}}};
   cases["bilinear_resize"] = resizes(false);
   cases["bilinear_resize_adjoint"] = resizes(true);

@@ -19,6 +19,7 @@
 #include "engine/backend/cuda/reduce.h"
 #include "engine/backend/cuda/resize.h"
 #include "engine/backend/cuda/shape.h"
+#include "engine/backend/cuda/softmax.h"
 
 namespace boxcam::twin {
 
@@ -95,6 +96,8 @@ BOXCAM_TWIN(batch_norm_statistics, batch_norm_statistics)
 BOXCAM_TWIN(batch_norm, batch_norm)
 BOXCAM_TWIN(batch_norm_grad, batch_norm_grad)
 BOXCAM_TWIN(max_pool2d, max_pool2d)
+BOXCAM_TWIN(cross_entropies, cross_entropies)
+BOXCAM_TWIN(cross_entropies_grad, cross_entropies_grad)
 BOXCAM_TWIN(bilinear_resize, bilinear_resize)
 BOXCAM_TWIN(bilinear_resize_adjoint, bilinear_resize_adjoint)
 BOXCAM_TWIN(cam_box, cam_box)
@@ -124,6 +127,8 @@ inline const Kernels& kernels() {
       .batch_norm = twin::batch_norm,
       .batch_norm_grad = twin::batch_norm_grad,
       .max_pool2d = twin::max_pool2d,
+      .cross_entropies = twin::cross_entropies,
+      .cross_entropies_grad = twin::cross_entropies_grad,
       .bilinear_resize = twin::bilinear_resize,
       .bilinear_resize_adjoint = twin::bilinear_resize_adjoint,
       .cam_box = twin::cam_box,

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "engine/ops.h"
 #include "engine/tensor.h"
@@ -20,6 +21,14 @@ struct SgdStep {
 struct AdamwStep {
   double lr, beta1, beta2, eps, weight_decay;
   int64_t step;  ///< counted from 1
+};
+
+/// Parameters, their gradients, and the optimiser's states: for each parameter one of each list. `second` is empty where
+/// the optimiser has one state.
+struct ParameterUpdates {
+  std::span<Tensor> parameters;
+  std::span<const Tensor> gradients;
+  std::span<Tensor> first, second;
 };
 
 /// Inputs of the fused batch norm passes. mean and invstd are [C]; residual and y may be undefined.
@@ -79,6 +88,10 @@ struct Kernels {
                           Tensor& ggamma, Tensor& gbeta, Tensor& g_residual);
   // pool: index holds positions in [H, W, C] of one image
   void (*max_pool2d)(const Tensor& x, const Pool2dSpec& spec, Tensor& y, Tensor& index);
+  // softmax: logits [N, K], labels i32 [N]
+  void (*cross_entropies)(const Tensor& logits, const Tensor& labels, Tensor& losses);  ///< [N]: -log softmax at the label
+  /// g_logits[n,k] = g[n] (softmax(logits)[n,k] - [k = labels[n]])
+  void (*cross_entropies_grad)(const Tensor& g, const Tensor& logits, const Tensor& labels, Tensor& g_logits);
   // resize
   void (*bilinear_resize)(const Tensor& x, Tensor& y);
   void (*bilinear_resize_adjoint)(const Tensor& g, Tensor& gx);
@@ -86,10 +99,10 @@ struct Kernels {
   void (*cam_box)(const CamBoxArgs& args, const CamBoxResults& results);
   /// g_activations[n,i,j,k] = scale[n] map_grad[n,i,j] alpha[n,k]
   void (*cam_box_grad)(const Tensor& scale, const Tensor& map_grad, const Tensor& alpha, Tensor& g_activations);
-  // optimisers: update parameter and state in place
-  void (*sgd_step)(Tensor& parameter, const Tensor& gradient, Tensor& momentum_buffer, const SgdStep& step);
-  void (*adamw_step)(Tensor& parameter, const Tensor& gradient, Tensor& first_moment, Tensor& second_moment,
-                     const AdamwStep& step);
+  // optimisers: update all parameters and their states in place: the momentum buffer, or the first and
+  // second moment. All are of one floating point type.
+  void (*sgd_step)(const ParameterUpdates& updates, const SgdStep& step);
+  void (*adamw_step)(const ParameterUpdates& updates, const AdamwStep& step);
 };
 
 const Kernels& kernels(Device device);

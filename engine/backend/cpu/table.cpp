@@ -23,6 +23,8 @@ const Kernels& cpu_kernels() {
       .batch_norm = cpu::batch_norm,
       .batch_norm_grad = cpu::batch_norm_grad,
       .max_pool2d = cpu::max_pool2d,
+      .cross_entropies = cpu::cross_entropies,
+      .cross_entropies_grad = cpu::cross_entropies_grad,
       .bilinear_resize = cpu::bilinear_resize,
       .bilinear_resize_adjoint = cpu::bilinear_resize_adjoint,
       .cam_box = cpu::cam_box,

@@ -13,6 +13,7 @@ namespace {
 const Kernels& cuda_kernels() { absent(); }
 std::string cuda_version() { return "none"; }
 std::string cuda_device_name() { absent(); }
+bool cuda_has_bf16() { absent(); }
 
 namespace cuda {
 
@@ -24,7 +25,7 @@ void download(void*, const void*, size_t) { absent(); }
 void copy(void*, const void*, size_t) { absent(); }
 void set_zero(void*, size_t) { absent(); }
 void synchronize() { absent(); }
-std::vector<std::string> conv2d_implementations(const Shape&, const Shape&, const Shape&, const Conv2dSpec&) {
+std::vector<std::string> conv2d_implementations(const Shape&, const Shape&, const Shape&, const Conv2dSpec&, DType) {
   absent();
 }
 void fill(Tensor&, double) { absent(); }

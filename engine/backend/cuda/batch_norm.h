@@ -10,23 +10,25 @@ namespace boxcam::cuda {
 /// Differences from the first row, and their squares: E[d^2] - E[d]^2 loses no digits where the mean is far from zero.
 template <class T>
 struct LoadDifferences {
+  using A = Arithmetic<T>;
   const T* x;
   int64_t channels;
-  BOXCAM_HD void operator()(int64_t, int64_t r, int64_t c, T* sums) const {
-    const T d = x[r * channels + c] - x[c];
+  BOXCAM_HD void operator()(int64_t, int64_t r, int64_t c, A* sums) const {
+    const A d = A(x[r * channels + c]) - A(x[c]);
     sums[0] += d;
     sums[1] += d * d;
   }
 };
 template <class T>
 struct StoreMoments {
+  using A = Arithmetic<T>;
   const T* x;
   double rows;
-  T *mean, *variance;
+  A *mean, *variance;
   BOXCAM_HD void operator()(const SumPlace& at, const double (&sums)[2]) const {
     const double m = sums[0] / rows;
-    mean[at.c] = static_cast<T>(m + static_cast<double>(x[at.c]));
-    variance[at.c] = static_cast<T>(greatest(sums[1] / rows - m * m, 0.0));
+    mean[at.c] = static_cast<A>(m + static_cast<double>(x[at.c]));
+    variance[at.c] = static_cast<A>(greatest(sums[1] / rows - m * m, 0.0));
   }
 };
 
@@ -43,28 +45,31 @@ struct ScaleAndShift {
 /// The gradient behind the ReLU, where there is one. Without a residual the gate is found again from x.
 template <class T>
 struct Gate {
-  const T *g, *more_g, *y;     ///< more_g: added to g, or null; y: the forward's output, or null
-  const T *x, *scale, *shift;  ///< scale is null where x does not tell
-  BOXCAM_HD T operator()(int64_t i, int64_t c) const {
-    if (y && !(y[i] > T(0))) return T(0);
-    if (scale && !(x[i] * scale[c] + shift[c] > T(0))) return T(0);
-    return more_g ? g[i] + more_g[i] : g[i];
+  using A = Arithmetic<T>;
+  const T *g, *more_g, *y, *x;  ///< more_g: added to g, or null; y: the forward's output, or null
+  const A *scale, *shift;       ///< scale is null where x does not tell
+  BOXCAM_HD A operator()(int64_t i, int64_t c) const {
+    if (y && !(A(y[i]) > A(0))) return A(0);
+    if (scale && !(A(x[i]) * scale[c] + shift[c] > A(0))) return A(0);
+    return more_g ? A(g[i]) + A(more_g[i]) : A(g[i]);
   }
 };
 
 /// g and g (x - mean), g behind the ReLU; writes the residual's gradient as it goes, each element once.
 template <class T>
 struct LoadGradients {
+  using A = Arithmetic<T>;
   Gate<T> gate;
-  const T *x, *mean;
+  const T* x;
+  const A* mean;
   T* gated;  ///< or null
   int64_t channels;
-  BOXCAM_HD void operator()(int64_t, int64_t r, int64_t c, T* sums) const {
+  BOXCAM_HD void operator()(int64_t, int64_t r, int64_t c, A* sums) const {
     const int64_t i = r * channels + c;
-    const T g = gate(i, c);
+    const A g = gate(i, c);
     if (gated) gated[i] = g;
     sums[0] += g;
-    sums[1] += g * (x[i] - mean[c]);
+    sums[1] += g * (A(x[i]) - mean[c]);
   }
 };
 
@@ -86,23 +91,28 @@ struct StoreGradients {
 };
 template <class T>
 struct InputGradient {
+  using A = Arithmetic<T>;
   Gate<T> gate;
-  const T *x, *mean, *p, *q, *shift;
+  const T* x;
+  const A *mean, *p, *q, *shift;
+  const T* gated;  ///< or null
   int64_t channels;
   T* gx;
   BOXCAM_HD void operator()(int64_t i) const {
     const int64_t c = divide(i, channels).remainder;
-    gx[i] = p[c] * gate(i, c) - q[c] * (x[i] - mean[c]) - shift[c];
+    const A g = gated ? A(gated[i]) : gate(i, c);
+    gx[i] = p[c] * g - q[c] * (A(x[i]) - mean[c]) - shift[c];
   }
 };
 
 template <class Run>
 void batch_norm_statistics(Run run, const Tensor& x, Tensor& mean, Tensor& variance) {
-  visit_floating(x.dtype(), [&](auto zero) {
+  visit_activation(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
+    using A = Arithmetic<T>;
     const int64_t channels = x.dim(-1), rows = x.numel() / channels;
-    sum_terms<T, 2>(run, 1, rows, channels, LoadDifferences<T>{pointer<T>(x), channels},
-                    StoreMoments<T>{pointer<T>(x), static_cast<double>(rows), pointer<T>(mean), pointer<T>(variance)});
+    sum_terms<A, 2>(run, 1, rows, channels, LoadDifferences<T>{pointer<T>(x), channels},
+                    StoreMoments<T>{pointer<T>(x), static_cast<double>(rows), pointer<A>(mean), pointer<A>(variance)});
   });
 }
 
@@ -110,12 +120,13 @@ template <class Run>
 void batch_norm(Run run, const BatchNormArgs& a, Tensor& y) {
   const int64_t channels = a.gamma.numel();
   Tensor both = Tensor::empty({2, channels}, a.gamma.dtype(), run.device());
-  visit_floating(a.x.dtype(), [&](auto zero) {
+  visit_activation(a.x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    T *scale = pointer<T>(both), *shift = scale + channels;
-    run.each(channels, ScaleAndShift<T>{pointer<T>(a.gamma), pointer<T>(a.beta), pointer<T>(a.mean),
-                                        pointer<T>(a.invstd), scale, shift});
-    run.each(y.numel(), ScaleShift<T>{channels, a.with_relu, pointer<T>(a.x), scale, shift, pointer<T>(a.residual),
+    using A = Arithmetic<T>;
+    A *scale = pointer<A>(both), *shift = scale + channels;
+    run.each(channels, ScaleAndShift<A>{pointer<A>(a.gamma), pointer<A>(a.beta), pointer<A>(a.mean),
+                                        pointer<A>(a.invstd), scale, shift});
+    run.each(y.numel(), ScaleShift<T>{channels, a.with_relu, pointer<T>(a.x), pointer<T>(a.residual), scale, shift,
                                       pointer<T>(y)});
   });
 }
@@ -124,26 +135,27 @@ template <class Run>
 void batch_norm_grad(Run run, const BatchNormArgs& a, const Tensor& y, const Tensor& g, const Tensor& more_g,
                      Tensor& gx, Tensor& ggamma, Tensor& gbeta, Tensor& g_residual) {
   const int64_t channels = a.x.dim(-1), rows = a.x.numel() / channels;
-  Tensor coefficients = Tensor::empty({5, channels}, a.x.dtype(), run.device());
-  visit_floating(a.x.dtype(), [&](auto zero) {
+  Tensor coefficients = Tensor::empty({5, channels}, a.gamma.dtype(), run.device());
+  visit_activation(a.x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    T *p = pointer<T>(coefficients), *q = p + channels, *shift = q + channels, *scale_y = shift + channels,
+    using A = Arithmetic<T>;
+    A *p = pointer<A>(coefficients), *q = p + channels, *shift = q + channels, *scale_y = shift + channels,
       *shift_y = scale_y + channels;
-    const T *in = pointer<T>(a.x), *mean = pointer<T>(a.mean);
+    const T* in = pointer<T>(a.x);
+    const A *mean = pointer<A>(a.mean), *gamma = pointer<A>(a.gamma), *invstd = pointer<A>(a.invstd);
+    T* gated = pointer<T>(g_residual);
     const bool from_x = a.with_relu && !a.residual.defined();
-    if (from_x)
-      run.each(channels,
-               ScaleAndShift<T>{pointer<T>(a.gamma), pointer<T>(a.beta), mean, pointer<T>(a.invstd), scale_y, shift_y});
+    if (from_x) run.each(channels, ScaleAndShift<A>{gamma, pointer<A>(a.beta), mean, invstd, scale_y, shift_y});
     const Gate<T> gate{pointer<T>(g),
                        pointer<T>(more_g),
                        a.with_relu && !from_x ? pointer<T>(y) : nullptr,
                        in,
                        from_x ? scale_y : nullptr,
                        shift_y};
-    sum_terms<T, 2>(run, 1, rows, channels, LoadGradients<T>{gate, in, mean, pointer<T>(g_residual), channels},
-                    StoreGradients<T>{pointer<T>(a.gamma), pointer<T>(a.invstd), static_cast<double>(rows),
-                                      pointer<T>(ggamma), pointer<T>(gbeta), p, q, shift});
-    run.each(a.x.numel(), InputGradient<T>{gate, in, mean, p, q, shift, channels, pointer<T>(gx)});
+    sum_terms<A, 2>(run, 1, rows, channels, LoadGradients<T>{gate, in, mean, gated, channels},
+                    StoreGradients<A>{gamma, invstd, static_cast<double>(rows), pointer<A>(ggamma), pointer<A>(gbeta),
+                                      p, q, shift});
+    run.each(a.x.numel(), InputGradient<T>{gate, in, mean, p, q, shift, gated, channels, pointer<T>(gx)});
   });
 }
 

@@ -161,8 +161,15 @@ void cam_box(Run run, const CamBoxArgs& a, const CamBoxResults& r) {
     const T *activations = pointer<T>(a.activations), *map_grad = pointer<T>(r.map_grad);
     sum_terms<T, 1>(run, n * cells, channels, 1, LoadMap<T>{activations, pointer<T>(a.alpha), cells, channels},
                     StoreTensor<T>{pointer<T>(r.map), 1});
-    run.blocks(n, CamImage<T>{{h, B[1]}, {w, B[2]}, a.constant_normalizer, pointer<T>(r.map), pointer<T>(a.mask),
-                              pointer<T>(r.cam), pointer<T>(r.penalty), pointer<T>(r.map_grad), pointer<T>(scaled),
+    run.blocks(n, CamImage<T>{{h, B[1]},
+                              {w, B[2]},
+                              a.constant_normalizer,
+                              pointer<T>(r.map),
+                              pointer<T>(a.mask),
+                              pointer<T>(r.cam),
+                              pointer<T>(r.penalty),
+                              pointer<T>(r.map_grad),
+                              pointer<T>(scaled),
                               pointer<T>(wide)});
     sum_terms<T, 1>(run, n, cells, channels, LoadAlphaGrad<T>{activations, map_grad, cells, channels},
                     StoreTensor<T>{pointer<T>(r.alpha_grad), channels});

@@ -13,6 +13,7 @@ std::string cuda_version() {
 }
 
 std::string cuda_device_name() { return cuda::context().name; }
+bool cuda_has_bf16() { return cuda::context().has_bf16; }
 
 }  // namespace boxcam
 
@@ -53,6 +54,7 @@ Context* make_context() {
 
   auto* c = new Context;
   c->name = name;
+  c->has_bf16 = properties.major >= 8;
   BOXCAM_CUDA(cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking));
   BOXCAM_CUDA(cudaHostAlloc(reinterpret_cast<void**>(&c->index_report), sizeof(IndexReport), cudaHostAllocMapped));
   *c->index_report = {};

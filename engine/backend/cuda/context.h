@@ -24,6 +24,7 @@ struct Context {
   cublasHandle_t cublas = nullptr;
   cudnnHandle_t cudnn = nullptr;
   std::string name;  ///< of the card, with its compute capability
+  bool has_bf16 = false;
 };
 
 /// Made by the first call; never freed, because tensors with static storage may outlive everything. Throws Error when

@@ -52,7 +52,9 @@ struct WeightGrad {
 };
 
 /// Whether a convolution is one for cuDNN at all: grouped ones, which no model here has, stay with the plain bodies.
-bool for_cudnn(DType dtype, const Conv2dSpec& spec) { return dtype == DType::f32 && spec.groups == 1; }
+bool for_cudnn(DType dtype, const Conv2dSpec& spec) {
+  return (dtype == DType::f32 || (dtype == DType::bf16 && cuda_has_bf16())) && spec.groups == 1;
+}
 
 template <class Kind>
 struct Choice {
@@ -89,7 +91,7 @@ constexpr float kOne = 1, kZero = 0;
 template <class Kind, class Call>
 bool with_cudnn(DType dtype, const Shape& x, const Shape& w, const Shape& y, const Conv2dSpec& spec, Call call) {
   if (!for_cudnn(dtype, spec)) return false;
-  const ConvDescriptors d(x, w, y, spec, allow_tf32());
+  const ConvDescriptors d(x, w, y, spec, dtype, allow_tf32());
   const auto chosen = choose<Kind>(d);
   if (!chosen) return false;
   // Freed before the kernel has run: the next user of the block comes after it in the stream.
@@ -107,18 +109,21 @@ std::string implementation(const ConvDescriptors& d) {
 }  // namespace
 
 std::vector<std::string> conv2d_implementations(const Shape& x, const Shape& w, const Shape& y,
-                                                const Conv2dSpec& spec) {
+                                                const Conv2dSpec& spec, DType activations) {
   context();
-  if (!for_cudnn(DType::f32, spec)) return {"plain", "plain", "plain"};
-  const ConvDescriptors d(x, w, y, spec, allow_tf32());
+  if (!for_cudnn(activations, spec)) return {"plain", "plain", "plain"};
+  const ConvDescriptors d(x, w, y, spec, activations, allow_tf32());
   return {implementation<Forward>(d), implementation<InputGrad>(d), implementation<WeightGrad>(d)};
 }
+
+// The weights beside bf16 activations are f32: cuDNN gets them rounded, and their gradient comes back as cuDNN rounds it.
 
 void conv2d(const Tensor& x, const Tensor& w, const Conv2dSpec& spec, Tensor& y) {
   if (!with_cudnn<Forward>(x.dtype(), x.shape(), w.shape(), y.shape(), spec,
                            [&](const ConvDescriptors& d, auto algorithm, void* workspace, size_t bytes) {
+                             const Tensor weight = w.to(x.dtype());
                              BOXCAM_CUDNN(cudnnConvolutionForward(context().cudnn, &kOne, d.x, x.raw_data(), d.w,
-                                                                  w.raw_data(), d.conv, algorithm, workspace, bytes,
+                                                                  weight.raw_data(), d.conv, algorithm, workspace, bytes,
                                                                   &kZero, d.y, y.raw_data()));
                            }))
     plain_conv2d(Launch{}, x, w, spec, y);
@@ -134,9 +139,10 @@ void conv2d_bias(const Tensor& x, const Tensor& w, const Conv2dSpec& spec, const
 void conv2d_input_grad(const Tensor& g, const Tensor& w, const Conv2dSpec& spec, Tensor& gx) {
   if (!with_cudnn<InputGrad>(g.dtype(), gx.shape(), w.shape(), g.shape(), spec,
                              [&](const ConvDescriptors& d, auto algorithm, void* workspace, size_t bytes) {
-                               BOXCAM_CUDNN(cudnnConvolutionBackwardData(context().cudnn, &kOne, d.w, w.raw_data(), d.y,
-                                                                         g.raw_data(), d.conv, algorithm, workspace,
-                                                                         bytes, &kZero, d.x, gx.raw_data()));
+                               const Tensor weight = w.to(g.dtype());
+                               BOXCAM_CUDNN(cudnnConvolutionBackwardData(
+                                   context().cudnn, &kOne, d.w, weight.raw_data(), d.y, g.raw_data(), d.conv, algorithm,
+                                   workspace, bytes, &kZero, d.x, gx.raw_data()));
                              }))
     plain_conv2d_input_grad(Launch{}, g, w, spec, gx);
 }
@@ -144,9 +150,12 @@ void conv2d_input_grad(const Tensor& g, const Tensor& w, const Conv2dSpec& spec,
 void conv2d_weight_grad(const Tensor& x, const Tensor& g, const Conv2dSpec& spec, Tensor& gw) {
   if (!with_cudnn<WeightGrad>(x.dtype(), x.shape(), gw.shape(), g.shape(), spec,
                               [&](const ConvDescriptors& d, auto algorithm, void* workspace, size_t bytes) {
+                                const bool rounded = gw.dtype() != x.dtype();
+                                Tensor result = rounded ? Tensor::empty(gw.shape(), x.dtype(), Device::cuda) : gw;
                                 BOXCAM_CUDNN(cudnnConvolutionBackwardFilter(
                                     context().cudnn, &kOne, d.x, x.raw_data(), d.y, g.raw_data(), d.conv, algorithm,
-                                    workspace, bytes, &kZero, d.w, gw.raw_data()));
+                                    workspace, bytes, &kZero, d.w, result.raw_data()));
+                                if (rounded) cast(result, gw);
                               }))
     plain_conv2d_weight_grad(Launch{}, x, g, spec, gw);
 }

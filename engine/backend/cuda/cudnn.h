@@ -21,37 +21,38 @@ class Descriptor {
  private:
   Handle handle_ = nullptr;
 };
-using TensorDescriptor =
-    Descriptor<cudnnTensorDescriptor_t, cudnnCreateTensorDescriptor, cudnnDestroyTensorDescriptor>;
-using FilterDescriptor =
-    Descriptor<cudnnFilterDescriptor_t, cudnnCreateFilterDescriptor, cudnnDestroyFilterDescriptor>;
+using TensorDescriptor = Descriptor<cudnnTensorDescriptor_t, cudnnCreateTensorDescriptor, cudnnDestroyTensorDescriptor>;
+using FilterDescriptor = Descriptor<cudnnFilterDescriptor_t, cudnnCreateFilterDescriptor, cudnnDestroyFilterDescriptor>;
 using ConvolutionDescriptor =
     Descriptor<cudnnConvolutionDescriptor_t, cudnnCreateConvolutionDescriptor, cudnnDestroyConvolutionDescriptor>;
 
-/// x and y are NHWC, w is OHWI, which cuDNN calls KRSC; it wants all extents in the order of NCHW and KCRS.
+/// x, y and w have the type of the activations; in bf16 products are added up in f32. x and y are NHWC, w is OHWI,
+/// which cuDNN calls KRSC; it wants all extents in the order of NCHW and KCRS.
 struct ConvDescriptors {
   TensorDescriptor x, y;
   FilterDescriptor w;
   ConvolutionDescriptor conv;
 
-  ConvDescriptors(const Shape& xs, const Shape& ws, const Shape& ys, const Conv2dSpec& s, bool tf32) {
+  ConvDescriptors(const Shape& xs, const Shape& ws, const Shape& ys, const Conv2dSpec& s, DType dtype, bool tf32) {
+    const cudnnDataType_t type = dtype == DType::bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
     const auto extent = [&](int64_t value) {
       check(value <= INT32_MAX, "conv2d: the device cuda takes extents up to 2^31 - 1, found ", xs, " and ", ws);
       return static_cast<int>(value);
     };
     const auto describe = [&](const TensorDescriptor& d, const Shape& shape) {
-      BOXCAM_CUDNN(cudnnSetTensor4dDescriptor(d, CUDNN_TENSOR_NHWC, CUDNN_DATA_FLOAT, extent(shape[0]),
-                                              extent(shape[3]), extent(shape[1]), extent(shape[2])));
+      BOXCAM_CUDNN(cudnnSetTensor4dDescriptor(d, CUDNN_TENSOR_NHWC, type, extent(shape[0]), extent(shape[3]),
+                                              extent(shape[1]), extent(shape[2])));
     };
     describe(x, xs);
     describe(y, ys);
-    BOXCAM_CUDNN(cudnnSetFilter4dDescriptor(w, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC, extent(ws[0]), extent(ws[3]),
-                                            extent(ws[1]), extent(ws[2])));
+    BOXCAM_CUDNN(cudnnSetFilter4dDescriptor(w, type, CUDNN_TENSOR_NHWC, extent(ws[0]), extent(ws[3]), extent(ws[1]),
+                                            extent(ws[2])));
     const int padding = extent(s.padding), stride = extent(s.stride), dilation = extent(s.dilation);
     BOXCAM_CUDNN(cudnnSetConvolution2dDescriptor(conv, padding, padding, stride, stride, dilation, dilation,
                                                  CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT));
-    // CUDNN_DEFAULT_MATH would use TF32 where the card has it.
-    BOXCAM_CUDNN(cudnnSetConvolutionMathType(conv, tf32 ? CUDNN_DEFAULT_MATH : CUDNN_FMA_MATH));
+    // CUDNN_DEFAULT_MATH would use TF32 for f32 where the card has it; bf16 goes to tensor cores.
+    const bool default_math = tf32 || dtype == DType::bf16;
+    BOXCAM_CUDNN(cudnnSetConvolutionMathType(conv, default_math ? CUDNN_DEFAULT_MATH : CUDNN_FMA_MATH));
   }
 };
 

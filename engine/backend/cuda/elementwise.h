@@ -39,7 +39,7 @@ struct Unary {
   UnaryOp op;
   const T* x;
   T* y;
-  BOXCAM_HD void operator()(int64_t i) const { y[i] = apply(op, x[i]); }
+  BOXCAM_HD void operator()(int64_t i) const { y[i] = apply(op, Arithmetic<T>(x[i])); }
 };
 
 /// Which elements of a and b make element i of y: neighbouring axes that step alike are merged. Innermost axis first;
@@ -91,30 +91,33 @@ struct Binary {
       at_a += q.remainder * space.stride_a[d];
       at_b += q.remainder * space.stride_b[d];
     }
-    y[i] = apply(op, a[at_a], b[at_b]);
+    y[i] = apply(op, Arithmetic<T>(a[at_a]), Arithmetic<T>(b[at_b]));
   }
 };
 
 template <class T>
 struct Affine {
-  T scale, shift;
+  using A = Arithmetic<T>;
+  A scale, shift;
   const T* x;
   T* y;
-  BOXCAM_HD void operator()(int64_t i) const { y[i] = scale * x[i] + shift; }
+  BOXCAM_HD void operator()(int64_t i) const { y[i] = scale * A(x[i]) + shift; }
 };
 
 /// y = x scale + shift (+ residual), then ReLU if asked, where channel c of [.., C] has scale[c] and shift[c].
 template <class T>
 struct ScaleShift {
+  using A = Arithmetic<T>;
   int64_t channels;
   bool with_relu;
-  const T *x, *scale, *shift, *residual;
+  const T *x, *residual;
+  const A *scale, *shift;
   T* y;
   BOXCAM_HD void operator()(int64_t i) const {
     const int64_t c = divide(i, channels).remainder;
-    T v = x[i] * scale[c] + shift[c];
-    if (residual) v += residual[i];
-    y[i] = with_relu && v < T(0) ? T(0) : v;
+    A v = A(x[i]) * scale[c] + shift[c];
+    if (residual) v += A(residual[i]);
+    y[i] = with_relu && v < A(0) ? A(0) : v;
   }
 };
 
@@ -134,7 +137,7 @@ struct Convert {
 
 template <class Run>
 void unary(Run run, UnaryOp op, const Tensor& x, Tensor& y) {
-  visit_floating(x.dtype(), [&](auto zero) {
+  visit_activation(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     run.each(y.numel(), Unary<T>{op, pointer<T>(x), pointer<T>(y)});
   });
@@ -142,7 +145,7 @@ void unary(Run run, UnaryOp op, const Tensor& x, Tensor& y) {
 
 template <class Run>
 void binary(Run run, BinaryOp op, const Tensor& a, const Tensor& b, Tensor& y) {
-  visit_floating(y.dtype(), [&](auto zero) {
+  visit_activation(y.dtype(), [&](auto zero) {
     using T = decltype(zero);
     run.each(y.numel(), Binary<T>{op, BroadcastSpace(a.shape(), b.shape(), y.shape()), pointer<T>(a), pointer<T>(b),
                                   pointer<T>(y)});
@@ -151,19 +154,21 @@ void binary(Run run, BinaryOp op, const Tensor& a, const Tensor& b, Tensor& y) {
 
 template <class Run>
 void affine(Run run, const Tensor& x, double scale, double shift, Tensor& y) {
-  visit_floating(x.dtype(), [&](auto zero) {
+  visit_activation(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    run.each(y.numel(), Affine<T>{static_cast<T>(scale), static_cast<T>(shift), pointer<T>(x), pointer<T>(y)});
+    using A = Arithmetic<T>;
+    run.each(y.numel(), Affine<T>{static_cast<A>(scale), static_cast<A>(shift), pointer<T>(x), pointer<T>(y)});
   });
 }
 
 template <class Run>
 void scale_shift(Run run, const Tensor& x, const Tensor& scale, const Tensor& shift, const Tensor& residual,
                  bool with_relu, Tensor& y) {
-  visit_floating(x.dtype(), [&](auto zero) {
+  visit_activation(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    run.each(y.numel(), ScaleShift<T>{x.dim(-1), with_relu, pointer<T>(x), pointer<T>(scale), pointer<T>(shift),
-                                      pointer<T>(residual), pointer<T>(y)});
+    using A = Arithmetic<T>;
+    run.each(y.numel(), ScaleShift<T>{x.dim(-1), with_relu, pointer<T>(x), pointer<T>(residual), pointer<A>(scale),
+                                      pointer<A>(shift), pointer<T>(y)});
   });
 }
 

@@ -5,12 +5,7 @@
 
 namespace boxcam::cuda {
 
-void sgd_step(Tensor& parameter, const Tensor& gradient, Tensor& momentum_buffer, const SgdStep& step) {
-  sgd_step(Launch{}, parameter, gradient, momentum_buffer, step);
-}
-void adamw_step(Tensor& parameter, const Tensor& gradient, Tensor& first_moment, Tensor& second_moment,
-                const AdamwStep& step) {
-  adamw_step(Launch{}, parameter, gradient, first_moment, second_moment, step);
-}
+void sgd_step(const ParameterUpdates& updates, const SgdStep& step) { sgd_step(Launch{}, updates, step); }
+void adamw_step(const ParameterUpdates& updates, const AdamwStep& step) { adamw_step(Launch{}, updates, step); }
 
 }  // namespace boxcam::cuda

@@ -18,12 +18,12 @@ struct MaxPool {
                    by_row = divide(by_column.quotient, rows);
     const T* image = x + by_row.quotient * h * w * channels;
     const int64_t top = by_row.remainder * stride - padding, left = by_column.remainder * stride - padding;
-    T best = 0;
+    Arithmetic<T> best = 0;
     int64_t where = -1;
     for (int64_t a = greatest<int64_t>(top, 0); a < least(top + window, h); ++a)
       for (int64_t b = greatest<int64_t>(left, 0); b < least(left + window, w); ++b) {
         const int64_t offset = (a * w + b) * channels + by_channel.remainder;
-        const T v = image[offset];
+        const Arithmetic<T> v = image[offset];
         if (where < 0 || v > best || v != v) best = v, where = offset;  // NaN goes on, as in PyTorch
       }
     y[i] = best;
@@ -33,7 +33,7 @@ struct MaxPool {
 
 template <class Run>
 void max_pool2d(Run run, const Tensor& x, const Pool2dSpec& s, Tensor& y, Tensor& index) {
-  visit_floating(x.dtype(), [&](auto zero) {
+  visit_activation(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     run.each(y.numel(), MaxPool<T>{x.dim(1), x.dim(2), x.dim(3), y.dim(1), y.dim(2), s.window, s.stride, s.padding,
                                    pointer<T>(x), pointer<T>(y), pointer<int32_t>(index)});

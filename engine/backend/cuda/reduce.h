@@ -31,8 +31,7 @@ struct SumPass {
     const int64_t begin = at.chunk * chunk, end = least(length, begin + chunk);
     T terms[K] = {};
     if (at.c < inner)
-      for (int64_t r = begin + block.rank() / columns; r < end; r += block.size() / columns)
-        load(at.o, r, at.c, terms);
+      for (int64_t r = begin + block.rank() / columns; r < end; r += block.size() / columns) load(at.o, r, at.c, terms);
     double sums[K];
     for (int k = 0; k < K; ++k) sums[k] = static_cast<double>(terms[k]);
     add_up(block, columns, sums);
@@ -72,9 +71,8 @@ void sum_terms(Run run, int64_t outer, int64_t length, int64_t inner, const Load
   }
   Tensor partial = Tensor::empty({outer, chunks, inner, K}, DType::f64, run.device());
   double* data = pointer<double>(partial);
-  run.blocks(outer * chunks * tiles,
-             SumPass<T, K, Load, StorePartial<K>>{length, inner, chunk, chunks, tiles, columns, load,
-                                                  {data, chunks, inner}});
+  run.blocks(outer * chunks * tiles, SumPass<T, K, Load, StorePartial<K>>{
+                                         length, inner, chunk, chunks, tiles, columns, load, {data, chunks, inner}});
   sum_terms<double, K>(run, outer, chunks, inner, LoadPartial<K>{data, chunks, inner}, store);
 }
 

@@ -51,8 +51,8 @@ struct BilinearResize {
     const Tap<T> v = vertical.tap(by_row.remainder), u = horizontal.tap(by_column.remainder);
     const T* map = x + by_row.quotient * vertical.from * horizontal.from;
     const T *low = map + v.low * horizontal.from, *high = map + v.high * horizontal.from;
-    y[i] = (1 - v.t) * ((1 - u.t) * low[u.low] + u.t * low[u.high]) +
-           v.t * ((1 - u.t) * high[u.low] + u.t * high[u.high]);
+    y[i] =
+        (1 - v.t) * ((1 - u.t) * low[u.low] + u.t * low[u.high]) + v.t * ((1 - u.t) * high[u.low] + u.t * high[u.high]);
   }
 };
 

@@ -49,14 +49,14 @@ struct AddUpLists {
     const int64_t n = divide(i, size).quotient;
     const T* values = g + n * count;
     const int32_t* links = next + n * count;
-    T total = 0;
+    Arithmetic<T> total = 0;
     // A list is short (a pooling window's overlaps): look for the smallest k beyond the last one, again and again.
     for (int32_t last = -1;;) {
       int32_t k = -1;
       for (int32_t at = head[i]; at >= 0; at = links[at])
         if (at > last && (k < 0 || at < k)) k = at;
       if (k < 0) break;
-      total += values[k];
+      total += Arithmetic<T>(values[k]);
       last = k;
     }
     y[i] = total;
@@ -71,15 +71,14 @@ struct CopyRange {
   BOXCAM_HD void operator()(int64_t i) const {
     const Quotient by_inner = divide(i, inner), by_row = divide(by_inner.quotient, y_length);
     const int64_t row = by_row.remainder - y_begin;
-    y[i] = row >= 0 && row < count
-               ? x[(by_row.quotient * x_length + x_begin + row) * inner + by_inner.remainder]
-               : T(0);
+    y[i] =
+        row >= 0 && row < count ? x[(by_row.quotient * x_length + x_begin + row) * inner + by_inner.remainder] : T(0);
   }
 };
 
 template <class Run>
 void take_at(Run run, const Tensor& x, const Tensor& index, Tensor& y) {
-  visit_floating(x.dtype(), [&](auto zero) {
+  visit_activation(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     run.each(y.numel(), TakeAt<T>{x.dim(1), index.dim(1), pointer<T>(x), pointer<int32_t>(index), pointer<T>(y),
                                   run.index_report()});
@@ -93,10 +92,10 @@ void put_at(Run run, const Tensor& g, const Tensor& index, Tensor& y) {
   Tensor next = Tensor::empty(index.shape(), DType::i32, run.device());
   run.each(index.numel(), HangIntoLists{size, count, pointer<int32_t>(index), pointer<int32_t>(head),
                                         pointer<int32_t>(next), run.index_report()});
-  visit_floating(g.dtype(), [&](auto zero) {
+  visit_activation(g.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    run.each(y.numel(), AddUpLists<T>{size, count, pointer<T>(g), pointer<int32_t>(head), pointer<int32_t>(next),
-                                      pointer<T>(y)});
+    run.each(y.numel(),
+             AddUpLists<T>{size, count, pointer<T>(g), pointer<int32_t>(head), pointer<int32_t>(next), pointer<T>(y)});
   });
 }
 
@@ -105,8 +104,8 @@ void copy_range(Run run, const Tensor& x, int64_t x_begin, Tensor& y, int64_t y_
                 int64_t y_length, int64_t count, int64_t inner) {
   visit_floating(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    run.each(outer * y_length * inner, CopyRange<T>{x_begin, y_begin, x_length, y_length, count, inner, pointer<T>(x),
-                                                    pointer<T>(y)});
+    run.each(outer * y_length * inner,
+             CopyRange<T>{x_begin, y_begin, x_length, y_length, count, inner, pointer<T>(x), pointer<T>(y)});
   });
 }
 

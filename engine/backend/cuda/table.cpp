@@ -25,6 +25,8 @@ const Kernels& cuda_kernels() {
       .batch_norm = cuda::batch_norm,
       .batch_norm_grad = cuda::batch_norm_grad,
       .max_pool2d = cuda::max_pool2d,
+      .cross_entropies = cuda::cross_entropies,
+      .cross_entropies_grad = cuda::cross_entropies_grad,
       .bilinear_resize = cuda::bilinear_resize,
       .bilinear_resize_adjoint = cuda::bilinear_resize_adjoint,
       .cam_box = cuda::cam_box,

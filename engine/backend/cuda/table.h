@@ -25,11 +25,13 @@ void batch_norm(const BatchNormArgs&, Tensor&);
 void batch_norm_grad(const BatchNormArgs&, const Tensor&, const Tensor&, const Tensor&, Tensor&, Tensor&, Tensor&,
                      Tensor&);
 void max_pool2d(const Tensor&, const Pool2dSpec&, Tensor&, Tensor&);
+void cross_entropies(const Tensor&, const Tensor&, Tensor&);
+void cross_entropies_grad(const Tensor&, const Tensor&, const Tensor&, Tensor&);
 void bilinear_resize(const Tensor&, Tensor&);
 void bilinear_resize_adjoint(const Tensor&, Tensor&);
 void cam_box(const CamBoxArgs&, const CamBoxResults&);
 void cam_box_grad(const Tensor&, const Tensor&, const Tensor&, Tensor&);
-void sgd_step(Tensor&, const Tensor&, Tensor&, const SgdStep&);
-void adamw_step(Tensor&, const Tensor&, Tensor&, Tensor&, const AdamwStep&);
+void sgd_step(const ParameterUpdates&, const SgdStep&);
+void adamw_step(const ParameterUpdates&, const AdamwStep&);
 
 }  // namespace boxcam::cuda
