@@ -24,12 +24,23 @@ struct bfloat16 {
     bits = rounded(value);
     return *this;
   }
-  BOXCAM_HD operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+  BOXCAM_HD operator float() const {
+    const uint32_t word = static_cast<uint32_t>(bits) << 16;
+#ifdef __CUDA_ARCH__
+    return __uint_as_float(word);
+#else
+    return std::bit_cast<float>(word);
+#endif
+  }
 
  private:
   /// To nearest, ties to even; a NaN stays one. On integers alone, which compilers turn into vector code.
   static BOXCAM_HD uint16_t rounded(float value) {
+#ifdef __CUDA_ARCH__
+    const uint32_t word = __float_as_uint(value);
+#else
     const uint32_t word = std::bit_cast<uint32_t>(value);
+#endif
     const uint32_t nearest = word + 0x7fffu + ((word >> 16) & 1u), quiet = word | 0x400000u;
     const bool is_nan = (word & 0x7fffffffu) > 0x7f800000u;
     return static_cast<uint16_t>((is_nan ? quiet : nearest) >> 16);
