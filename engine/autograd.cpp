@@ -110,45 +110,43 @@ Tensor record(const char* name, Tensor output, std::vector<Tensor> inputs, Rule 
 
 std::vector<Tensor> record_composite(const char* name, std::vector<Tensor> outputs, std::vector<Tensor> inputs,
                                      Composite composite, Rule first_order) {
-  return record(name, std::move(outputs), std::move(inputs),
-                [composite = std::move(composite), first_order = std::move(first_order)](const RuleArgs& a) {
-                  const bool create_graph = grad_enabled();
-                  if (first_order && !create_graph) {
-                    std::vector<Tensor> fused = first_order(a);
-                    if (!fused.empty()) return fused;
-                  }
-                  // Fresh handles, so that the inner walk ends at this op's inputs even where one of them depends on
-                  // another.
-                  std::vector<Tensor> handles, wanted;
-                  GradMode mode(true);
-                  for (size_t i = 0; i < a.inputs.size(); ++i) {
-                    const Tensor& x = a.inputs[i];
-                    if (!x.defined()) {
-                      handles.emplace_back();
-                      continue;
-                    }
-                    Tensor handle = GraphAccess::alias(x, x.shape());
-                    if (create_graph && x.requires_grad())
-                      handle =
-                          record("alias", handle, {x}, [](const RuleArgs& args) { return std::vector{args.grads[0]}; });
-                    else if (a.wanted[i])
-                      handle.set_requires_grad();
-                    if (a.wanted[i]) wanted.push_back(handle);
-                    handles.push_back(std::move(handle));
-                  }
-                  const std::vector<Tensor> results = composite(handles);
-                  std::vector<Tensor> used, seeds;
-                  for (size_t i = 0; i < results.size(); ++i)
-                    if (a.grads[i].defined()) {
-                      used.push_back(results[i]);
-                      seeds.push_back(a.grads[i]);
-                    }
-                  const std::vector<Tensor> found = grad(used, wanted, seeds, create_graph);
-                  std::vector<Tensor> input_grads(a.inputs.size());
-                  for (size_t i = 0, k = 0; i < input_grads.size(); ++i)
-                    if (a.wanted[i]) input_grads[i] = found[k++];
-                  return input_grads;
-                });
+  Rule rule = [composite = std::move(composite), first_order = std::move(first_order)](const RuleArgs& a) {
+    const bool create_graph = grad_enabled();
+    if (first_order && !create_graph) {
+      std::vector<Tensor> fused = first_order(a);
+      if (!fused.empty()) return fused;
+    }
+    // Fresh handles, so that the inner walk ends at this op's inputs even where one of them depends on another.
+    std::vector<Tensor> handles, wanted;
+    GradMode mode(true);
+    for (size_t i = 0; i < a.inputs.size(); ++i) {
+      const Tensor& x = a.inputs[i];
+      if (!x.defined()) {
+        handles.emplace_back();
+        continue;
+      }
+      Tensor handle = GraphAccess::alias(x, x.shape());
+      if (create_graph && x.requires_grad())
+        handle = record("alias", handle, {x}, [](const RuleArgs& args) { return std::vector{args.grads[0]}; });
+      else if (a.wanted[i])
+        handle.set_requires_grad();
+      if (a.wanted[i]) wanted.push_back(handle);
+      handles.push_back(std::move(handle));
+    }
+    const std::vector<Tensor> results = composite(handles);
+    std::vector<Tensor> used, seeds;
+    for (size_t i = 0; i < results.size(); ++i)
+      if (a.grads[i].defined()) {
+        used.push_back(results[i]);
+        seeds.push_back(a.grads[i]);
+      }
+    const std::vector<Tensor> found = grad(used, wanted, seeds, create_graph);
+    std::vector<Tensor> input_grads(a.inputs.size());
+    for (size_t i = 0, k = 0; i < input_grads.size(); ++i)
+      if (a.wanted[i]) input_grads[i] = found[k++];
+    return input_grads;
+  };
+  return record(name, std::move(outputs), std::move(inputs), std::move(rule));
 }
 
 namespace {
