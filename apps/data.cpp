@@ -168,6 +168,7 @@ LoaderOptions loader_options(const DataOptions& o, const Dataset& data, bool tra
   options.preprocess = {o.image_size, o.resize, training ? o.augment : Preprocess::Augment::none};
   options.shuffle = options.augment = training;
   options.seed = seed;
+  options.name = training ? "the training loader" : "the evaluation loader";
   options.drop_last = training && data.size() % o.batch == 1 && data.size() > 1;
   // A packed file is its own cache: the system keeps of it what fits.
   const bool caching = !is_packed(o) && (training || data.size() <= 2000);

@@ -328,7 +328,8 @@ void add_run_options(CLI::App& app, RunOptions& o) {
                             {{"auto", ConvAlgorithm::automatic}, {"direct", ConvAlgorithm::direct}},
                             "auto: Winograd where the library has it and it is faster")
       ->group(group);
-  app.add_option("--profile", o.profile, "write the time and bytes of each kernel to this file, as a Markdown table")
+  app.add_option("--profile", o.profile,
+                 "write the time and bytes of each kernel, and waits for the loader, to this file, as a Markdown table")
       ->group(group);
   add_choice<Device>(app, "--device", o.device, {{"cpu", Device::cpu}, {"cuda", Device::cuda}}, "what computes")
       ->group(group);

@@ -85,7 +85,7 @@ struct RunOptions {
   Device device = Device::cpu;
   bool allow_tf32 = false, fast_algorithms = false;  ///< cuda
   DType precision = DType::f32;                      ///< of activations and convolutions: f32 or bf16
-  std::string profile;                               ///< a file for the time and bytes of each kernel; empty: none
+  std::string profile;                               ///< a file for the time of each kernel and of waits; empty: none
 };
 
 void add_data_options(CLI::App& app, DataOptions& options, bool training);

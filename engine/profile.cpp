@@ -17,8 +17,17 @@ using Clock = std::chrono::steady_clock;
 
 bool profiling = false;
 std::map<std::pair<std::string, std::string>, ProfileRow> rows;
+std::map<std::string, ProfileWait> waits;
 
-bool slower(const ProfileRow& a, const ProfileRow& b) { return a.seconds > b.seconds; }
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+template <class Map>
+auto most_expensive_first(const Map& map) {
+  std::vector<typename Map::mapped_type> list;
+  for (const auto& [key, entry] : map) list.push_back(entry);
+  std::sort(list.begin(), list.end(), [](const auto& a, const auto& b) { return a.seconds > b.seconds; });
+  return list;
+}
 
 void look_at(const Tensor& t, ProfileRow& row) {
   if (!t.defined()) return;
@@ -43,13 +52,6 @@ void look_at(const ParameterUpdates& u, ProfileRow& row) {
 template <class T>
 void look_at(const T&, ProfileRow&) {}  // a parameter of the kernel
 
-void count(const ProfileRow& row) {
-  ProfileRow& total = rows.try_emplace({row.kernel, row.shapes}, ProfileRow{row.kernel, row.shapes}).first->second;
-  total.calls += row.calls;
-  total.seconds += row.seconds;
-  total.bytes += row.bytes;
-}
-
 /// A function with the signature of a table's entry that times the entry.
 template <auto Entry>
 struct Timed;
@@ -62,10 +64,12 @@ struct Timed<Entry> {
     const auto begin = Clock::now();
     (table->*Entry)(std::forward<Arguments>(arguments)...);
     synchronize(device);
-    const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-    ProfileRow row{name, "", 1, seconds, 0};
+    ProfileRow row{name, "", 1, seconds_since(begin), 0};
     (look_at(arguments, row), ...);
-    count(row);
+    ProfileRow& total = rows.try_emplace({row.kernel, row.shapes}, ProfileRow{row.kernel, row.shapes}).first->second;
+    ++total.calls;
+    total.seconds += row.seconds;
+    total.bytes += row.bytes;
   }
 };
 
@@ -123,18 +127,20 @@ const Kernels& kernels(Device device) {
 
 void set_profiling(bool on) {
   profiling = on;
-  if (on) rows.clear();
+  if (!on) return;
+  rows.clear();
+  waits.clear();
 }
 
-ProfileSpan::~ProfileSpan() {
-  if (profiling) count({what_, "", 1, std::chrono::duration<double>(Clock::now() - begin_).count(), 0});
-}
+std::vector<ProfileRow> profile() { return most_expensive_first(rows); }
+std::vector<ProfileWait> profile_waits() { return most_expensive_first(waits); }
 
-std::vector<ProfileRow> profile() {
-  std::vector<ProfileRow> list;
-  for (const auto& [key, row] : rows) list.push_back(row);
-  std::sort(list.begin(), list.end(), slower);
-  return list;
+ProfiledWait::ProfiledWait(std::string what) : what_(std::move(what)), begin_(Clock::now()) {}
+ProfiledWait::~ProfiledWait() {
+  if (!profiling) return;
+  ProfileWait& total = waits.try_emplace(what_, ProfileWait{what_}).first->second;
+  ++total.times;
+  total.seconds += seconds_since(begin_);
 }
 
 std::string profile_table(double seconds) {
@@ -150,10 +156,14 @@ std::string profile_table(double seconds) {
       total += r.seconds;
     }
     if (!with_shapes) {
-      char rest[128];
-      std::snprintf(rest, sizeof rest, "| outside the kernels | | %.1f | %.1f %% | | |\n", 1e3 * (seconds - total),
-                    100 * (1 - total / seconds));
-      text += rest;
+      const auto add_line = [&](const std::string& what, const std::string& times, double part) {
+        char numbers[128];
+        std::snprintf(numbers, sizeof numbers, "%.1f | %.1f %% | | |\n", 1e3 * part, 100 * part / seconds);
+        text += str("| ", what, " | ", times, " | ", numbers);
+      };
+      add_line("outside the kernels", "", seconds - total);
+      for (const ProfileWait& w : profile_waits())
+        add_line(str("of it waiting for ", w.what), std::to_string(w.times), w.seconds);
     }
     return text;
   };
@@ -165,10 +175,7 @@ std::string profile_table(double seconds) {
     sum.seconds += r.seconds;
     sum.bytes += r.bytes;
   }
-  std::vector<ProfileRow> kernels_only;
-  for (const auto& [name, row] : by_kernel) kernels_only.push_back(row);
-  std::sort(kernels_only.begin(), kernels_only.end(), slower);
-  return table(kernels_only, false) + "\n" + table(all, true);
+  return table(most_expensive_first(by_kernel), false) + "\n" + table(all, true);
 }
 
 }  // namespace boxcam

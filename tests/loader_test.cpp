@@ -8,9 +8,11 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <numeric>
 
 #include "engine/check.h"
+#include "engine/profile.h"
 #include "nn/data/open_images.h"
 
 namespace boxcam {
@@ -219,6 +221,32 @@ TEST(Loader, TheCacheSavesLoads) {
   epoch_of(partial, 1);
   EXPECT_GT(other.loads, 50 + 25);
   EXPECT_LT(other.loads, 100);
+}
+
+TEST(Loader, TheProfileShowsTheWaitsForFirstAndForOtherBatches) {
+  using Clock = std::chrono::steady_clock;
+  const Numbers data(50);
+  LoaderOptions options = options_for_training();
+  options.name = "numbers";
+  Loader loader(data, options);
+  set_profiling(true);
+  const auto begin = Clock::now();
+  epoch_of(loader, 0);
+  epoch_of(loader, 1, 4);
+  const double elapsed = std::chrono::duration<double>(Clock::now() - begin).count();
+  set_profiling(false);
+  epoch_of(loader, 2);  // not counted
+  std::map<std::string, int64_t> times;
+  double waited = 0;
+  for (const ProfileWait& w : profile_waits()) {
+    times[w.what] = w.times;
+    waited += w.seconds;
+  }
+  const std::map<std::string, int64_t> expected = {{"numbers, first batch of an epoch", 2},
+                                                   {"numbers, other batches", 2 * loader.batches() - 4 - 2}};
+  EXPECT_EQ(times, expected);
+  EXPECT_GT(waited, 0);
+  EXPECT_LE(waited, elapsed);
 }
 
 TEST(Loader, ABrokenImageReachesTheCallerInItsBatch) {

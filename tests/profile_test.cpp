@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
-#include <thread>
 
 #include "engine/backend/kernels.h"
 
@@ -31,27 +30,30 @@ TEST(Profile, CountsCallsTimeAndBytesByKernelAndShapes) {
   EXPECT_NE(table.find("| outside the kernels |"), std::string::npos) << table;
 }
 
-TEST(Profile, CountsWhatIsNoKernel) {
-  { const ProfileSpan not_counted("waiting"); }
+TEST(Profile, CountsWaitsAsPartOfWhatIsOutsideTheKernels) {
   set_profiling(true);
-  for (int i = 0; i < 2; ++i) {
-    const ProfileSpan span("waiting");
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
+  for (int i = 0; i < 2; ++i) const ProfiledWait wait("a friend");
   set_profiling(false);
-  const std::vector<ProfileRow> rows = profile();
-  ASSERT_EQ(rows.size(), 1u);
-  EXPECT_EQ(rows[0].kernel, "waiting");
-  EXPECT_EQ(rows[0].calls, 2);
-  EXPECT_GE(rows[0].seconds, 0.01);
+  { const ProfiledWait wait("a friend"); }  // not counted
+  const std::vector<ProfileWait> waits = profile_waits();
+  ASSERT_EQ(waits.size(), 1u);
+  EXPECT_EQ(waits[0].what, "a friend");
+  EXPECT_EQ(waits[0].times, 2);
+  EXPECT_GT(waits[0].seconds, 0);
+  const std::string table = profile_table(1);
+  EXPECT_NE(table.find("| outside the kernels |  | 1000.0 | 100.0 % | | |\n| of it waiting for a friend | 2 | "),
+            std::string::npos)
+      << table;
 }
 
 TEST(Profile, BeginsWithNothing) {
   set_profiling(true);
   exp(Tensor::full({2}, 1));
+  { const ProfiledWait wait("nothing"); }
   set_profiling(true);
   set_profiling(false);
   EXPECT_TRUE(profile().empty());
+  EXPECT_TRUE(profile_waits().empty());
 }
 
 TEST(Profile, NamesEveryKernel) {

@@ -42,6 +42,7 @@ void Loader::start_epoch(int64_t epoch, int64_t first_batch) {
         first_batch);
   stop();
   epoch_ = epoch;
+  first_batch_ = first_batch;
   order_.resize(static_cast<size_t>(dataset_.size()));
   std::iota(order_.begin(), order_.end(), int64_t{0});
   if (options_.shuffle) {
@@ -58,7 +59,9 @@ std::optional<Batch> Loader::next() {
   std::unique_lock lock(mutex_);
   if (next_given_ == batches()) return std::nullopt;
   {
-    const ProfileSpan span("waiting for the loader");
+    // An epoch's first batch is not begun before the epoch is, so that the caller always waits for it.
+    const bool first = next_given_ == first_batch_;
+    const ProfiledWait wait(str(options_.name, first ? ", first batch of an epoch" : ", other batches"));
     made_.wait(lock, [&] { return ready_.contains(next_given_); });
   }
   Outcome outcome = std::move(ready_.extract(next_given_).mapped());

@@ -37,6 +37,7 @@ struct LoaderOptions {
   int threads = 2;          ///< workers
   int prefetch = 4;         ///< batches made ahead, at most
   bool drop_last = false;   ///< leave out a last batch that is short
+  std::string name = "the loader";  ///< in the profile (engine/profile.h), where the caller's waits for it are
   /// Memory to keep what is the same in every epoch, while it fits: samples decoded and, but for crop_flip, resized.
   int64_t cache_bytes = 0;
 };
@@ -76,7 +77,7 @@ class Loader {
   const LoaderOptions options_;
 
   // Of the epoch, fixed while workers run.
-  int64_t epoch_ = -1;
+  int64_t epoch_ = -1, first_batch_ = 0;
   std::vector<int64_t> order_;
 
   // The window of batches in the making: [next_given_, next_given_ + prefetch).
