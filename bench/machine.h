@@ -93,7 +93,8 @@ inline double copy_bandwidth() {
 }
 
 /// Times `once`, after one call to warm up, and returns the mean seconds of a call. Adds the counters peak_GB, the
-/// largest amount of tensor memory at any moment (gradients, activations, weights), and images/s unless `images` is 0.
+/// largest amount of tensor memory at any moment (gradients, activations, weights), reserved_GB, what was taken from
+/// the system for it since the program began, and images/s unless `images` is 0.
 template <class F>
 double measure(benchmark::State& state, int64_t images, F&& once) {
   using Clock = std::chrono::steady_clock;
@@ -108,6 +109,7 @@ double measure(benchmark::State& state, int64_t images, F&& once) {
   seconds /= static_cast<double>(state.iterations());
   if (images > 0) state.counters["images/s"] = static_cast<double>(images) / seconds;
   state.counters["peak_GB"] = static_cast<double>(memory_use().peak) / 1e9;
+  state.counters["reserved_GB"] = static_cast<double>(memory_use().reserved) / 1e9;
   return seconds;
 }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "engine/ops.h"
+#include "engine/random.h"
 #include "xai/boxes.h"
 
 namespace boxcam {
@@ -79,6 +80,34 @@ TEST(Metrics, ContentHeatmapInItsThreeForms) {
 TEST(Metrics, BoxCoverageCountsBoxPixelsAboveOneHalf) {
   // Image 0: one of two box pixels exceeds 0.5 (0.5 itself does not); the second batch: none of one.
   EXPECT_DOUBLE_EQ(filled().box_coverage(), 0.25);
+}
+
+TEST(Metrics, RecordsAreTheSumsOverAllPixels) {
+  constexpr int64_t height = 5, width = 7;
+  Random random(3);
+  Values cams, masks;
+  for (int64_t i = 0; i < 2 * height * width; ++i) {
+    cams.push_back(std::round(random.uniform(0, 1) * 64) / 64);  // so that every sum is exact, in any order
+    masks.push_back(random.uniform(0, 1) < 0.4);
+  }
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    const Shape shape{2, height, width};
+    const auto records = cam_records(Tensor::from(shape, cams).to(dtype), Tensor::from(shape, masks).to(DType::f32));
+    ASSERT_EQ(records.size(), 2u);
+    for (size_t n = 0; n < 2; ++n) {
+      CamRecord r;
+      for (size_t i = n * height * width; i < (n + 1) * height * width; ++i) {
+        r.total += cams[i];
+        r.inside += cams[i] * masks[i];
+        r.box_area += masks[i];
+        r.covered += cams[i] > 0.5 && masks[i] > 0;
+      }
+      EXPECT_EQ(records[n].total, r.total);
+      EXPECT_EQ(records[n].inside, r.inside);
+      EXPECT_EQ(records[n].box_area, r.box_area);
+      EXPECT_EQ(records[n].covered, r.covered);
+    }
+  }
 }
 
 TEST(Metrics, EmptyCamsAreCountedAndLeftOutOfRatios) {

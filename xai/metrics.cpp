@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/graph_access.h"
 #include "engine/ops.h"
 
 namespace boxcam {
@@ -11,22 +12,33 @@ namespace boxcam {
 namespace {
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 double ratio(double part, double whole) { return whole > 0 ? part / whole : kNaN; }
+
+template <class T>
+CamRecord record_of(const T* cam, const T* mask, int64_t pixels) {
+  double inside = 0, total = 0, covered = 0, box_area = 0;
+#pragma omp simd reduction(+ : inside, total, covered, box_area)
+  for (int64_t i = 0; i < pixels; ++i) {
+    const double value = cam[i], box = mask[i];
+    total += value;
+    inside += value * box;
+    box_area += box;
+    covered += value > 0.5 ? box : 0;
+  }
+  return {inside, total, covered, box_area};
+}
 }  // namespace
 
 std::vector<CamRecord> cam_records(const Tensor& cam, const Tensor& mask) {
   check(cam.ndim() == 3 && cam.shape() == mask.shape(), "metrics: expected a CAM and a mask of one shape, found ",
         cam.shape(), " and ", mask.shape());
-  const Tensor c = cam.to(Device::cpu).to(DType::f64), m = mask.to(Device::cpu).to(DType::f64);
+  const Tensor c = cam.to(Device::cpu), m = mask.to(Device::cpu).to(cam.dtype());
   const int64_t pixels = cam.dim(1) * cam.dim(2);
-  std::vector<CamRecord> records(cam.dim(0));
-  const double *value = c.data<double>(), *inside = m.data<double>();
-  for (CamRecord& r : records)
-    for (int64_t i = 0; i < pixels; ++i, ++value, ++inside) {
-      r.total += *value;
-      r.inside += *value * *inside;
-      r.box_area += *inside;
-      r.covered += *value > 0.5 ? *inside : 0;
-    }
+  std::vector<CamRecord> records;
+  visit_floating(cam.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    for (int64_t n = 0; n < cam.dim(0); ++n)
+      records.push_back(record_of(c.data<T>() + n * pixels, m.data<T>() + n * pixels, pixels));
+  });
   return records;
 }
 
