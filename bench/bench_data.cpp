@@ -1,11 +1,13 @@
-// The data path: decoding, resizing, drawing, and the loader, next to what a training step takes. of_need is the images
-// per second over those of a cross-entropy step alone on this machine, ResNet-50's in bf16 where the processor has it
-// (below 1 the step would wait); a loader works beside the step on the same cores, so that it should be several times 1.
+// The data path: decoding, resizing, drawing, packed files, and the loader, next to what a training step takes. of_need
+// is the images per second over those of a cross-entropy step alone on this machine, of_bf16_need the same with bf16
+// activations, where the processor has them (below 1 the step would wait); a loader works beside the step on the same
+// cores, so that it should be several times 1. Without an argument for threads a row is what one thread does.
 // The JPEGs are scenes of 1024 x 768 pixels, the size of OpenImages' files, with the camera's noise, at quality 90.
 #define STB_IMAGE_WRITE_IMPLEMENTATION
 #define STB_IMAGE_WRITE_STATIC
 #include <stb_image_write.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include <filesystem>
 
@@ -61,44 +63,52 @@ const JpegFiles& jpeg_files() {
   return files;
 }
 
-/// The same files, decoded and resized, in one packed file.
+/// The JPEGs at 224 px in a packed file, as `prepare` writes it.
 class PackedJpegs {
  public:
-  PackedJpegs() : path_(jpeg_files().path(0) + ".packed") {
-    PackedWriter writer(path_, jpeg_files().classes(), {});
+  PackedJpegs() : path_(fs::temp_directory_path() / str("boxcam_bench_data_", getpid(), ".packed")) {
+    const JpegFiles& files = jpeg_files();
+    PackedWriter writer(path_, files.classes(), {});
     writer.start_split("train", true);
-    for (int64_t i = 0; i < jpeg_files().size(); ++i) {
-      Sample sample = jpeg_files().load(i);
-      sample.image = resize(sample.image, 224, 224);
-      writer.add(sample);
-    }
+    for (int64_t i = 0; i < files.size(); ++i) writer.add(prepare(files.load(i), {224}, nullptr));
     writer.finish();
-    data_ = packed_dataset(std::make_shared<PackedFile>(path_), "train");
+    data = packed_dataset(std::make_shared<PackedFile>(path_), "train");
   }
-  const Dataset& data() const { return *data_; }
+  ~PackedJpegs() { fs::remove(path_); }
+
+  std::unique_ptr<Dataset> data;
 
  private:
-  std::string path_;  // in the folder of the JPEGs, which goes with them
-  std::unique_ptr<Dataset> data_;
+  std::string path_;
 };
 
-/// Images per second of a training step.
-double needed(const std::string& model, int64_t batch, int64_t size, DType activations = DType::f32) {
+const Dataset& packed_jpegs() {
+  static const PackedJpegs packed;
+  return *packed.data;
+}
+
+/// Images per second of training steps.
+struct Need {
+  double f32, bf16;
+};
+double needed(const std::string& model, int64_t batch, int64_t size, DType activations) {
+  if (activations == DType::bf16 && !cpu_has_bf16()) return 0;
   CrossEntropyStep step(model, batch, size, activations);
   return static_cast<double>(batch) / best_seconds(2, step);
 }
-double needed_by_resnet50() {
-  static const double measured = needed("resnet50", 16, 224, cpu_has_bf16() ? DType::bf16 : DType::f32);
-  return measured;
+const Need& need_of_resnet50() {
+  static const Need need{needed("resnet50", 16, 224, DType::f32), needed("resnet50", 16, 224, DType::bf16)};
+  return need;
 }
-double needed_by_resnet_mini() {
-  static const double measured = needed("resnet-mini", 32, 96);
-  return measured;
+const Need& need_of_resnet_mini() {
+  static const Need need{needed("resnet-mini", 32, 96, DType::f32), needed("resnet-mini", 32, 96, DType::bf16)};
+  return need;
 }
 
-void report_images(benchmark::State& state, double images, double seconds, double need) {
+void report_images(benchmark::State& state, double images, double seconds, const Need& need) {
   state.counters["images/s"] = images / seconds;
-  state.counters["of_need"] = images / seconds / need;
+  state.counters["of_need"] = images / seconds / need.f32;
+  if (need.bf16 > 0) state.counters["of_bf16_need"] = images / seconds / need.bf16;
 }
 
 void decode_jpeg(benchmark::State& state) {
@@ -108,7 +118,32 @@ void decode_jpeg(benchmark::State& state) {
   const double seconds = measure(state, 0, [&] { image = read_image(files.path(next++)); });
   state.SetLabel(str(image.width, " x ", image.height, ", ", std::llround(files.mean_bytes() / 1e3), " kB each"));
   state.counters["Mpixel/s"] = image.width * image.height / seconds / 1e6;
-  report_images(state, 1, seconds, needed_by_resnet50());
+  report_images(state, 1, seconds, need_of_resnet50());
+}
+
+/// All that is done for a photograph before a step: read, decode, resize to 224 px.
+void prepare_jpeg(benchmark::State& state) {
+  int64_t next = 0;
+  const double seconds = measure(state, 0, [&] { prepare(jpeg_files().load(next++), {224}, nullptr); });
+  report_images(state, 1, seconds, need_of_resnet50());
+}
+
+/// The same where the data set is packed: the bytes of 224 px out of the mapped file, their checksum compared.
+void load_packed_sample(benchmark::State& state) {
+  const Dataset& data = packed_jpegs();
+  int64_t next = 0;
+  const double seconds = measure(state, 0, [&] { data.load(next++ % data.size()); });
+  state.counters["GB/s"] = 3.0 * 224 * 224 / seconds / 1e9;
+  report_images(state, 1, seconds, need_of_resnet50());
+}
+
+/// The checksum's part of it.
+void checksum_of_sample(benchmark::State& state) {
+  const Sample sample = packed_jpegs().load(0);
+  const std::vector<uint8_t>& pixels = sample.image.pixels;
+  const double seconds = measure(state, 0, [&] { benchmark::DoNotOptimize(crc32_z(0, pixels.data(), pixels.size())); });
+  state.counters["GB/s"] = static_cast<double>(pixels.size()) / seconds / 1e9;
+  report_images(state, 1, seconds, need_of_resnet50());
 }
 
 /// Squashes to the network's input. The bytes are those of the source, read once, and of the result.
@@ -118,7 +153,7 @@ void resize_image(benchmark::State& state, int height, int width, int to) {
   for (uint8_t& p : image.pixels) p = static_cast<uint8_t>(random.next());
   const double seconds = measure(state, 0, [&] { benchmark::DoNotOptimize(resize(image, to, to)); });
   report_bytes(state, static_cast<double>(image.pixels.size()) + 3.0 * to * to, seconds);
-  report_images(state, 1, seconds, needed_by_resnet50());
+  report_images(state, 1, seconds, need_of_resnet50());
 }
 
 void draw(benchmark::State& state, int size) {
@@ -126,11 +161,11 @@ void draw(benchmark::State& state, int size) {
   options.image_size = size;
   int64_t next = 0;
   const double seconds = measure(state, 0, [&] { draw_scene(0, ScenesSplit::train, next++, options); });
-  report_images(state, 1, seconds, size == 96 ? needed_by_resnet_mini() : needed_by_resnet50());
+  report_images(state, 1, seconds, size == 96 ? need_of_resnet_mini() : need_of_resnet50());
 }
 
 /// An epoch of shuffled, flipped batches, as in training. `cached`: as from the second epoch on.
-void load(benchmark::State& state, const Dataset& data, int64_t batch, int size, bool cached, double need) {
+void load(benchmark::State& state, const Dataset& data, int64_t batch, int size, bool cached, const Need& need) {
   LoaderOptions options;
   options.batch = batch;
   options.preprocess = {size, Preprocess::Resize::squash, Preprocess::Augment::flip};
@@ -147,18 +182,18 @@ void load(benchmark::State& state, const Dataset& data, int64_t batch, int size,
 }
 
 void load_jpegs(benchmark::State& state, bool cached) {
-  load(state, jpeg_files(), 16, 224, cached, needed_by_resnet50());
+  load(state, jpeg_files(), 16, 224, cached, need_of_resnet50());
 }
-void load_packed(benchmark::State& state) {
-  static const PackedJpegs packed;
-  load(state, packed.data(), 16, 224, false, needed_by_resnet50());
-}
+void load_packed(benchmark::State& state) { load(state, packed_jpegs(), 16, 224, false, need_of_resnet50()); }
 void load_scenes(benchmark::State& state, bool cached) {
-  load(state, Scenes(0, 256, ScenesSplit::train), 32, 96, cached, needed_by_resnet_mini());
+  load(state, Scenes(0, 256, ScenesSplit::train), 32, 96, cached, need_of_resnet_mini());
 }
 
 void register_all() {
   add("decode_jpeg", decode_jpeg);
+  add("prepare_jpeg/224", prepare_jpeg);
+  add("packed/224", load_packed_sample);
+  add("packed/224/checksum", checksum_of_sample);
   add("resize/1024x768_to_224", resize_image, 768, 1024, 224);
   add("resize/1024x683_to_224", resize_image, 683, 1024, 224);
   add("resize/500x375_to_224", resize_image, 375, 500, 224);
