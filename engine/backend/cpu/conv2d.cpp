@@ -104,8 +104,6 @@ void plain_conv2d_weight_grad(const Tensor& x, const Tensor& g, const Conv2dSpec
   });
 }
 
-bool same_memory(const Tensor& a, const Tensor& b) { return a.raw_data() == b.raw_data(); }
-
 /// y = x + bias (+ residual), ReLU. y may be x or the residual: an element is read before it is written.
 void add_bias(const Tensor& x, const Tensor& bias, const Tensor& residual, bool with_relu, Tensor& y) {
   scale_shift(x, Tensor::full(bias.shape(), 1, bias.dtype()), bias, residual, with_relu, y);
@@ -262,12 +260,12 @@ void fast_conv2d_bias(const Tensor& x, const Tensor& w, const Conv2dSpec& spec, 
   const ConvDescriptors d(x.shape(), w.shape(), y.shape(), spec, x.dtype());
   // The library adds what lies in y. Its Winograd does neither this nor the ReLU.
   const bool winograd = d.type == Type::f32 && use_winograd(x.shape(), w.shape(), spec);
-  const bool accumulate = residual.defined() && same_memory(y, residual) && !winograd;
+  const bool in_place = residual.defined() && y.raw_data() == residual.raw_data();
+  const bool accumulate = in_place && !winograd;
   const bool apart = (residual.defined() && !accumulate) || (with_relu && winograd);
   const Extras extras = {true, accumulate, with_relu && !apart};
   const ConvForward pd = plan(ConvKind::forward, d, x.shape(), w.shape(), spec, extras).forward;
-  const Tensor result =
-      residual.defined() && !accumulate && same_memory(y, residual) ? Tensor::empty(y.shape(), y.dtype()) : y;
+  const Tensor result = in_place && !accumulate ? Tensor::empty(y.shape(), y.dtype()) : y;
   Operand in(d.x, x, pd.src_desc(), false), weight(d.w, w, pd.weights_desc(), false),
       out(d.y, result, pd.dst_desc(), true);
   execute(dnnl::convolution_forward(pd), pd.scratchpad_desc(),
