@@ -7,13 +7,15 @@ A row relates one time to the fastest of others. Each time is taken once per rep
 by the programs in build/bench, PyTorch's by this file. The turns alternate, so that whatever else the machine does hits
 all of them; the table shows medians and, in brackets, the extremes; a ratio is the median of the repetitions' ratios.
 Memory is the largest resident size of the process, libraries included.
-f32, 224 px, 4 classes, batch 16 unless the row says otherwise; PyTorch in channels_last. The rows `run` and `run-ce` are
-whole trainings: ours the whole process of `train`, PyTorch's without the import (pytorch_training.py). Needs torch and torchvision
-(Debian: python3-torchvision) in the interpreter that runs it and a release build; torch.compile needs a C++ compiler.
+f32, 224 px, 4 classes, batch 16 unless the row says otherwise; PyTorch in channels_last. The rows `run` and `run-ce`
+are whole trainings: ours the whole process of `train`, PyTorch's without the import (pytorch_training.py). Needs torch
+and torchvision (Debian: python3-torchvision; 1.13 will do, without torch.compile) in the interpreter that runs it and a
+release build; torch.compile needs a C++ compiler.
 """
 
 import argparse
 import copy
+import importlib.util
 import json
 import os
 import pathlib
@@ -89,7 +91,7 @@ ROWS = {
     "bf16": Row("bf16 cross-entropy step", "boxcam bf16 step",
                 ("PyTorch bf16 autocast step", "PyTorch bf16 autocast step compiled"), 0.9),
     "bf16-f32": Row("the same against our f32 step", "boxcam bf16 step", ("boxcam cross-entropy step",), 0.65),
-    "run": Row(f"{EPOCHS} epochs of resnet-mini on 2,000 scenes, 96 px, box penalty", "boxcam run", ("PyTorch run",), 0.6),
+    "run": Row("training of resnet-mini on 2,000 scenes, 96 px, box penalty", "boxcam run", ("PyTorch run",), 0.6),
     "run-ce": Row("the same without the penalty", "boxcam run, cross-entropy", ("PyTorch run, cross-entropy",), 0.6),
 }
 
@@ -390,9 +392,11 @@ def boxcam_turn(name, options):
     output, memory = run([options.build / program, f"--benchmark_filter={filter_}", "--benchmark_format=json"],
                          options.threads)
     report = json.loads(output) if output.strip() else {"benchmarks": []}
-    if len(report["benchmarks"]) != 1 or report["benchmarks"][0].get("error_occurred"):
+    if len(report["benchmarks"]) != 1:
         return Turn(None, 0, f"{program} has no {benchmark}")
     (result,) = report["benchmarks"]
+    if result.get("error_occurred"):
+        return Turn(None, 0, result["error_message"])
     unit = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1}[result["time_unit"]]
     return Turn(result["real_time"] * unit, memory, f"oneDNN {report['context']['oneDNN']}")
 
@@ -502,19 +506,26 @@ def main():
             sys.exit(f"no row '{name}'; there are {', '.join(ROWS)}")
     rows = [ROWS[name] for name in names]
     wanted = list(dict.fromkeys(name for row in rows for name in (row.ours, *row.others)))
-    for program in {OURS[name][0] for name in wanted if name in OURS}:
-        if not (options.build / program).exists():
-            sys.exit(f"{options.build / program} does not exist; build it first (scripts/test, or cmake --build build)")
+    trainings = any(name in OUR_RUNS for name in wanted)
+    for package in ("torch", "torchvision"):
+        if any(name in PYTORCH or name in PYTORCH_RUNS for name in wanted) and not importlib.util.find_spec(package):
+            sys.exit(f"{sys.executable} has no {package}; use an interpreter that has it (Debian: python3-torchvision)")
+    apps = options.build.parent / "apps"
+    for program in {options.build / OURS[name][0] for name in wanted if name in OURS} | (
+            {apps / "prepare", apps / "train"} if trainings else set()):
+        if not program.exists():
+            sys.exit(f"{program} does not exist; build it first (scripts/test, or cmake --build build)")
 
     with tempfile.TemporaryDirectory() as folder:
-        if any(name in OUR_RUNS for name in wanted):
+        if trainings:
             options.packed = f"{folder}/scenes.packed"
-            run([options.build.parent / "apps/prepare", "--image-size", 96, "--augment", "flip", "--val-images", 200,
+            run([apps / "prepare", "--image-size", 96, "--augment", "flip", "--val-images", 200,
                  "--output", options.packed], options.threads)
         turns = take_turns(wanted, options)
     versions = {t.about for taken in turns.values() for t in taken if t.seconds is not None}
+    epochs = f"; trainings of {options.epochs} epochs" if trainings else ""
     print(f"{processor()}, {options.threads} threads; {', '.join(sorted(versions))}; "
-          f"{options.repetitions} repetitions\n")
+          f"{options.repetitions} repetitions{epochs}\n")
     print_table(rows, turns)
 
 

@@ -46,7 +46,7 @@ def read_packed(path, split):
 
 def train(model, grad_cam, path, epochs, penalty_weight, seed=0):
     """SGD with Nesterov momentum, cosine schedule with warm-up, flips; validation with accuracy and CAMs after each
-    epoch. Returns the last validation accuracy. `grad_cam(logits, score, A)` is compare_pytorch.py's, differentiable."""
+    epoch. Returns the last validation accuracy. `grad_cam` is compare_pytorch.py's, differentiable."""
     import torch
 
     batch, peak, warmup = 32, 0.05, 0.05
