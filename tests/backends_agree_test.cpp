@@ -11,8 +11,10 @@ void expect_the_whole_table(Device device, DType dtype) {
   for (const Case& c : all_cases()) {
     if (dtype == DType::bf16 && !c.takes_bf16()) continue;
     const Tensors expected = c.run({cpu_kernels(), Device::cpu, DType::f64});
+    // cuDNN rounds the weights' gradient to the activations' type.
+    const bool rounded = device == Device::cuda && c.kernel == "conv2d_weight_grad";
     expect_agreement(c.run({kernels(device), device, dtype}), expected, dtype,
-                     str(c.kernel, " on ", name(device), " in ", dtype));
+                     str(c.kernel, " on ", name(device), " in ", dtype), rounded);
   }
 }
 

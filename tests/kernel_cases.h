@@ -358,7 +358,9 @@ inline std::vector<Case> all_cases() {
 /// Indices exactly; floating point relative to the largest value: f64 by rounding in another order, f32 by 1e-5, what
 /// sums of some 600 terms may lose with a margin of ten, bf16 by two roundings, 2^-7; in bf16 cases results
 /// in f32 as in f32.
-inline void expect_agreement(const Tensors& found, const Tensors& expected, DType dtype, const std::string& what) {
+/// `rounded`: those too are rounded to bf16.
+inline void expect_agreement(const Tensors& found, const Tensors& expected, DType dtype, const std::string& what,
+                             bool rounded = false) {
   ASSERT_EQ(found.size(), expected.size()) << what;
   for (size_t k = 0; k < found.size(); ++k) {
     const std::vector<double> a = found[k].to(Device::cpu).to_vector(), b = expected[k].to_vector();
@@ -366,7 +368,7 @@ inline void expect_agreement(const Tensors& found, const Tensors& expected, DTyp
     double largest = 0;
     for (const double v : b) largest = std::max(largest, std::abs(v));
     const bool exact = found[k].dtype() == DType::i32;
-    const bool rough = dtype == DType::bf16 && found[k].dtype() == DType::bf16;
+    const bool rough = dtype == DType::bf16 && (rounded || found[k].dtype() == DType::bf16);
     const double allowed = exact ? 0 : largest * (dtype == DType::f64 ? 1e-12 : rough ? 1.0 / 128 : 1e-5);
     for (size_t i = 0; i < a.size(); ++i)
       ASSERT_TRUE(std::abs(a[i] - b[i]) <= allowed)  // false for NaN

@@ -8,27 +8,34 @@
 namespace boxcam::cuda {
 
 /// Differences from the first row, and their squares: E[d^2] - E[d]^2 loses no digits where the mean is far from zero.
-template <class T>
+/// Here and below a place of the sum is a pack of V channels with two sums each.
+template <class T, int V>
 struct LoadDifferences {
   using A = Arithmetic<T>;
   const T* x;
   int64_t channels;
-  BOXCAM_HD void operator()(int64_t, int64_t r, int64_t c, A* sums) const {
-    const A d = A(x[r * channels + c]) - A(x[c]);
-    sums[0] += d;
-    sums[1] += d * d;
+  BOXCAM_HD void operator()(int64_t, int64_t r, int64_t pack, A* sums) const {
+    const Pack<T, V> in = load<V>(x + r * channels + pack * V), first = load<V>(x + pack * V);
+    for (int v = 0; v < V; ++v) {
+      const A d = A(in.at[v]) - A(first.at[v]);
+      sums[2 * v] += d;
+      sums[2 * v + 1] += d * d;
+    }
   }
 };
-template <class T>
+template <class T, int V>
 struct StoreMoments {
   using A = Arithmetic<T>;
   const T* x;
   double rows;
   A *mean, *variance;
-  BOXCAM_HD void operator()(const SumPlace& at, const double (&sums)[2]) const {
-    const double m = sums[0] / rows;
-    mean[at.c] = static_cast<A>(m + static_cast<double>(x[at.c]));
-    variance[at.c] = static_cast<A>(greatest(sums[1] / rows - m * m, 0.0));
+  BOXCAM_HD void operator()(const SumPlace& at, const double (&sums)[2 * V]) const {
+    for (int v = 0; v < V; ++v) {
+      const int64_t c = at.c * V + v;
+      const double m = sums[2 * v] / rows;
+      mean[c] = static_cast<A>(m + static_cast<double>(x[c]));
+      variance[c] = static_cast<A>(greatest(sums[2 * v + 1] / rows - m * m, 0.0));
+    }
   }
 };
 
@@ -43,65 +50,101 @@ struct ScaleAndShift {
 };
 
 /// The gradient behind the ReLU, where there is one. Without a residual the gate is found again from x.
-template <class T>
+template <class T, int V>
 struct Gate {
   using A = Arithmetic<T>;
-  const T *g, *more_g, *y, *x;  ///< more_g: added to g, or null; y: the forward's output, or null
-  const A *scale, *shift;       ///< scale is null where x does not tell
-  BOXCAM_HD A operator()(int64_t i, int64_t c) const {
-    if (y && !(A(y[i]) > A(0))) return A(0);
-    if (scale && !(A(x[i]) * scale[c] + shift[c] > A(0))) return A(0);
-    return more_g ? A(g[i]) + A(more_g[i]) : A(g[i]);
+  const T *g, *more_g, *y;  ///< more_g: added to g, or null; y: the forward's output, or null
+  const A *scale, *shift;   ///< scale is null where x does not tell
+  /// For the V elements from i on, of channel c on, where x is `in`.
+  BOXCAM_HD Pack<A, V> operator()(int64_t i, int64_t c, const Pack<T, V>& in) const {
+    const Pack<T, V> from = load<V>(g + i);
+    Pack<A, V> out;
+    for (int v = 0; v < V; ++v) out.at[v] = A(from.at[v]);
+    if (more_g) {
+      const Pack<T, V> more = load<V>(more_g + i);
+      for (int v = 0; v < V; ++v) out.at[v] += A(more.at[v]);
+    }
+    if (y) {
+      const Pack<T, V> result = load<V>(y + i);
+      for (int v = 0; v < V; ++v)
+        if (!(A(result.at[v]) > A(0))) out.at[v] = A(0);
+    }
+    if (scale) {
+      const Pack<A, V> by = load<V>(scale + c), plus = load<V>(shift + c);
+      for (int v = 0; v < V; ++v)
+        if (!(A(in.at[v]) * by.at[v] + plus.at[v] > A(0))) out.at[v] = A(0);
+    }
+    return out;
   }
 };
 
 /// g and g (x - mean), g behind the ReLU; writes the residual's gradient as it goes, each element once.
-template <class T>
+template <class T, int V>
 struct LoadGradients {
   using A = Arithmetic<T>;
-  Gate<T> gate;
+  Gate<T, V> gate;
   const T* x;
   const A* mean;
   T* gated;  ///< or null
   int64_t channels;
-  BOXCAM_HD void operator()(int64_t, int64_t r, int64_t c, A* sums) const {
-    const int64_t i = r * channels + c;
-    const A g = gate(i, c);
-    if (gated) gated[i] = g;
-    sums[0] += g;
-    sums[1] += g * (A(x[i]) - mean[c]);
+  BOXCAM_HD void operator()(int64_t, int64_t r, int64_t pack, A* sums) const {
+    const int64_t c = pack * V, i = r * channels + c;
+    const Pack<T, V> in = load<V>(x + i);
+    const Pack<A, V> g = gate(i, c, in), middle = load<V>(mean + c);
+    if (gated) {
+      Pack<T, V> out;
+      for (int v = 0; v < V; ++v) out.at[v] = g.at[v];
+      store<V>(gated + i, out);
+    }
+    for (int v = 0; v < V; ++v) {
+      sums[2 * v] += g.at[v];
+      sums[2 * v + 1] += g.at[v] * (A(in.at[v]) - middle.at[v]);
+    }
   }
 };
 
 /// The gradients of gamma and beta, and of x = p g - q (x - mean) - shift the three coefficients of each channel:
 /// gx = gamma invstd (g - sum_g / n - (x - mean) invstd^2 sum_gx / n).
-template <class T>
+template <class T, int V>
 struct StoreGradients {
   const T *gamma, *invstd;
   double rows;
   T *ggamma, *gbeta, *p, *q, *shift;
-  BOXCAM_HD void operator()(const SumPlace& at, const double (&sums)[2]) const {
-    const double s = static_cast<double>(invstd[at.c]), scale = static_cast<double>(gamma[at.c]) * s;
-    ggamma[at.c] = static_cast<T>(sums[1] * s);
-    gbeta[at.c] = static_cast<T>(sums[0]);
-    p[at.c] = static_cast<T>(scale);
-    q[at.c] = static_cast<T>(scale * s * s * sums[1] / rows);
-    shift[at.c] = static_cast<T>(scale * sums[0] / rows);
+  BOXCAM_HD void operator()(const SumPlace& at, const double (&sums)[2 * V]) const {
+    for (int v = 0; v < V; ++v) {
+      const int64_t c = at.c * V + v;
+      const double s = static_cast<double>(invstd[c]), scale = static_cast<double>(gamma[c]) * s;
+      ggamma[c] = static_cast<T>(sums[2 * v + 1] * s);
+      gbeta[c] = static_cast<T>(sums[2 * v]);
+      p[c] = static_cast<T>(scale);
+      q[c] = static_cast<T>(scale * s * s * sums[2 * v + 1] / rows);
+      shift[c] = static_cast<T>(scale * sums[2 * v] / rows);
+    }
   }
 };
-template <class T>
+template <class T, int V>
 struct InputGradient {
   using A = Arithmetic<T>;
-  Gate<T> gate;
+  Gate<T, V> gate;
   const T* x;
   const A *mean, *p, *q, *shift;
   const T* gated;  ///< or null
   int64_t channels;
   T* gx;
-  BOXCAM_HD void operator()(int64_t i) const {
-    const int64_t c = divide(i, channels).remainder;
-    const A g = gated ? A(gated[i]) : gate(i, c);
-    gx[i] = p[c] * g - q[c] * (A(x[i]) - mean[c]) - shift[c];
+  BOXCAM_HD void operator()(int64_t pack) const {
+    const int64_t i = pack * V, c = divide(i, channels).remainder;
+    const Pack<T, V> in = load<V>(x + i);
+    Pack<A, V> g;
+    if (gated) {
+      const Pack<T, V> known = load<V>(gated + i);
+      for (int v = 0; v < V; ++v) g.at[v] = A(known.at[v]);
+    } else {
+      g = gate(i, c, in);
+    }
+    const Pack<A, V> middle = load<V>(mean + c), a = load<V>(p + c), b = load<V>(q + c), minus = load<V>(shift + c);
+    Pack<T, V> out;
+    for (int v = 0; v < V; ++v) out.at[v] = a.at[v] * g.at[v] - b.at[v] * (A(in.at[v]) - middle.at[v]) - minus.at[v];
+    store<V>(gx + i, out);
   }
 };
 
@@ -111,8 +154,11 @@ void batch_norm_statistics(Run run, const Tensor& x, Tensor& mean, Tensor& varia
     using T = decltype(zero);
     using A = Arithmetic<T>;
     const int64_t channels = x.dim(-1), rows = x.numel() / channels;
-    sum_terms<A, 2>(run, 1, rows, channels, LoadDifferences<T>{pointer<T>(x), channels},
-                    StoreMoments<T>{pointer<T>(x), static_cast<double>(rows), pointer<A>(mean), pointer<A>(variance)});
+    with_pack<T>(channels, {&x}, [&](auto wide) {
+      sum_terms<A, 2 * wide>(
+          run, 1, rows, channels / wide, LoadDifferences<T, wide>{pointer<T>(x), channels},
+          StoreMoments<T, wide>{pointer<T>(x), static_cast<double>(rows), pointer<A>(mean), pointer<A>(variance)});
+    });
   });
 }
 
@@ -126,8 +172,10 @@ void batch_norm(Run run, const BatchNormArgs& a, Tensor& y) {
     A *scale = pointer<A>(both), *shift = scale + channels;
     run.each(channels, ScaleAndShift<A>{pointer<A>(a.gamma), pointer<A>(a.beta), pointer<A>(a.mean),
                                         pointer<A>(a.invstd), scale, shift});
-    run.each(y.numel(), ScaleShift<T>{channels, a.with_relu, pointer<T>(a.x), pointer<T>(a.residual), scale, shift,
-                                      pointer<T>(y)});
+    with_pack<T>(channels, {&a.x, &a.residual, &both, &y}, [&](auto wide) {
+      run.each(y.numel() / wide, ScaleShift<T, wide>{channels, a.with_relu, pointer<T>(a.x), pointer<T>(a.residual),
+                                                     scale, shift, pointer<T>(y)});
+    });
   });
 }
 
@@ -146,16 +194,15 @@ void batch_norm_grad(Run run, const BatchNormArgs& a, const Tensor& y, const Ten
     T* gated = pointer<T>(g_residual);
     const bool from_x = a.with_relu && !a.residual.defined();
     if (from_x) run.each(channels, ScaleAndShift<A>{gamma, pointer<A>(a.beta), mean, invstd, scale_y, shift_y});
-    const Gate<T> gate{pointer<T>(g),
-                       pointer<T>(more_g),
-                       a.with_relu && !from_x ? pointer<T>(y) : nullptr,
-                       in,
-                       from_x ? scale_y : nullptr,
-                       shift_y};
-    sum_terms<A, 2>(run, 1, rows, channels, LoadGradients<T>{gate, in, mean, gated, channels},
-                    StoreGradients<A>{gamma, invstd, static_cast<double>(rows), pointer<A>(ggamma), pointer<A>(gbeta),
-                                      p, q, shift});
-    run.each(a.x.numel(), InputGradient<T>{gate, in, mean, p, q, shift, gated, channels, pointer<T>(gx)});
+    with_pack<T>(channels, {&a.x, &a.mean, &y, &g, &more_g, &gx, &g_residual, &coefficients}, [&](auto wide) {
+      const Gate<T, wide> gate{pointer<T>(g), pointer<T>(more_g), a.with_relu && !from_x ? pointer<T>(y) : nullptr,
+                               from_x ? scale_y : nullptr, shift_y};
+      sum_terms<A, 2 * wide>(run, 1, rows, channels / wide, LoadGradients<T, wide>{gate, in, mean, gated, channels},
+                             StoreGradients<A, wide>{gamma, invstd, static_cast<double>(rows), pointer<A>(ggamma),
+                                                     pointer<A>(gbeta), p, q, shift});
+      run.each(a.x.numel() / wide,
+               InputGradient<T, wide>{gate, in, mean, p, q, shift, gated, channels, pointer<T>(gx)});
+    });
   });
 }
 

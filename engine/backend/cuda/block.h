@@ -25,6 +25,20 @@ BOXCAM_HD void add_up(Block& block, int columns, double (&values)[K]) {
   block.sync();  // the memory may be used again
 }
 
+/// Adds up over each group of `lanes` neighbouring threads (a power of two): a tree. Afterwards the first of each group
+/// holds the sum. Shared memory: a double for each thread.
+template <class Block>
+BOXCAM_HD void add_up_neighbours(Block& block, int lanes, double& value) {
+  double* slot = static_cast<double*>(block.shared()) + block.rank();
+  *slot = value;
+  for (int step = lanes / 2; step > 0; step /= 2) {
+    block.sync();
+    if (block.rank() % lanes < step) *slot += slot[step];
+  }
+  value = *slot;
+  block.sync();  // the memory may be used again
+}
+
 template <class T>
 struct Candidate {
   T value;

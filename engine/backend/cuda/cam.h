@@ -7,29 +7,61 @@
 
 namespace boxcam::cuda {
 
-/// The terms of M[n,i] = sum_k alpha[n,k] A[n,i,k].
-template <class T>
-struct LoadMap {
+/// M[n,i] = sum_k alpha[n,k] A[n,i,k]; 32 threads for each cell.
+template <class T, int V>
+struct CamMap {
+  static constexpr size_t kSharedPerThread = sizeof(double);
+  int64_t all_cells, cells, channels;  ///< of all images, and of one
   const T *activations, *alpha;
-  int64_t cells, channels;
-  BOXCAM_HD void operator()(int64_t o, int64_t k, int64_t, T* sums) const {
-    sums[0] += alpha[divide(o, cells).quotient * channels + k] * activations[o * channels + k];
+  T* map;
+  BOXCAM_HD static int lanes(int threads) { return threads < 32 ? threads : 32; }
+  template <class Block>
+  BOXCAM_HD void operator()(Block& block, int64_t number) const {
+    const int team = lanes(block.size()), lane = block.rank() % team;
+    const int64_t cell = number * (block.size() / team) + block.rank() / team;
+    double sum = 0;
+    if (cell < all_cells) {
+      const T *row = activations + cell * channels, *weights = alpha + divide(cell, cells).quotient * channels;
+      T terms = 0;
+      for (int64_t k = lane * V; k < channels; k += team * V) {
+        const Pack<T, V> a = load<V>(row + k), w = load<V>(weights + k);
+        for (int v = 0; v < V; ++v) terms += w.at[v] * a.at[v];
+      }
+      sum = static_cast<double>(terms);
+    }
+    add_up_neighbours(block, team, sum);
+    if (lane == 0 && cell < all_cells) map[cell] = static_cast<T>(sum);
   }
 };
 
-/// The terms of d penalty / d alpha[n,k] = sum_i map_grad[n,i] A[n,i,k].
-template <class T>
-struct LoadAlphaGrad {
-  const T *activations, *map_grad;
+/// d penalty / d alpha[n,k] = sum_i map_grad[n,i] A[n,i,k], by one thread for V channels of an image.
+template <class T, int V>
+struct AlphaGrad {
   int64_t cells, channels;
-  BOXCAM_HD void operator()(int64_t n, int64_t i, int64_t k, T* sums) const {
-    sums[0] += map_grad[n * cells + i] * activations[(n * cells + i) * channels + k];
+  const T *activations, *map_grad;
+  T* alpha_grad;
+  BOXCAM_HD void operator()(int64_t pack) const {
+    const Quotient at = divide(pack * V, channels);
+    const T *A = activations + at.quotient * cells * channels + at.remainder, *g = map_grad + at.quotient * cells;
+    double sums[V] = {};
+    for (int64_t begin = 0; begin < cells; begin += kTerms) {
+      T terms[V] = {};
+      for (int64_t i = begin; i < least(begin + kTerms, cells); ++i) {
+        const Pack<T, V> a = load<V>(A + i * channels);
+        for (int v = 0; v < V; ++v) terms[v] += g[i] * a.at[v];
+      }
+      for (int v = 0; v < V; ++v) sums[v] += static_cast<double>(terms[v]);
+    }
+    Pack<T, V> out;
+    for (int v = 0; v < V; ++v) out.at[v] = static_cast<T>(sums[v]);
+    store<V>(alpha_grad + pack * V, out);
   }
 };
 
 /// From the map of one image to its CAM, its penalty and d penalty / d map, by one block.
 template <class T>
 struct CamImage {
+  static constexpr int kBlockThreads = 1024;  // there are few images
   static constexpr size_t kSharedPerThread = 2 * sizeof(double);  // two sums, or a candidate
   static_assert(sizeof(Candidate<T>) <= kSharedPerThread);
   Axis<T> vertical, horizontal;  ///< from the map's cells to the CAM's pixels
@@ -122,9 +154,10 @@ struct CamImage {
   BOXCAM_HD static Extremes extremes(Block& block, int64_t count, const Value& value) {
     Candidate<T> low{T(0), -1}, high{T(0), -1};
     for (int64_t i = block.rank(); i < count; i += block.size()) {
-      const Candidate<T> next{value(i), i};
-      if (before(true, next, low)) low = next;
-      if (before(false, next, high)) high = next;
+      // before(next, low) where next comes later: what is strictly better, or anything instead of a NaN, but for one at 0.
+      const T next = value(i);
+      if (next < low.value || low.index < 0 || (low.value != low.value && low.index != 0)) low = {next, i};
+      if (next > high.value || high.index < 0 || (high.value != high.value && high.index != 0)) high = {next, i};
     }
     low = best(block, true, low);
     high = best(block, false, high);
@@ -138,15 +171,19 @@ struct CamImage {
   }
 };
 
-template <class T>
+template <class T, int V>
 struct CamBoxGrad {
   int64_t cells, channels;
   const T *scale, *map_grad, *alpha;
   T* g;
-  BOXCAM_HD void operator()(int64_t i) const {
-    const Quotient by_channel = divide(i, channels), by_cell = divide(by_channel.quotient, cells);
-    const int64_t n = by_cell.quotient;
-    g[i] = scale[n] * map_grad[by_channel.quotient] * alpha[n * channels + by_channel.remainder];
+  BOXCAM_HD void operator()(int64_t pack) const {
+    const Quotient by_channel = divide(pack * V, channels);
+    const int64_t n = divide(by_channel.quotient, cells).quotient;
+    const T factor = scale[n] * map_grad[by_channel.quotient];
+    const Pack<T, V> w = load<V>(alpha + n * channels + by_channel.remainder);
+    Pack<T, V> out;
+    for (int v = 0; v < V; ++v) out.at[v] = factor * w.at[v];
+    store<V>(g + pack * V, out);
   }
 };
 
@@ -155,12 +192,15 @@ void cam_box(Run run, const CamBoxArgs& a, const CamBoxResults& r) {
   const Shape &A = a.activations.shape(), &B = a.mask.shape();
   const int64_t n = A[0], h = A[1], w = A[2], channels = A[3], cells = h * w;
   Tensor scaled = Tensor::empty({n, h, w}, a.mask.dtype(), run.device());
-  Tensor wide = Tensor::empty({n, h, B[2]}, a.mask.dtype(), run.device());
+  Tensor carried = Tensor::empty({n, h, B[2]}, a.mask.dtype(), run.device());
   visit_floating(a.mask.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const T *activations = pointer<T>(a.activations), *map_grad = pointer<T>(r.map_grad);
-    sum_terms<T, 1>(run, n * cells, channels, 1, LoadMap<T>{activations, pointer<T>(a.alpha), cells, channels},
-                    StoreTensor<T>{pointer<T>(r.map), 1});
+    with_pack<T>(channels, {&a.activations, &a.alpha}, [&](auto wide) {
+      const int64_t together = run.threads() / CamMap<T, wide>::lanes(run.threads());  // cells of one block
+      run.blocks((n * cells + together - 1) / together,
+                 CamMap<T, wide>{n * cells, cells, channels, activations, pointer<T>(a.alpha), pointer<T>(r.map)});
+    });
     run.blocks(n, CamImage<T>{{h, B[1]},
                               {w, B[2]},
                               a.constant_normalizer,
@@ -170,9 +210,11 @@ void cam_box(Run run, const CamBoxArgs& a, const CamBoxResults& r) {
                               pointer<T>(r.penalty),
                               pointer<T>(r.map_grad),
                               pointer<T>(scaled),
-                              pointer<T>(wide)});
-    sum_terms<T, 1>(run, n, cells, channels, LoadAlphaGrad<T>{activations, map_grad, cells, channels},
-                    StoreTensor<T>{pointer<T>(r.alpha_grad), channels});
+                              pointer<T>(carried)});
+    with_pack<T>(channels, {&a.activations, &r.alpha_grad}, [&](auto wide) {
+      run.each(n * channels / wide,
+               AlphaGrad<T, wide>{cells, channels, activations, map_grad, pointer<T>(r.alpha_grad)});
+    });
   });
 }
 
@@ -180,8 +222,11 @@ template <class Run>
 void cam_box_grad(Run run, const Tensor& scale, const Tensor& map_grad, const Tensor& alpha, Tensor& g) {
   visit_floating(alpha.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    run.each(g.numel(), CamBoxGrad<T>{map_grad.dim(1) * map_grad.dim(2), alpha.dim(1), pointer<T>(scale),
-                                      pointer<T>(map_grad), pointer<T>(alpha), pointer<T>(g)});
+    const int64_t cells = map_grad.dim(1) * map_grad.dim(2), channels = alpha.dim(1);
+    with_pack<T>(channels, {&alpha, &g}, [&](auto wide) {
+      run.each(g.numel() / wide, CamBoxGrad<T, wide>{cells, channels, pointer<T>(scale), pointer<T>(map_grad),
+                                                     pointer<T>(alpha), pointer<T>(g)});
+    });
   });
 }
 

@@ -1,8 +1,10 @@
 #include "engine/backend/cuda/conv2d.h"
 
 #include <array>
+#include <limits>
+#include <map>
+#include <mutex>
 #include <optional>
-#include <vector>
 
 #include "engine/backend/cuda/conv2d_implementation.h"
 #include "engine/backend/cuda/cudnn.h"
@@ -14,96 +16,72 @@ namespace boxcam::cuda {
 
 namespace {
 
-/// What the three kinds of convolution call. `fixed` holds reproducible algorithms: the first that takes the shape is
-/// used, so the choice depends on the shape and the library alone and is never timed.
-struct Forward {
-  using Algorithm = cudnnConvolutionFwdAlgo_t;
-  using Found = cudnnConvolutionFwdAlgoPerf_t;
-  static constexpr std::array fixed = {CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM,
-                                       CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM};
-  static cudnnStatus_t heuristic(const ConvDescriptors& d, int wanted, int* count, Found* found) {
-    return cudnnGetConvolutionForwardAlgorithm_v7(context().cudnn, d.x, d.w, d.conv, d.y, wanted, count, found);
-  }
-  static cudnnStatus_t workspace(const ConvDescriptors& d, Algorithm algorithm, size_t* bytes) {
-    return cudnnGetConvolutionForwardWorkspaceSize(context().cudnn, d.x, d.w, d.conv, d.y, algorithm, bytes);
-  }
-};
-struct InputGrad {
-  using Algorithm = cudnnConvolutionBwdDataAlgo_t;
-  using Found = cudnnConvolutionBwdDataAlgoPerf_t;
-  static constexpr std::array fixed = {CUDNN_CONVOLUTION_BWD_DATA_ALGO_1};  // ALGO_0 adds up with atomics
-  static cudnnStatus_t heuristic(const ConvDescriptors& d, int wanted, int* count, Found* found) {
-    return cudnnGetConvolutionBackwardDataAlgorithm_v7(context().cudnn, d.w, d.y, d.conv, d.x, wanted, count, found);
-  }
-  static cudnnStatus_t workspace(const ConvDescriptors& d, Algorithm algorithm, size_t* bytes) {
-    return cudnnGetConvolutionBackwardDataWorkspaceSize(context().cudnn, d.w, d.y, d.conv, d.x, algorithm, bytes);
-  }
-};
-struct WeightGrad {
-  using Algorithm = cudnnConvolutionBwdFilterAlgo_t;
-  using Found = cudnnConvolutionBwdFilterAlgoPerf_t;
-  static constexpr std::array fixed = {CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1};  // ALGO_0 and _3 add up with atomics
-  static cudnnStatus_t heuristic(const ConvDescriptors& d, int wanted, int* count, Found* found) {
-    return cudnnGetConvolutionBackwardFilterAlgorithm_v7(context().cudnn, d.x, d.y, d.conv, d.w, wanted, count, found);
-  }
-  static cudnnStatus_t workspace(const ConvDescriptors& d, Algorithm algorithm, size_t* bytes) {
-    return cudnnGetConvolutionBackwardFilterWorkspaceSize(context().cudnn, d.x, d.y, d.conv, d.w, algorithm, bytes);
-  }
-};
-
 /// Whether a convolution is one for cuDNN at all: grouped ones, which no model here has, stay with the plain bodies.
 bool for_cudnn(DType dtype, const Conv2dSpec& spec) {
   return (dtype == DType::f32 || (dtype == DType::bf16 && cuda_has_bf16())) && spec.groups == 1;
 }
 
-template <class Kind>
-struct Choice {
-  typename Kind::Algorithm algorithm;
-  size_t bytes;
+struct Operands {
+  const void *x, *w, *y;
 };
 
-/// Empty where no reproducible algorithm of cuDNN takes the shape.
-template <class Kind>
-std::optional<Choice<Kind>> choose(const ConvDescriptors& d) {
-  std::vector<typename Kind::Algorithm> candidates;
-  if (fast_algorithms()) {
-    std::array<typename Kind::Found, 8> found;
-    int count = 0;
-    BOXCAM_CUDNN(Kind::heuristic(d, static_cast<int>(found.size()), &count, found.data()));
-    for (int i = 0; i < count; ++i)
-      if (found[i].status == CUDNN_STATUS_SUCCESS && found[i].determinism == CUDNN_DETERMINISTIC)
-        candidates.push_back(found[i].algo);
-  }
-  candidates.insert(candidates.end(), Kind::fixed.begin(), Kind::fixed.end());
-  for (const auto algorithm : candidates) {
-    size_t bytes = 0;
-    const cudnnStatus_t status = Kind::workspace(d, algorithm, &bytes);
-    if (status == CUDNN_STATUS_SUCCESS) return Choice<Kind>{algorithm, bytes};
-    const bool unsupported = status / 1000 == CUDNN_STATUS_NOT_SUPPORTED / 1000;  // 3000; from 3001 on it says why
-    if (!unsupported) BOXCAM_CUDNN(status);
-  }
-  return {};
-}
-
-constexpr float kOne = 1, kZero = 0;
-
-/// Chooses, gets a workspace, and hands both to call(descriptors, algorithm, workspace, bytes). False: not for cuDNN.
-template <class Kind, class Call>
-bool with_cudnn(DType dtype, const Shape& x, const Shape& w, const Shape& y, const Conv2dSpec& spec, Call call) {
-  if (!for_cudnn(dtype, spec)) return false;
-  const ConvDescriptors d(x, w, y, spec, dtype, allow_tf32());
-  const auto chosen = choose<Kind>(d);
-  if (!chosen) return false;
+void execute(const ConvPlan& plan, const Operands& on) {
   // Freed before the kernel has run: the next user of the block comes after it in the stream.
-  Tensor workspace = Tensor::empty({static_cast<int64_t>(chosen->bytes)}, DType::u8, Device::cuda);
-  call(d, chosen->algorithm, workspace.raw_data(), chosen->bytes);
-  return true;
+  Tensor workspace = Tensor::empty({static_cast<int64_t>(plan.workspace_bytes())}, DType::u8, Device::cuda);
+  plan.execute(on.x, on.w, on.y, workspace.raw_data());
 }
 
-template <class Kind>
-std::string implementation(const ConvDescriptors& d) {
-  const auto chosen = choose<Kind>(d);
-  return chosen ? str("cuDNN ALGO_", static_cast<int>(chosen->algorithm)) : "plain";
+/// The fastest of three executions, in milliseconds.
+float best_time(const ConvPlan& plan, const Operands& on) {
+  cudaEvent_t begin, end;
+  BOXCAM_CUDA(cudaEventCreate(&begin));
+  BOXCAM_CUDA(cudaEventCreate(&end));
+  float best = std::numeric_limits<float>::max();
+  execute(plan, on);  // a first one loads the kernel
+  for (int i = 0; i < 3; ++i) {
+    BOXCAM_CUDA(cudaEventRecord(begin, context().stream));
+    execute(plan, on);
+    BOXCAM_CUDA(cudaEventRecord(end, context().stream));
+    BOXCAM_CUDA(cudaEventSynchronize(end));
+    float time = 0;
+    BOXCAM_CUDA(cudaEventElapsedTime(&time, begin, end));
+    best = std::min(best, time);
+  }
+  BOXCAM_CUDA(cudaEventDestroy(begin));
+  BOXCAM_CUDA(cudaEventDestroy(end));
+  return best;
+}
+
+/// The plan for a problem, made once: cuDNN's first, or with fast_algorithms the fastest of its first eight. Null where
+/// cuDNN has no reproducible engine for the problem. Without operands nothing can be timed.
+const ConvPlan* plan_for(const ConvProblem& p, const Operands* on) {
+  static auto* plans = new std::map<std::array<int64_t, 19>, std::optional<ConvPlan>>;  // never destroyed, as the context
+  static std::mutex mutex;
+  const bool timed = on && fast_algorithms();
+  std::array<int64_t, 19> key;
+  auto next = key.begin();
+  for (const Shape* s : {&p.x, &p.w, &p.y})
+    for (int i = 0; i < 4; ++i) *next++ = (*s)[i];
+  for (const int64_t value : {static_cast<int64_t>(p.kind), static_cast<int64_t>(p.dtype), p.spec.stride,
+                              p.spec.padding, p.spec.dilation, static_cast<int64_t>(p.tf32), static_cast<int64_t>(timed)})
+    *next++ = value;
+  const std::scoped_lock lock(mutex);
+  const auto [found, is_new] = plans->try_emplace(key);
+  if (is_new) {
+    float shortest = std::numeric_limits<float>::max();
+    for (ConvPlan& plan : conv_plans(p, timed ? 8 : 1)) {
+      const float time = timed ? best_time(plan, *on) : 0;
+      if (time < shortest) shortest = time, found->second = std::move(plan);
+    }
+  }
+  return found->second ? &*found->second : nullptr;
+}
+
+/// False where it is not for cuDNN.
+bool with_cudnn(const ConvProblem& problem, const Operands& on) {
+  const ConvPlan* plan = plan_for(problem, &on);
+  if (plan) execute(*plan, on);
+  return plan != nullptr;
 }
 
 }  // namespace
@@ -111,22 +89,25 @@ std::string implementation(const ConvDescriptors& d) {
 std::vector<std::string> conv2d_implementations(const Shape& x, const Shape& w, const Shape& y,
                                                 const Conv2dSpec& spec, DType activations) {
   context();
-  if (!for_cudnn(activations, spec)) return {"plain", "plain", "plain"};
-  const ConvDescriptors d(x, w, y, spec, activations, allow_tf32());
-  return {implementation<Forward>(d), implementation<InputGrad>(d), implementation<WeightGrad>(d)};
+  std::vector<std::string> found;
+  for (const ConvKind kind : {ConvKind::forward, ConvKind::input_grad, ConvKind::weight_grad}) {
+    const ConvPlan* plan =
+        for_cudnn(activations, spec) ? plan_for({kind, activations, x, w, y, spec, allow_tf32()}, nullptr) : nullptr;
+    found.push_back(plan ? str("cuDNN engine ", plan->engine()) : "plain");
+  }
+  return found;
 }
 
 // The weights beside bf16 activations are f32: cuDNN gets them rounded, and their gradient comes back as cuDNN rounds it.
 
 void conv2d(const Tensor& x, const Tensor& w, const Conv2dSpec& spec, Tensor& y) {
-  if (!with_cudnn<Forward>(x.dtype(), x.shape(), w.shape(), y.shape(), spec,
-                           [&](const ConvDescriptors& d, auto algorithm, void* workspace, size_t bytes) {
-                             const Tensor weight = w.to(x.dtype());
-                             BOXCAM_CUDNN(cudnnConvolutionForward(context().cudnn, &kOne, d.x, x.raw_data(), d.w,
-                                                                  weight.raw_data(), d.conv, algorithm, workspace, bytes,
-                                                                  &kZero, d.y, y.raw_data()));
-                           }))
-    plain_conv2d(Launch{}, x, w, spec, y);
+  if (for_cudnn(x.dtype(), spec)) {
+    const Tensor weight = w.to(x.dtype());
+    if (with_cudnn({ConvKind::forward, x.dtype(), x.shape(), w.shape(), y.shape(), spec, allow_tf32()},
+                   {x.raw_data(), weight.raw_data(), y.raw_data()}))
+      return;
+  }
+  plain_conv2d(Launch{}, x, w, spec, y);
 }
 
 void conv2d_bias(const Tensor& x, const Tensor& w, const Conv2dSpec& spec, const Tensor& bias, const Tensor& residual,
@@ -137,27 +118,26 @@ void conv2d_bias(const Tensor& x, const Tensor& w, const Conv2dSpec& spec, const
 }
 
 void conv2d_input_grad(const Tensor& g, const Tensor& w, const Conv2dSpec& spec, Tensor& gx) {
-  if (!with_cudnn<InputGrad>(g.dtype(), gx.shape(), w.shape(), g.shape(), spec,
-                             [&](const ConvDescriptors& d, auto algorithm, void* workspace, size_t bytes) {
-                               const Tensor weight = w.to(g.dtype());
-                               BOXCAM_CUDNN(cudnnConvolutionBackwardData(
-                                   context().cudnn, &kOne, d.w, weight.raw_data(), d.y, g.raw_data(), d.conv, algorithm,
-                                   workspace, bytes, &kZero, d.x, gx.raw_data()));
-                             }))
-    plain_conv2d_input_grad(Launch{}, g, w, spec, gx);
+  if (for_cudnn(g.dtype(), spec)) {
+    const Tensor weight = w.to(g.dtype());
+    if (with_cudnn({ConvKind::input_grad, g.dtype(), gx.shape(), w.shape(), g.shape(), spec, allow_tf32()},
+                   {gx.raw_data(), weight.raw_data(), g.raw_data()}))
+      return;
+  }
+  plain_conv2d_input_grad(Launch{}, g, w, spec, gx);
 }
 
 void conv2d_weight_grad(const Tensor& x, const Tensor& g, const Conv2dSpec& spec, Tensor& gw) {
-  if (!with_cudnn<WeightGrad>(x.dtype(), x.shape(), gw.shape(), g.shape(), spec,
-                              [&](const ConvDescriptors& d, auto algorithm, void* workspace, size_t bytes) {
-                                const bool rounded = gw.dtype() != x.dtype();
-                                Tensor result = rounded ? Tensor::empty(gw.shape(), x.dtype(), Device::cuda) : gw;
-                                BOXCAM_CUDNN(cudnnConvolutionBackwardFilter(
-                                    context().cudnn, &kOne, d.x, x.raw_data(), d.y, g.raw_data(), d.conv, algorithm,
-                                    workspace, bytes, &kZero, d.w, result.raw_data()));
-                                if (rounded) cast(result, gw);
-                              }))
-    plain_conv2d_weight_grad(Launch{}, x, g, spec, gw);
+  if (for_cudnn(x.dtype(), spec)) {
+    const bool rounded = gw.dtype() != x.dtype();
+    Tensor result = rounded ? Tensor::empty(gw.shape(), x.dtype(), Device::cuda) : gw;
+    if (with_cudnn({ConvKind::weight_grad, x.dtype(), x.shape(), gw.shape(), g.shape(), spec, allow_tf32()},
+                   {x.raw_data(), result.raw_data(), g.raw_data()})) {
+      if (rounded) cast(result, gw);
+      return;
+    }
+  }
+  plain_conv2d_weight_grad(Launch{}, x, g, spec, gw);
 }
 
 }  // namespace boxcam::cuda

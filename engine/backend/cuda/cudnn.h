@@ -1,59 +1,87 @@
-// cuDNN's convolutions: descriptors that free themselves, and the only place that turns shapes and a Conv2dSpec into
-// cuDNN's conventions. The legacy functions, with fixed algorithms.
+// cuDNN's convolutions through its backend interface, the graph API's C functions: a convolution is a graph of one
+// operation, an engine that computes it is chosen among those cuDNN proposes, and what comes out is a plan to execute.
+// The only place that turns shapes and a Conv2dSpec into cuDNN's conventions.
 #pragma once
 
 #include <cudnn.h>
+
+#include <array>
+#include <utility>
+#include <vector>
 
 #include "engine/backend/cuda/context.h"
 #include "engine/ops.h"
 
 namespace boxcam::cuda {
 
-template <class Handle, cudnnStatus_t (*create)(Handle*), cudnnStatus_t (*destroy)(Handle)>
+/// Owns one descriptor of the backend interface.
 class Descriptor {
  public:
-  Descriptor() { BOXCAM_CUDNN(create(&handle_)); }
-  ~Descriptor() { destroy(handle_); }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  operator Handle() const { return handle_; }
+  explicit Descriptor(cudnnBackendDescriptorType_t type) { BOXCAM_CUDNN(cudnnBackendCreateDescriptor(type, &handle_)); }
+  Descriptor(Descriptor&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(handle_, other.handle_);
+    return *this;
+  }
+  ~Descriptor() {
+    if (handle_) cudnnBackendDestroyDescriptor(handle_);
+  }
+  cudnnBackendDescriptor_t handle() const { return handle_; }
+
+  template <size_t N, class T>
+  void set(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, const std::array<T, N>& values) {
+    BOXCAM_CUDNN(cudnnBackendSetAttribute(handle_, name, type, static_cast<int64_t>(N), values.data()));
+  }
+  template <class T>
+  void set(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, T value) {
+    set(name, type, std::array{value});
+  }
+  void set(cudnnBackendAttributeName_t name, const Descriptor& value) {
+    set(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, value.handle_);
+  }
+  /// Up to values.size() values; returns how many there are.
+  template <class Values>
+  int64_t get(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, Values& values) const {
+    int64_t count = 0;
+    BOXCAM_CUDNN(cudnnBackendGetAttribute(handle_, name, type, static_cast<int64_t>(values.size()), &count, values.data()));
+    return count;
+  }
+  cudnnStatus_t try_finalize() { return cudnnBackendFinalize(handle_); }
+  void finalize() { BOXCAM_CUDNN(try_finalize()); }
 
  private:
-  Handle handle_ = nullptr;
+  cudnnBackendDescriptor_t handle_ = nullptr;
 };
-using TensorDescriptor = Descriptor<cudnnTensorDescriptor_t, cudnnCreateTensorDescriptor, cudnnDestroyTensorDescriptor>;
-using FilterDescriptor = Descriptor<cudnnFilterDescriptor_t, cudnnCreateFilterDescriptor, cudnnDestroyFilterDescriptor>;
-using ConvolutionDescriptor =
-    Descriptor<cudnnConvolutionDescriptor_t, cudnnCreateConvolutionDescriptor, cudnnDestroyConvolutionDescriptor>;
 
-/// x, y and w have the type of the activations; in bf16 products are added up in f32. x and y are NHWC, w is OHWI,
-/// which cuDNN calls KRSC; it wants all extents in the order of NCHW and KCRS.
-struct ConvDescriptors {
-  TensorDescriptor x, y;
-  FilterDescriptor w;
-  ConvolutionDescriptor conv;
+enum class ConvKind { forward, input_grad, weight_grad };
 
-  ConvDescriptors(const Shape& xs, const Shape& ws, const Shape& ys, const Conv2dSpec& s, DType dtype, bool tf32) {
-    const cudnnDataType_t type = dtype == DType::bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
-    const auto extent = [&](int64_t value) {
-      check(value <= INT32_MAX, "conv2d: the device cuda takes extents up to 2^31 - 1, found ", xs, " and ", ws);
-      return static_cast<int>(value);
-    };
-    const auto describe = [&](const TensorDescriptor& d, const Shape& shape) {
-      BOXCAM_CUDNN(cudnnSetTensor4dDescriptor(d, CUDNN_TENSOR_NHWC, type, extent(shape[0]), extent(shape[3]),
-                                              extent(shape[1]), extent(shape[2])));
-    };
-    describe(x, xs);
-    describe(y, ys);
-    BOXCAM_CUDNN(cudnnSetFilter4dDescriptor(w, type, CUDNN_TENSOR_NHWC, extent(ws[0]), extent(ws[3]), extent(ws[1]),
-                                            extent(ws[2])));
-    const int padding = extent(s.padding), stride = extent(s.stride), dilation = extent(s.dilation);
-    BOXCAM_CUDNN(cudnnSetConvolution2dDescriptor(conv, padding, padding, stride, stride, dilation, dilation,
-                                                 CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT));
-    // CUDNN_DEFAULT_MATH would use TF32 for f32 where the card has it; bf16 goes to tensor cores.
-    const bool default_math = tf32 || dtype == DType::bf16;
-    BOXCAM_CUDNN(cudnnSetConvolutionMathType(conv, default_math ? CUDNN_DEFAULT_MATH : CUDNN_FMA_MATH));
-  }
+/// What a plan is made for. x, y and w have the type `dtype`, f32 or bf16; products are added up in f32. x and y (or
+/// their gradients) are NHWC, w is OHWI.
+struct ConvProblem {
+  ConvKind kind;
+  DType dtype;
+  Shape x, w, y;
+  Conv2dSpec spec;
+  bool tf32;
 };
+
+/// How one convolution is executed.
+class ConvPlan {
+ public:
+  /// Empty handle where cuDNN does not build the configuration; then `status` says why.
+  ConvPlan(const Descriptor& config, cudnnStatus_t& status);
+  size_t workspace_bytes() const { return workspace_; }
+  int64_t engine() const { return engine_; }  ///< cuDNN's number of it
+  /// Pointers of x, w and y, of which the kind determines the one that is assigned.
+  void execute(const void* x, const void* w, const void* y, void* workspace) const;
+
+ private:
+  Descriptor plan_;
+  int64_t workspace_ = 0, engine_ = -1;
+};
+
+/// The plans that compute the problem reproducibly and in its precision, at most `wanted`, in the order in which cuDNN
+/// prefers them: a matter of the problem, the card and cuDNN's version; nothing is timed.
+std::vector<ConvPlan> conv_plans(const ConvProblem& problem, size_t wanted);
 
 }  // namespace boxcam::cuda

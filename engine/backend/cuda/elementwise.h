@@ -105,7 +105,7 @@ struct Affine {
 };
 
 /// y = x scale + shift (+ residual), then ReLU if asked, where channel c of [.., C] has scale[c] and shift[c].
-template <class T>
+template <class T, int V>
 struct ScaleShift {
   using A = Arithmetic<T>;
   int64_t channels;
@@ -113,11 +113,17 @@ struct ScaleShift {
   const T *x, *residual;
   const A *scale, *shift;
   T* y;
-  BOXCAM_HD void operator()(int64_t i) const {
-    const int64_t c = divide(i, channels).remainder;
-    A v = A(x[i]) * scale[c] + shift[c];
-    if (residual) v += A(residual[i]);
-    y[i] = with_relu && v < A(0) ? A(0) : v;
+  BOXCAM_HD void operator()(int64_t pack) const {
+    const int64_t i = pack * V, c = divide(i, channels).remainder;
+    const Pack<T, V> in = load<V>(x + i), more = load<V>(residual ? residual + i : x + i);
+    const Pack<A, V> by = load<V>(scale + c), plus = load<V>(shift + c);
+    Pack<T, V> out;
+    for (int v = 0; v < V; ++v) {
+      A value = A(in.at[v]) * by.at[v] + plus.at[v];
+      if (residual) value += A(more.at[v]);
+      out.at[v] = with_relu && value < A(0) ? A(0) : value;
+    }
+    store<V>(y + i, out);
   }
 };
 
@@ -167,8 +173,11 @@ void scale_shift(Run run, const Tensor& x, const Tensor& scale, const Tensor& sh
   visit_activation(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     using A = Arithmetic<T>;
-    run.each(y.numel(), ScaleShift<T>{x.dim(-1), with_relu, pointer<T>(x), pointer<T>(residual), pointer<A>(scale),
-                                      pointer<A>(shift), pointer<T>(y)});
+    const int64_t channels = x.dim(-1);
+    with_pack<T>(channels, {&x, &residual, &scale, &shift, &y}, [&](auto wide) {
+      run.each(y.numel() / wide, ScaleShift<T, wide>{channels, with_relu, pointer<T>(x), pointer<T>(residual),
+                                                     pointer<A>(scale), pointer<A>(shift), pointer<T>(y)});
+    });
   });
 }
 

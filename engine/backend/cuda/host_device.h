@@ -2,6 +2,7 @@
 //
 //   struct Each   { BOXCAM_HD void operator()(int64_t i) const; };               one call for every element
 //   struct Blocks { static constexpr size_t kSharedPerThread = ...;              bytes
+//                   static constexpr int kBlockThreads = ...;                    if not the usual number
 //                   template <class Block> BOXCAM_HD void operator()(Block&, int64_t block) const; };
 //
 // and is started by a runner: `run.each(n, body)` or `run.blocks(n, body)`. launch.h has the runner of the device; the
@@ -12,6 +13,9 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <initializer_list>
+#include <type_traits>
 
 #include "engine/tensor.h"
 
@@ -34,6 +38,55 @@ const T* pointer(const Tensor& t) {
 template <class T>
 T* pointer(Tensor& t) {
   return t.defined() ? static_cast<T*>(t.raw_data()) : nullptr;
+}
+
+/// V neighbouring elements, which one thread takes at once.
+template <class T, int V>
+struct Pack {
+  T at[V];
+};
+struct alignas(16) SixteenBytes {
+  uint32_t words[4];
+};
+/// Reads (writes) V neighbours, 16 bytes at a time where they are a multiple of that; then `from` (`to`) is aligned so.
+template <int V, class T>
+BOXCAM_HD Pack<T, V> load(const T* from) {
+  Pack<T, V> pack;
+  if constexpr (sizeof pack % sizeof(SixteenBytes) == 0) {
+    for (size_t k = 0; k < sizeof pack / sizeof(SixteenBytes); ++k) {
+      const SixteenBytes bytes = reinterpret_cast<const SixteenBytes*>(from)[k];
+      std::memcpy(reinterpret_cast<char*>(&pack) + k * sizeof bytes, &bytes, sizeof bytes);
+    }
+  } else {
+    for (int v = 0; v < V; ++v) pack.at[v] = from[v];
+  }
+  return pack;
+}
+template <int V, class T>
+BOXCAM_HD void store(T* to, const Pack<T, V>& pack) {
+  if constexpr (sizeof pack % sizeof(SixteenBytes) == 0) {
+    for (size_t k = 0; k < sizeof pack / sizeof(SixteenBytes); ++k) {
+      SixteenBytes bytes;
+      std::memcpy(&bytes, reinterpret_cast<const char*>(&pack) + k * sizeof bytes, sizeof bytes);
+      reinterpret_cast<SixteenBytes*>(to)[k] = bytes;
+    }
+  } else {
+    for (int v = 0; v < V; ++v) to[v] = pack.at[v];
+  }
+}
+
+/// Calls f with how many neighbours along an axis of `extent` elements T a thread can take, as a constant: 16 bytes
+/// where they divide the axis and the tensors begin at multiples of 16 bytes, else 1.
+template <class T, class F>
+void with_pack(int64_t extent, std::initializer_list<const Tensor*> tensors, F&& f) {
+  constexpr int wide = static_cast<int>(sizeof(SixteenBytes) / sizeof(T));
+  bool fits = extent % wide == 0;
+  for (const Tensor* t : tensors)
+    fits = fits && (!t->defined() || reinterpret_cast<uintptr_t>(t->raw_data()) % sizeof(SixteenBytes) == 0);
+  if (fits)
+    f(std::integral_constant<int, wide>{});
+  else
+    f(std::integral_constant<int, 1>{});
 }
 
 struct Quotient {

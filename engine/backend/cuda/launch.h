@@ -10,11 +10,18 @@ namespace boxcam::cuda {
 constexpr int kThreads = 256;
 constexpr int64_t kMaxBlocks = 1 << 16;  // a kernel goes on in strides beyond that
 
+template <class Body>
+constexpr int kBlockThreads = kThreads;
+template <class Body>
+  requires requires { Body::kBlockThreads; }
+constexpr int kBlockThreads<Body> = Body::kBlockThreads;
+
 /// The threads of one block, for block.h.
+template <int kSize>
 struct DeviceBlock {
   void* memory;
   __device__ int rank() const { return static_cast<int>(threadIdx.x); }
-  __device__ int size() const { return kThreads; }
+  __device__ int size() const { return kSize; }
   __device__ void sync() const { __syncthreads(); }
   __device__ void* shared() const { return memory; }
 };
@@ -26,9 +33,9 @@ __global__ void __launch_bounds__(kThreads) each_kernel(int64_t n, Body body) {
 }
 
 template <class Body>
-__global__ void __launch_bounds__(kThreads) blocks_kernel(int64_t n, Body body) {
-  __shared__ alignas(16) unsigned char memory[kThreads * Body::kSharedPerThread];
-  DeviceBlock block{memory};
+__global__ void __launch_bounds__(kBlockThreads<Body>) blocks_kernel(int64_t n, Body body) {
+  __shared__ alignas(16) unsigned char memory[kBlockThreads<Body> * Body::kSharedPerThread];
+  DeviceBlock<kBlockThreads<Body>> block{memory};
   for (int64_t i = blockIdx.x; i < n; i += gridDim.x) body(block, i);
 }
 
@@ -46,7 +53,7 @@ struct Launch {
   template <class Body>
   void blocks(int64_t n, const Body& body) const {
     if (n == 0) return;
-    blocks_kernel<<<grid(n), kThreads, 0, context().stream>>>(n, body);
+    blocks_kernel<<<grid(n), kBlockThreads<Body>, 0, context().stream>>>(n, body);
     BOXCAM_CUDA(cudaGetLastError());
   }
 

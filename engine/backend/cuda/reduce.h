@@ -7,7 +7,8 @@
 
 namespace boxcam::cuda {
 
-constexpr int64_t kTerms = 64;  // that one thread adds up in the tensor's own type, before sums go on in double
+constexpr int64_t kTerms = 64;  // that one thread adds up at most in the tensor's own type; sums go on in double
+constexpr int64_t kManyBlocks = 1024;  // what a sum is cut into, where it is long enough, to keep a device busy
 
 /// One pass of a sum over the middle axis of [outer, length, inner]. A block takes `columns` neighbours of the inner
 /// axis and `chunk` terms of each. load(o, r, c, sums) adds the K terms at (o, r, c) to the K sums; store(place, sums)
@@ -63,8 +64,10 @@ void sum_terms(Run run, int64_t outer, int64_t length, int64_t inner, const Load
   // Neighbouring threads read neighbouring addresses; short sums take few threads each.
   int columns = 1, rows = run.threads();
   while (columns < inner && rows > 1 && (columns < 32 || rows / 2 >= length)) columns *= 2, rows /= 2;
-  const int64_t chunk = kTerms * rows, chunks = greatest<int64_t>(1, (length + chunk - 1) / chunk);
   const int64_t tiles = (inner + columns - 1) / columns;
+  int64_t chunk = kTerms * rows;
+  while (chunk > 8 * rows && length > chunk / 2 && outer * tiles * (length / chunk) < kManyBlocks) chunk /= 2;
+  const int64_t chunks = greatest<int64_t>(1, (length + chunk - 1) / chunk);
   if (chunks == 1) {
     run.blocks(outer * tiles, SumPass<T, K, Load, Store>{length, inner, chunk, 1, tiles, columns, load, store});
     return;

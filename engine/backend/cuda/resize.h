@@ -17,8 +17,10 @@ struct Tap {
 template <class T>
 struct Axis {
   int64_t from, to;
+  T scale;
+  Axis(int64_t from_cells, int64_t to_outputs)
+      : from(from_cells), to(to_outputs), scale(static_cast<T>(from) / static_cast<T>(to)) {}
   BOXCAM_HD Tap<T> tap(int64_t i) const {
-    const T scale = static_cast<T>(from) / static_cast<T>(to);
     const T position = greatest(scale * (static_cast<T>(i) + T(0.5)) - T(0.5), T(0));
     const int64_t low = least(static_cast<int64_t>(position), from - 1);
     return {low, least(low + 1, from - 1), position - static_cast<T>(low)};
