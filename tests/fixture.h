@@ -8,6 +8,7 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -19,6 +20,12 @@
 #include "nn/safetensors.h"
 
 namespace boxcam {
+
+/// Where the parity tests compute: the CPU, or CUDA if the environment has BOXCAM_TEST_DEVICE=cuda.
+inline Device test_device() {
+  const char* wanted = std::getenv("BOXCAM_TEST_DEVICE");
+  return wanted && std::string(wanted) == "cuda" ? Device::cuda : Device::cpu;
+}
 
 /// One file under fixtures/parity: tensors, and metadata in JSON ("cases", "names", "seed", "classes").
 class Fixture {
@@ -82,6 +89,7 @@ inline void fill(const NamedTensor& named, uint64_t seed) {
 inline ResNet filled_resnet(const std::string& name, const Fixture& fixture, DType dtype) {
   ResNet model(resnet_config(name), fixture.classes(), dtype);
   for (const NamedTensor& named : model.named_tensors()) fill(named, fixture.seed());
+  move_to(test_device(), model.named_tensors());
   return model;
 }
 
@@ -98,7 +106,7 @@ inline Tensor filled_images(int64_t batch, int64_t size, DType dtype, uint64_t s
           const int64_t square = (n * cells + y / cell) * cells + x / cell;
           values.push_back(2.0 * coarse[square * 3 + c] + 0.5 * fine.uniform(-1, 1));
         }
-  return Tensor::from({batch, size, size, 3}, values).to(dtype);
+  return Tensor::from({batch, size, size, 3}, values).to(dtype).to(test_device());
 }
 
 /// Of each image, in pixels; the table's rows are (image, x_min, y_min, x_max, y_max).
@@ -115,7 +123,7 @@ inline Tensor filled_labels(int64_t batch, const Fixture& fixture) {
   Random random(fixture.seed(), stream_of("labels"));
   std::vector<int32_t> labels(batch);
   for (int32_t& label : labels) label = static_cast<int32_t>(random.below(fixture.classes()));
-  return Tensor::from({batch}, labels);
+  return Tensor::from({batch}, labels).to(test_device());
 }
 
 // ---- comparison -----------------------------------------------------------------------------------------------------

@@ -89,7 +89,7 @@ Tensor nudged(const Tensor& x, uint64_t seed) {
   Random random(seed, stream_of("nudge"));
   std::vector<double> values = x.to_vector();
   for (double& v : values) v *= 1 + random.uniform(-0x1p-23, 0x1p-23);
-  return Tensor::from(x.shape(), values).to(x.dtype());
+  return Tensor::from(x.shape(), values).to(x.dtype()).to(test_device());
 }
 
 // A gradient in f32 is far from the truth where rounding turns a ReLU or a max-pool choice over, in PyTorch too, now on
