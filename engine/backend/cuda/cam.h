@@ -79,41 +79,43 @@ struct CamImage {
       *wide = wide_grads + n * vertical.from * columns;
 
     // ReLU and the first min-max.
-    const Extremes small = extremes(block, cells, [map](int64_t i) { return positive(map[i]); });
+    const Extremes small = extremes(block, 1, cells, [map](int64_t, int64_t, int64_t i) { return positive(map[i]); });
     const T divisor1 = (small.high.value - small.low.value) + epsilon;
     for (int64_t i = block.rank(); i < cells; i += block.size())
       scaled[i] = (positive(map[i]) - small.low.value) / divisor1;
     block.sync();
 
-    // The second min-max, at full resolution, and the penalty.
-    const auto resized = [&](int64_t i) {
-      const Quotient at = divide(i, columns);
-      const Tap<T> v = vertical.tap(at.quotient), u = horizontal.tap(at.remainder);
-      const T *low = scaled + v.low * horizontal.from, *high = scaled + v.high * horizontal.from;
-      return (1 - v.t) * ((1 - u.t) * low[u.low] + u.t * low[u.high]) +
-             v.t * ((1 - u.t) * high[u.low] + u.t * high[u.high]);
-    };
-    const Extremes large = extremes(block, pixels, resized);
+    // The second min-max, at full resolution, and the penalty. The CAM's memory holds the resized map first.
+    each_place(block, vertical.from, columns, [&](int64_t y, int64_t x, int64_t i) {
+      const Tap<T> u = horizontal.tap(x);
+      const T* row = scaled + y * horizontal.from;
+      wide[i] = (1 - u.t) * row[u.low] + u.t * row[u.high];
+    });
+    block.sync();
+    const Extremes large = extremes(block, vertical.to, columns, [&](int64_t y, int64_t x, int64_t i) {
+      const Tap<T> v = vertical.tap(y);
+      return cam[i] = (1 - v.t) * wide[v.low * columns + x] + v.t * wide[v.high * columns + x];
+    });
     const T divisor2 = (large.high.value - large.low.value) + epsilon;
     double outside[2] = {0, 0};  // mass and pixels
-    for (int64_t i = block.rank(); i < pixels; i += block.size()) {
-      cam[i] = (resized(i) - large.low.value) / divisor2;
-      outside[0] += static_cast<double>(cam[i] * (1 - mask[i]));
-      outside[1] += static_cast<double>(1 - mask[i]);
-    }
+    each_place(block, vertical.to, columns, [&](int64_t, int64_t, int64_t i) {  // the same pixels as above
+      const T scaled_pixel = (cam[i] - large.low.value) / divisor2, complement = 1 - mask[i];
+      cam[i] = scaled_pixel;
+      outside[0] += static_cast<double>(scaled_pixel * complement);
+      outside[1] += static_cast<double>(complement);
+    });
     add_up(block, 1, outside);
     const T penalty = static_cast<T>(outside[0] / static_cast<double>(pixels));
     const T outside_share = static_cast<T>(outside[1] / static_cast<double>(pixels));
     if (block.rank() == 0) penalties[n] = penalty;
 
     // The mask's complement carried back to the cells, along columns, then along rows.
-    for (int64_t i = block.rank(); i < vertical.from * columns; i += block.size()) {
-      const Quotient at = divide(i, columns);
+    each_place(block, vertical.from, columns, [&](int64_t row, int64_t x, int64_t i) {
       T total = 0;
-      for (int64_t y = vertical.first(at.quotient); y <= vertical.last(at.quotient); ++y)
-        total += vertical.weight(at.quotient, y) * (1 - mask[y * columns + at.remainder]);
+      for (int64_t y = vertical.first(row); y <= vertical.last(row); ++y)
+        total += vertical.weight(row, y) * (1 - mask[y * columns + x]);
       wide[i] = total;
-    }
+    });
     block.sync();
     // Of a min-max u = x - min, c = u / (eps + max u): g_u = g / (eps + m), less sum(g c) / (eps + m) at the maximum;
     // g_x = g_u, less sum(g_u) at the minimum. Here for the second one, below for the first.
@@ -150,15 +152,24 @@ struct CamImage {
 
   BOXCAM_HD static T positive(T v) { return v < T(0) ? T(0) : v; }  // keeps NaN
 
+  /// f(y, x, y columns + x) for all places of [rows, columns], each by one thread, a thread's in rising order.
+  template <class Block, class F>
+  BOXCAM_HD static void each_place(Block& block, int64_t rows, int64_t columns, const F& f) {
+    const int32_t across = static_cast<int32_t>(least<int64_t>(columns, block.size())), strips = block.size() / across;
+    if (block.rank() >= strips * across) return;
+    for (int32_t y = block.rank() / across; y < rows; y += strips)
+      for (int32_t x = block.rank() % across; x < columns; x += across) f(y, x, y * columns + x);
+  }
+
   template <class Block, class Value>
-  BOXCAM_HD static Extremes extremes(Block& block, int64_t count, const Value& value) {
+  BOXCAM_HD static Extremes extremes(Block& block, int64_t rows, int64_t columns, const Value& value) {
     Candidate<T> low{T(0), -1}, high{T(0), -1};
-    for (int64_t i = block.rank(); i < count; i += block.size()) {
+    each_place(block, rows, columns, [&](int64_t y, int64_t x, int64_t i) {
       // before(next, low) where next comes later: what is strictly better, or anything instead of a NaN, but for one at 0.
-      const T next = value(i);
+      const T next = value(y, x, i);
       if (next < low.value || low.index < 0 || (low.value != low.value && low.index != 0)) low = {next, i};
       if (next > high.value || high.index < 0 || (high.value != high.value && high.index != 0)) high = {next, i};
-    }
+    });
     low = best(block, true, low);
     high = best(block, false, high);
     return {low, high};

@@ -58,7 +58,8 @@ struct StorePartial {
   }
 };
 
-/// Sums K terms over the middle axis of [outer, length, inner] in passes, and gives store({o, 0, c}, sums) each result.
+/// Sums K terms over the middle axis of [outer, length, inner], long ones in two passes, and gives store({o, 0, c}, sums)
+/// each result.
 template <class T, int K, class Run, class Load, class Store>
 void sum_terms(Run run, int64_t outer, int64_t length, int64_t inner, const Load& load, const Store& store) {
   // Neighbouring threads read neighbouring addresses; short sums take few threads each.
@@ -76,7 +77,8 @@ void sum_terms(Run run, int64_t outer, int64_t length, int64_t inner, const Load
   double* data = pointer<double>(partial);
   run.blocks(outer * chunks * tiles, SumPass<T, K, Load, StorePartial<K>>{
                                          length, inner, chunk, chunks, tiles, columns, load, {data, chunks, inner}});
-  sum_terms<double, K>(run, outer, chunks, inner, LoadPartial<K>{data, chunks, inner}, store);
+  run.blocks(outer * inner, SumPass<double, K, LoadPartial<K>, Store>{
+                                chunks, inner, chunks, 1, inner, 1, LoadPartial<K>{data, chunks, inner}, store});
 }
 
 template <class T>

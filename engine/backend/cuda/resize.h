@@ -22,8 +22,8 @@ struct Axis {
       : from(from_cells), to(to_outputs), scale(static_cast<T>(from) / static_cast<T>(to)) {}
   BOXCAM_HD Tap<T> tap(int64_t i) const {
     const T position = greatest(scale * (static_cast<T>(i) + T(0.5)) - T(0.5), T(0));
-    const int64_t low = least(static_cast<int64_t>(position), from - 1);
-    return {low, least(low + 1, from - 1), position - static_cast<T>(low)};
+    const int32_t last = static_cast<int32_t>(from) - 1, low = least(static_cast<int32_t>(position), last);
+    return {low, least(low + 1, last), position - static_cast<T>(low)};
   }
   /// Every output that reads source cell s lies in [first(s), last(s)]; one more on each side allows for rounding.
   BOXCAM_HD int64_t first(int64_t s) const {
