@@ -1,5 +1,7 @@
 // The work of bench_resnet and bench_grad_cam on the CUDA device. Every iteration ends with a wait for the device.
 // Without a GPU each benchmark reports why it did not run.
+#include "apps/cam.h"
+#include "apps/train_step.h"
 #include "bench/machine.h"
 #include "models/resnet.h"
 #include "nn/optim.h"
@@ -62,6 +64,51 @@ void train_step(benchmark::State& state, bool tf32, DType activations) {
   });
 }
 
+/// train_step with the penalty beside the cross-entropy: the CAM of layer4 on the same pass, differentiated in full. The
+/// masks are on the device.
+void box_step(benchmark::State& state, DType activations) {
+  guarded(state, [&] {
+    check(activations != DType::bf16 || cuda_has_bf16(), "no bf16 on this card");
+    const int64_t n = state.range(0);
+    ResNet model(resnet_config("resnet50"), kClasses);
+    move_to(Device::cuda, model.named_tensors());
+    model.set_activation_dtype(activations);
+    Optimizer optimizer(only_parameters(model.named_tensors()), {});
+    const Tensor x = on_gpu(uniform({n, kSize, kSize, 3}, -2, 2)), labels = on_gpu(some_labels(n, kClasses));
+    const Tensor mask = on_gpu(box_masks(some_boxes(n, kSize), kSize, kSize, 0));
+    const CamOptions cam;
+    time_on_gpu(state, n, [&] {
+      const auto gradients = [&] {
+        const Forward f = model.forward(x, {Mode::train, true}, cam.taps);
+        const Tensor losses = cam_of(model, f, labels, kSize, kSize, cam, CamGradient::full, mask).box_losses;
+        return grad_and_release({cross_entropy(f.logits, labels) + 25.0 * mean(losses)}, model.parameters());
+      }();
+      optimizer.step(gradients, 0.01);
+    });
+  });
+}
+
+/// The step of apps/train, which makes the masks, counts for the metrics and looks for values that are not finite.
+void app_step(benchmark::State& state, DType activations, double lambda) {
+  guarded(state, [&] {
+    check(activations != DType::bf16 || cuda_has_bf16(), "no bf16 on this card");
+    const int64_t n = state.range(0);
+    ResNet model(resnet_config("resnet50"), kClasses);
+    move_to(Device::cuda, model.named_tensors());
+    model.set_activation_dtype(activations);
+    const StepInput input{on_gpu(uniform({n, kSize, kSize, 3}, -2, 2)), on_gpu(some_labels(n, kClasses)),
+                          some_boxes(n, kSize), some_boxes(n, kSize), std::vector<std::string>(n, "random")};
+    TrainOptions options;
+    options.lambda = lambda;
+    options.penalty_gradient = TrainOptions::PenaltyGradient::full;
+    options.cam_model = TrainOptions::CamModel::shared;
+    options.cam_batch_norm = CamOptions::BatchNorm::train;
+    Optimizer optimizer(only_parameters(model.named_tensors()), options.optimizer);
+    Metrics metrics(kClasses);
+    time_on_gpu(state, n, [&] { train_step(model, nullptr, optimizer, input, 1e-6, {}, options, metrics); });
+  });
+}
+
 /// Grad-CAM of layer4's activations and the box penalty, forward and backward. of_copy: the share of the measured copy
 /// bandwidth, counting that activations are read and their gradient written once, and mask, CAM and map.
 void cam_and_penalty(benchmark::State& state) {
@@ -93,6 +140,12 @@ void batches(benchmark::internal::Benchmark* b) {
 BENCHMARK_CAPTURE(train_step, f32, false, DType::f32)->Apply(batches);
 BENCHMARK_CAPTURE(train_step, tf32, true, DType::f32)->Apply(batches);
 BENCHMARK_CAPTURE(train_step, bf16, false, DType::bf16)->Apply(batches);
+void one_batch(benchmark::internal::Benchmark* b) { b->Arg(64)->UseRealTime()->Unit(benchmark::kMillisecond); }
+BENCHMARK_CAPTURE(box_step, f32, DType::f32)->Apply(one_batch);
+BENCHMARK_CAPTURE(box_step, bf16, DType::bf16)->Apply(one_batch);
+BENCHMARK_CAPTURE(app_step, f32, DType::f32, 25.0)->Apply(one_batch);
+BENCHMARK_CAPTURE(app_step, f32_lambda_0, DType::f32, 0.0)->Apply(one_batch);
+BENCHMARK_CAPTURE(app_step, bf16, DType::bf16, 25.0)->Apply(one_batch);
 BENCHMARK(cam_and_penalty)->Arg(16)->Arg(256)->UseRealTime()->Unit(benchmark::kMillisecond);
 
 }  // namespace

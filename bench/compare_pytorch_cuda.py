@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """boxcam and PyTorch at the same work on the same GPU; prints one Markdown table.
 
-    python3 bench/compare_pytorch_cuda.py [--bench build/bench/bench_cuda] [--compiled]
+    python3 bench/compare_pytorch_cuda.py [--bench build/bench/bench_cuda] [--compiled] [--only REGEX]
 
 ResNet-50 training steps (cross-entropy, SGD with momentum, channels_last) in f32, TF32 and bf16 (PyTorch: autocast), batch 16, 64 and 256, 224 px,
 and Grad-CAM with the box penalty on [N, 7, 7, 2048], forward and backward. PyTorch eager, and with --compiled also
-torch.compile; the fastest counts. Each figure is the median of ten steps after three to warm up.
+torch.compile. Each figure is the median of ten steps after three to warm up.
 """
 
 import argparse
@@ -74,30 +74,36 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bench", type=pathlib.Path, default=pathlib.Path("build/bench/bench_cuda"))
     parser.add_argument("--compiled", action="store_true", help="torch.compile as well, which takes minutes")
+    parser.add_argument("--only", default=r"^(train_step|cam_and_penalty)/", metavar="REGEX",
+                        help="the benchmarks whose names it is found in (default: all that PyTorch has)")
     options = parser.parse_args()
     import torch
 
     if not torch.cuda.is_available():
         sys.exit("PyTorch sees no GPU")
-    output = subprocess.run([options.bench, "--benchmark_format=json"], check=True, capture_output=True, text=True)
+    output = subprocess.run([options.bench, "--benchmark_format=json", f"--benchmark_filter={options.only}"], check=True, capture_output=True, text=True)
     ours = {}
     for row in json.loads(output.stdout)["benchmarks"]:
         if row.get("error_occurred"):
             sys.exit(f"{row['name']}: {row['error_message']}")
         ours[row["name"].removesuffix("/real_time")] = row["real_time"]
 
-    ways = [False, True] if options.compiled else [False]
+    ways = {"eager": False} | ({"compiled": True} if options.compiled else {})
     print(f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}, CUDA {torch.version.cuda}, "
-          f"cuDNN {torch.backends.cudnn.version()}; eager{', torch.compile' if options.compiled else ''}\n")
-    print("| | boxcam ms | PyTorch ms, the fastest | PyTorch / boxcam |\n| --- | ---: | ---: | ---: |")
+          f"cuDNN {torch.backends.cudnn.version()}\n")
+    print(f"| | boxcam ms | {' | '.join(f'PyTorch {way} ms' for way in ways)} | fastest PyTorch / boxcam |")
+    print("| --- | " + "---: | " * (len(ways) + 2))
     for name, time_of_ours in ours.items():
         kind, *rest = name.split("/")
         batch = int(rest[-1])
-        if kind == "train_step":
-            theirs = min(train_step(torch, batch, rest[0], way) for way in ways)
-        else:
-            theirs = min(cam_and_penalty(torch, batch, way) for way in ways)
-        print(f"| {name} | {time_of_ours:.2f} | {theirs:.2f} | {theirs / time_of_ours:.2f} |", flush=True)
+        theirs = []
+        for compiled in ways.values():
+            torch.compiler.reset()
+            torch.cuda.empty_cache()
+            theirs.append(train_step(torch, batch, rest[0], compiled) if kind == "train_step"
+                          else cam_and_penalty(torch, batch, compiled))
+        print(f"| {name} | {time_of_ours:.3g} | {' | '.join(f'{t:.3g}' for t in theirs)} | "
+              f"{min(theirs) / time_of_ours:.2f} |", flush=True)
 
 
 if __name__ == "__main__":
