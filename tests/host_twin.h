@@ -46,6 +46,11 @@ struct HostRunner {
   cuda::IndexReport* index_report() const { return &twin::index_report; }
 
   template <class Body>
+  int threads_of() const {
+    return block_size;
+  }
+
+  template <class Body>
   void each(int64_t n, const Body& body) const {
     on_threads(static_cast<int>(std::min<int64_t>(n, 3)), [&](int t) {
       for (int64_t i = t; i < n; i += 3) body(i);

@@ -68,64 +68,108 @@ struct CamImage {
   bool constant_normalizer;
   const T *maps, *masks;
   T *cams, *penalties, *map_grads;
-  T *scaled_maps, *wide_grads;  ///< work space: [N, h, w] and [N, h, W]
+  T *scaled_maps, *workspaces;  ///< [N, h, w] and [N, strips, h, W]
+
+  /// How many rows of an image with so many columns the threads of a block take at once.
+  BOXCAM_HD static int32_t strips(int32_t threads, int64_t columns) {
+    return columns < threads ? threads / static_cast<int32_t>(columns) : 1;
+  }
 
   template <class Block>
   BOXCAM_HD void operator()(Block& block, int64_t n) const {
     const T epsilon = static_cast<T>(1e-7);  // of the min-max, see xai/grad_cam.h
-    const int64_t cells = vertical.from * horizontal.from, columns = horizontal.to, pixels = vertical.to * columns;
+    const int64_t cells = vertical.from * horizontal.from, pixels = vertical.to * horizontal.to;
+    const int32_t rows = static_cast<int32_t>(vertical.to), columns = static_cast<int32_t>(horizontal.to),
+                  wide_cells = static_cast<int32_t>(vertical.from) * columns, all_strips = strips(block.size(), columns);
     const T *map = maps + n * cells, *mask = masks + n * pixels;
     T *cam = cams + n * pixels, *map_grad = map_grads + n * cells, *scaled = scaled_maps + n * cells,
-      *wide = wide_grads + n * vertical.from * columns;
+      *wide = workspaces + n * all_strips * wide_cells;
 
     // ReLU and the first min-max.
-    const Extremes small = extremes(block, 1, cells, [map](int64_t, int64_t, int64_t i) { return positive(map[i]); });
+    const Extremes small = extremes(block, 1, cells, [map](int32_t, int32_t, int32_t i) { return positive(map[i]); });
     const T divisor1 = (small.high.value - small.low.value) + epsilon;
     for (int64_t i = block.rank(); i < cells; i += block.size())
       scaled[i] = (positive(map[i]) - small.low.value) / divisor1;
     block.sync();
 
-    // The second min-max, at full resolution, and the penalty. The CAM's memory holds the resized map first.
-    each_place(block, vertical.from, columns, [&](int64_t y, int64_t x, int64_t i) {
+    // The second min-max, at full resolution: along columns first, then along rows. The CAM's memory holds the resized
+    // map first.
+    each_place(block, vertical.from, columns, [&](int32_t y, int32_t x, int32_t i) {
       const Tap<T> u = horizontal.tap(x);
       const T* row = scaled + y * horizontal.from;
       wide[i] = (1 - u.t) * row[u.low] + u.t * row[u.high];
     });
     block.sync();
-    const Extremes large = extremes(block, vertical.to, columns, [&](int64_t y, int64_t x, int64_t i) {
+    const Extremes large = extremes(block, vertical.to, columns, [&](int32_t y, int32_t x, int32_t i) {
       const Tap<T> v = vertical.tap(y);
       return cam[i] = (1 - v.t) * wide[v.low * columns + x] + v.t * wide[v.high * columns + x];
     });
     const T divisor2 = (large.high.value - large.low.value) + epsilon;
+    // The penalty, and the mask's complement carried back to the cells: along rows, each thread for its strip of each of
+    // its columns, then along columns.
     double outside[2] = {0, 0};  // mass and pixels
-    each_place(block, vertical.to, columns, [&](int64_t, int64_t, int64_t i) {  // the same pixels as above
-      const T scaled_pixel = (cam[i] - large.low.value) / divisor2, complement = 1 - mask[i];
-      cam[i] = scaled_pixel;
-      outside[0] += static_cast<double>(scaled_pixel * complement);
-      outside[1] += static_cast<double>(complement);
-    });
+    const int32_t across = least(columns, static_cast<int32_t>(block.size())), strip = block.rank() / across;
+    const int32_t last_row = static_cast<int32_t>(vertical.from) - 1;
+    for (int32_t x = block.rank() % across; strip < all_strips && x < columns; x += across) {
+      T* own = wide + strip * wide_cells + x;  // of this thread alone
+      for (int32_t row = 0; row <= last_row; ++row) own[row * columns] = 0;
+      int32_t row = 0;
+      T low = 0, high = 0;  // for the row and the next
+      const auto put_down = [&] {
+        own[row * columns] += low;
+        own[least(row + 1, last_row) * columns] += high;
+        low = high = 0;
+      };
+      constexpr int32_t kAhead = 4;  // pixels that are read before the first is used
+      for (int32_t y = strip; y < rows; y += kAhead * all_strips) {
+        T pixel[kAhead] = {}, inside[kAhead] = {};
+        for (int32_t k = 0; k < kAhead; ++k) {
+          const int32_t at = y + k * all_strips;
+          if (at < rows) pixel[k] = cam[at * columns + x], inside[k] = mask[at * columns + x];
+        }
+        for (int32_t k = 0; k < kAhead; ++k) {
+          const int32_t at = y + k * all_strips;
+          if (at >= rows) break;
+          const T value = (pixel[k] - large.low.value) / divisor2, complement = 1 - inside[k];
+          cam[at * columns + x] = value;
+          outside[0] += static_cast<double>(value * complement);
+          outside[1] += static_cast<double>(complement);
+          const Tap<T> v = vertical.tap(at);
+          if (v.low != row) {
+            put_down();
+            row = v.low;
+          }
+          low += (1 - v.t) * complement;
+          high += v.t * complement;
+        }
+      }
+      put_down();
+    }
     add_up(block, 1, outside);
     const T penalty = static_cast<T>(outside[0] / static_cast<double>(pixels));
     const T outside_share = static_cast<T>(outside[1] / static_cast<double>(pixels));
     if (block.rank() == 0) penalties[n] = penalty;
 
-    // The mask's complement carried back to the cells, along columns, then along rows.
-    each_place(block, vertical.from, columns, [&](int64_t row, int64_t x, int64_t i) {
+    each_place(block, last_row + 1, columns, [&](int32_t, int32_t, int32_t i) {
       T total = 0;
-      for (int64_t y = vertical.first(row); y <= vertical.last(row); ++y)
-        total += vertical.weight(row, y) * (1 - mask[y * columns + x]);
+      for (int32_t k = 0; k < all_strips; ++k) total += wide[k * wide_cells + i];
       wide[i] = total;
     });
     block.sync();
     // Of a min-max u = x - min, c = u / (eps + max u): g_u = g / (eps + m), less sum(g c) / (eps + m) at the maximum;
     // g_x = g_u, less sum(g_u) at the minimum. Here for the second one, below for the first.
     double sums[2] = {0, 0};  // of g c and of g
-    for (int64_t i = block.rank(); i < cells; i += block.size()) {
+    const int32_t team = least(16, static_cast<int32_t>(block.size())), lane = block.rank() % team;
+    for (int64_t begin = 0; begin < cells; begin += block.size() / team) {
+      const int64_t i = begin + block.rank() / team;
       const Quotient at = divide(i, horizontal.from);
-      T g = 0;
-      for (int64_t x = horizontal.first(at.remainder); x <= horizontal.last(at.remainder); ++x)
-        g += horizontal.weight(at.remainder, x) * wide[at.quotient * columns + x];
-      g /= static_cast<T>(pixels) * divisor2;
+      T terms = 0;
+      for (int64_t x = horizontal.first(at.remainder) + lane; i < cells && x <= horizontal.last(at.remainder); x += team)
+        terms += horizontal.weight(at.remainder, x) * wide[at.quotient * columns + x];
+      double sum = static_cast<double>(terms);
+      add_up_neighbours(block, team, sum);
+      if (lane != 0 || i >= cells) continue;
+      T g = static_cast<T>(sum) / (static_cast<T>(pixels) * divisor2);
       if (!constant_normalizer) {
         g -= share(large.high.index, at) * penalty / divisor2;
         g -= share(large.low.index, at) * (outside_share - penalty) / divisor2;
@@ -155,16 +199,17 @@ struct CamImage {
   /// f(y, x, y columns + x) for all places of [rows, columns], each by one thread, a thread's in rising order.
   template <class Block, class F>
   BOXCAM_HD static void each_place(Block& block, int64_t rows, int64_t columns, const F& f) {
-    const int32_t across = static_cast<int32_t>(least<int64_t>(columns, block.size())), strips = block.size() / across;
-    if (block.rank() >= strips * across) return;
-    for (int32_t y = block.rank() / across; y < rows; y += strips)
-      for (int32_t x = block.rank() % across; x < columns; x += across) f(y, x, y * columns + x);
+    const int32_t wide = static_cast<int32_t>(columns), across = least(wide, static_cast<int32_t>(block.size())),
+                  together = strips(block.size(), columns);
+    if (block.rank() >= together * across) return;
+    for (int32_t y = block.rank() / across; y < rows; y += together)
+      for (int32_t x = block.rank() % across; x < wide; x += across) f(y, x, y * wide + x);
   }
 
   template <class Block, class Value>
   BOXCAM_HD static Extremes extremes(Block& block, int64_t rows, int64_t columns, const Value& value) {
     Candidate<T> low{T(0), -1}, high{T(0), -1};
-    each_place(block, rows, columns, [&](int64_t y, int64_t x, int64_t i) {
+    each_place(block, rows, columns, [&](int32_t y, int32_t x, int32_t i) {
       // before(next, low) where next comes later: what is strictly better, or anything instead of a NaN, but for one at 0.
       const T next = value(y, x, i);
       if (next < low.value || low.index < 0 || (low.value != low.value && low.index != 0)) low = {next, i};
@@ -203,7 +248,6 @@ void cam_box(Run run, const CamBoxArgs& a, const CamBoxResults& r) {
   const Shape &A = a.activations.shape(), &B = a.mask.shape();
   const int64_t n = A[0], h = A[1], w = A[2], channels = A[3], cells = h * w;
   Tensor scaled = Tensor::empty({n, h, w}, a.mask.dtype(), run.device());
-  Tensor carried = Tensor::empty({n, h, B[2]}, a.mask.dtype(), run.device());
   visit_floating(a.mask.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const T *activations = pointer<T>(a.activations), *map_grad = pointer<T>(r.map_grad);
@@ -212,6 +256,8 @@ void cam_box(Run run, const CamBoxArgs& a, const CamBoxResults& r) {
       run.blocks((n * cells + together - 1) / together,
                  CamMap<T, wide>{n * cells, cells, channels, activations, pointer<T>(a.alpha), pointer<T>(r.map)});
     });
+    const int64_t strips = CamImage<T>::strips(run.template threads_of<CamImage<T>>(), B[2]);
+    Tensor carried = Tensor::empty({n, strips, h, B[2]}, a.mask.dtype(), run.device());
     run.blocks(n, CamImage<T>{{h, B[1]},
                               {w, B[2]},
                               a.constant_normalizer,

@@ -45,6 +45,11 @@ struct Launch {
   IndexReport* index_report() const { return context().index_report; }
 
   template <class Body>
+  int threads_of() const {  // one block of this body
+    return kBlockThreads<Body>;
+  }
+
+  template <class Body>
   void each(int64_t n, const Body& body) const {
     if (n == 0) return;
     each_kernel<<<grid((n + kThreads - 1) / kThreads), kThreads, 0, context().stream>>>(n, body);

@@ -10,7 +10,7 @@ namespace boxcam::cuda {
 /// Where an output position of one axis reads: source cells `low` and `high` with weights 1 - t and t.
 template <class T>
 struct Tap {
-  int64_t low, high;
+  int32_t low, high;
   T t;
 };
 
@@ -20,7 +20,7 @@ struct Axis {
   T scale;
   Axis(int64_t from_cells, int64_t to_outputs)
       : from(from_cells), to(to_outputs), scale(static_cast<T>(from) / static_cast<T>(to)) {}
-  BOXCAM_HD Tap<T> tap(int64_t i) const {
+  BOXCAM_HD Tap<T> tap(int32_t i) const {
     const T position = greatest(scale * (static_cast<T>(i) + T(0.5)) - T(0.5), T(0));
     const int32_t last = static_cast<int32_t>(from) - 1, low = least(static_cast<int32_t>(position), last);
     return {low, least(low + 1, last), position - static_cast<T>(low)};
@@ -38,7 +38,7 @@ struct Axis {
   }
   /// How much of source cell s output i reads.
   BOXCAM_HD T weight(int64_t s, int64_t i) const {
-    const Tap<T> at = tap(i);
+    const Tap<T> at = tap(static_cast<int32_t>(i));
     return (at.low == s ? 1 - at.t : T(0)) + (at.high == s ? at.t : T(0));
   }
 };
@@ -50,7 +50,8 @@ struct BilinearResize {
   T* y;
   BOXCAM_HD void operator()(int64_t i) const {
     const Quotient by_column = divide(i, horizontal.to), by_row = divide(by_column.quotient, vertical.to);
-    const Tap<T> v = vertical.tap(by_row.remainder), u = horizontal.tap(by_column.remainder);
+    const Tap<T> v = vertical.tap(static_cast<int32_t>(by_row.remainder)),
+                 u = horizontal.tap(static_cast<int32_t>(by_column.remainder));
     const T* map = x + by_row.quotient * vertical.from * horizontal.from;
     const T *low = map + v.low * horizontal.from, *high = map + v.high * horizontal.from;
     y[i] =
