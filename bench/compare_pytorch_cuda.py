@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """boxcam and PyTorch at the same work on the same GPU; prints one Markdown table.
 
-    python3 bench/compare_pytorch_cuda.py [--bench build/bench/bench_cuda] [--compiled] [--only REGEX]
+    python3 bench/compare_pytorch_cuda.py [--bench build/bench/bench_cuda] [--results FILE] [--compiled] [--only REGEX]
 
 ResNet-50 training steps (cross-entropy, SGD with momentum, channels_last) in f32, TF32 and bf16 (PyTorch: autocast), batch 16, 64 and 256, 224 px,
 and Grad-CAM with the box penalty on [N, 7, 7, 2048], forward and backward. PyTorch eager, and with --compiled also
@@ -11,6 +11,7 @@ torch.compile. Each figure is the median of ten steps after three to warm up.
 import argparse
 import json
 import pathlib
+import re
 import statistics
 import subprocess
 import sys
@@ -73,6 +74,8 @@ def cam_and_penalty(torch, batch, compiled):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bench", type=pathlib.Path, default=pathlib.Path("build/bench/bench_cuda"))
+    parser.add_argument("--results", type=pathlib.Path, metavar="FILE",
+                        help="take ours from here, bench_cuda's --benchmark_out, instead of running it")
     parser.add_argument("--compiled", action="store_true", help="torch.compile as well, which takes minutes")
     parser.add_argument("--only", default=r"^(train_step|cam_and_penalty)/", metavar="REGEX",
                         help="the benchmarks whose names it is found in (default: all that PyTorch has)")
@@ -81,9 +84,15 @@ def main():
 
     if not torch.cuda.is_available():
         sys.exit("PyTorch sees no GPU")
-    output = subprocess.run([options.bench, "--benchmark_format=json", f"--benchmark_filter={options.only}"], check=True, capture_output=True, text=True)
+    if options.results:
+        results = options.results.read_text()
+    else:
+        results = subprocess.run([options.bench, "--benchmark_format=json", f"--benchmark_filter={options.only}"],
+                                 check=True, capture_output=True, text=True).stdout
     ours = {}
-    for row in json.loads(output.stdout)["benchmarks"]:
+    for row in json.loads(results)["benchmarks"]:
+        if not re.search(options.only, row["name"]):
+            continue
         if row.get("error_occurred"):
             sys.exit(f"{row['name']}: {row['error_message']}")
         ours[row["name"].removesuffix("/real_time")] = row["real_time"]

@@ -2,6 +2,8 @@
 // outside. The activations are read once for the map and once for the derivative for alpha.
 #pragma once
 
+#include <cmath>
+
 #include "engine/backend/cuda/reduce.h"
 #include "engine/backend/cuda/resize.h"
 
@@ -104,7 +106,7 @@ struct CamImage {
       const Tap<T> v = vertical.tap(y);
       return cam[i] = (1 - v.t) * wide[v.low * columns + x] + v.t * wide[v.high * columns + x];
     });
-    const T divisor2 = (large.high.value - large.low.value) + epsilon;
+    const T divisor2 = (large.high.value - large.low.value) + epsilon, factor2 = 1 / divisor2;
     // The penalty, and the mask's complement carried back to the cells: along rows, each thread for its strip of each of
     // its columns, then along columns.
     double outside[2] = {0, 0};  // mass and pixels
@@ -127,13 +129,14 @@ struct CamImage {
           const int32_t at = y + k * all_strips;
           if (at < rows) pixel[k] = cam[at * columns + x], inside[k] = mask[at * columns + x];
         }
+        T mass = 0, count = 0;
         for (int32_t k = 0; k < kAhead; ++k) {
           const int32_t at = y + k * all_strips;
           if (at >= rows) break;
-          const T value = (pixel[k] - large.low.value) / divisor2, complement = 1 - inside[k];
+          const T value = (pixel[k] - large.low.value) * factor2, complement = 1 - inside[k];
           cam[at * columns + x] = value;
-          outside[0] += static_cast<double>(value * complement);
-          outside[1] += static_cast<double>(complement);
+          mass += value * complement;
+          count += complement;
           const Tap<T> v = vertical.tap(at);
           if (v.low != row) {
             put_down();
@@ -142,6 +145,8 @@ struct CamImage {
           low += (1 - v.t) * complement;
           high += v.t * complement;
         }
+        outside[0] += static_cast<double>(mass);
+        outside[1] += static_cast<double>(count);
       }
       put_down();
     }
@@ -208,16 +213,16 @@ struct CamImage {
 
   template <class Block, class Value>
   BOXCAM_HD static Extremes extremes(Block& block, int64_t rows, int64_t columns, const Value& value) {
-    Candidate<T> low{T(0), -1}, high{T(0), -1};
+    const T none = static_cast<T>(NAN);
+    T low = none, high = none;
+    int32_t low_at = -1, high_at = -1;
     each_place(block, rows, columns, [&](int32_t y, int32_t x, int32_t i) {
       // before(next, low) where next comes later: what is strictly better, or anything instead of a NaN, but for one at 0.
       const T next = value(y, x, i);
-      if (next < low.value || low.index < 0 || (low.value != low.value && low.index != 0)) low = {next, i};
-      if (next > high.value || high.index < 0 || (high.value != high.value && high.index != 0)) high = {next, i};
+      if (next < low || (low != low && low_at != 0)) low = next, low_at = i;
+      if (next > high || (high != high && high_at != 0)) high = next, high_at = i;
     });
-    low = best(block, true, low);
-    high = best(block, false, high);
-    return {low, high};
+    return {best(block, true, Candidate<T>{low, low_at}), best(block, false, Candidate<T>{high, high_at})};
   }
 
   /// How much of the cell `at` (row, column) the resized pixel reads.
