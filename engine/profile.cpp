@@ -103,6 +103,7 @@ Kernels timed_kernels(const Kernels& table, Device device) {
   BOXCAM_TIME(batch_norm_statistics);
   BOXCAM_TIME(batch_norm);
   BOXCAM_TIME(batch_norm_grad);
+  BOXCAM_TIME(running_statistics);
   BOXCAM_TIME(max_pool2d);
   BOXCAM_TIME(cross_entropies);
   BOXCAM_TIME(cross_entropies_grad);

@@ -100,6 +100,7 @@ BOXCAM_TWIN(conv2d_weight_grad, plain_conv2d_weight_grad)
 BOXCAM_TWIN(batch_norm_statistics, batch_norm_statistics)
 BOXCAM_TWIN(batch_norm, batch_norm)
 BOXCAM_TWIN(batch_norm_grad, batch_norm_grad)
+BOXCAM_TWIN(running_statistics, running_statistics)
 BOXCAM_TWIN(max_pool2d, max_pool2d)
 BOXCAM_TWIN(cross_entropies, cross_entropies)
 BOXCAM_TWIN(cross_entropies_grad, cross_entropies_grad)
@@ -131,6 +132,7 @@ inline const Kernels& kernels() {
       .batch_norm_statistics = twin::batch_norm_statistics,
       .batch_norm = twin::batch_norm,
       .batch_norm_grad = twin::batch_norm_grad,
+      .running_statistics = twin::running_statistics,
       .max_pool2d = twin::max_pool2d,
       .cross_entropies = twin::cross_entropies,
       .cross_entropies_grad = twin::cross_entropies_grad,

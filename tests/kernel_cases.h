@@ -257,6 +257,11 @@ inline std::vector<Case> all_cases() {
         }
     return results;
   });
+  add("running_statistics", &Kernels::running_statistics, [=](auto kernel, const Place& at) {
+    Tensor mean = at.in(channels, 105), variance = at.in(channels, 106, 0.5, 2);
+    kernel(at.in(channels, 107), at.in(channels, 108, 0.5, 2), 0.1, 0.125, mean, variance);
+    return Tensors{mean, variance};
+  });
   add("max_pool2d", &Kernels::max_pool2d, [](auto kernel, const Place& at) {
     Tensors results;
     struct Pool {

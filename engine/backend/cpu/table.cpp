@@ -22,6 +22,7 @@ const Kernels& cpu_kernels() {
       .batch_norm_statistics = cpu::batch_norm_statistics,
       .batch_norm = cpu::batch_norm,
       .batch_norm_grad = cpu::batch_norm_grad,
+      .running_statistics = cpu::running_statistics,
       .max_pool2d = cpu::max_pool2d,
       .cross_entropies = cpu::cross_entropies,
       .cross_entropies_grad = cpu::cross_entropies_grad,

@@ -148,6 +148,27 @@ struct InputGradient {
   }
 };
 
+template <class T>
+struct RunningStatistics {
+  T keep, share_of_mean, share_of_variance;
+  const T *mean, *variance;
+  T *running_mean, *running_var;
+  BOXCAM_HD void operator()(int64_t c) const {
+    running_mean[c] = keep * running_mean[c] + share_of_mean * mean[c];
+    running_var[c] = keep * running_var[c] + share_of_variance * variance[c];
+  }
+};
+
+template <class Run>
+void running_statistics(Run run, const Tensor& mean, const Tensor& variance, double momentum, double variance_share,
+                        Tensor& running_mean, Tensor& running_var) {
+  visit_floating(mean.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    run.each(mean.numel(), RunningStatistics<T>{T(1 - momentum), T(momentum), T(variance_share), pointer<T>(mean),
+                                                pointer<T>(variance), pointer<T>(running_mean), pointer<T>(running_var)});
+  });
+}
+
 template <class Run>
 void batch_norm_statistics(Run run, const Tensor& x, Tensor& mean, Tensor& variance) {
   visit_activation(x.dtype(), [&](auto zero) {

@@ -24,6 +24,7 @@ const Kernels& cuda_kernels() {
       .batch_norm_statistics = cuda::batch_norm_statistics,
       .batch_norm = cuda::batch_norm,
       .batch_norm_grad = cuda::batch_norm_grad,
+      .running_statistics = cuda::running_statistics,
       .max_pool2d = cuda::max_pool2d,
       .cross_entropies = cuda::cross_entropies,
       .cross_entropies_grad = cuda::cross_entropies_grad,

@@ -24,6 +24,7 @@ void batch_norm_statistics(const Tensor&, Tensor&, Tensor&);
 void batch_norm(const BatchNormArgs&, Tensor&);
 void batch_norm_grad(const BatchNormArgs&, const Tensor&, const Tensor&, const Tensor&, Tensor&, Tensor&, Tensor&,
                      Tensor&);
+void running_statistics(const Tensor&, const Tensor&, double, double, Tensor&, Tensor&);
 void max_pool2d(const Tensor&, const Pool2dSpec&, Tensor&, Tensor&);
 void cross_entropies(const Tensor&, const Tensor&, Tensor&);
 void cross_entropies_grad(const Tensor&, const Tensor&, const Tensor&, Tensor&);
