@@ -336,7 +336,7 @@ void add_run_options(CLI::App& app, RunOptions& o) {
   app.add_flag("--allow-tf32", o.allow_tf32, "cuda: f32 convolutions and matrix products may round to TF32")
       ->group(group);
   app.add_flag("--fast-algorithms", o.fast_algorithms,
-               "cuda: cuDNN's heuristics choose among reproducible algorithms, instead of fixed ones")
+               "cuda: time cuDNN's reproducible engines and take the fastest, which may differ from run to run")
       ->group(group);
   add_choice<DType>(app, "--precision", o.precision, {{"f32", DType::f32}, {"bf16", DType::bf16}},
                     "of activations and convolutions; weights, statistics, CAMs and losses are always f32")

@@ -8,8 +8,8 @@
 
 namespace boxcam::cuda {
 
-/// Names of what computes conv2d, its input gradient and its weight gradient, for these extents: "cuDNN ALGO_1",
-/// or "plain" for our own loops, which are slow. Throws as cuda_kernels().
+/// Names of what computes conv2d, its input gradient and its weight gradient, for these extents: "cuDNN engine 7",
+/// "cuBLAS", or "plain" for our own loops, which are slow. Throws as cuda_kernels().
 std::vector<std::string> conv2d_implementations(const Shape& x, const Shape& w, const Shape& y, const Conv2dSpec& spec,
                                                 DType activations = DType::f32);
 
