@@ -64,8 +64,8 @@ void train_step(benchmark::State& state, bool tf32, DType activations) {
   });
 }
 
-/// train_step with the penalty beside the cross-entropy: the CAM of layer4 on the same pass, differentiated in full. The
-/// masks are on the device.
+/// train_step with the penalty beside the cross-entropy: the CAM of layer4 on the same pass, differentiated in full.
+/// The masks are on the device.
 void box_step(benchmark::State& state, DType activations) {
   guarded(state, [&] {
     check(activations != DType::bf16 || cuda_has_bf16(), "no bf16 on this card");

@@ -43,8 +43,9 @@ bool cpu_has_bf16();
 void set_allow_tf32(bool allow);
 bool allow_tf32();
 
-/// Whether a convolution's first call on CUDA times cuDNN's reproducible engines and keeps the fastest, instead of taking
-/// the one that cuDNN prefers, which the shape, the card and cuDNN's version determine. Off. Runs may then differ.
+/// Whether a convolution's first call on CUDA times cuDNN's reproducible engines and keeps the fastest, instead of
+/// taking the one that cuDNN prefers, which the shape, the card and cuDNN's version determine. Off. Runs may then
+/// differ.
 void set_fast_algorithms(bool allow);
 bool fast_algorithms();
 

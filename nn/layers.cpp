@@ -65,8 +65,8 @@ Tensor BatchNorm2d::then(const Conv2d& conv, const Tensor& x, const ForwardOptio
 void BatchNorm2d::update_running_statistics(const BatchStatistics& batch, const Tensor& x) {
   const double n = static_cast<double>(x.numel() / x.dim(3));
   check(n > 1, "batch norm in training needs more than one value for each channel, found the input ", x.shape());
-  kernels(x.device()).running_statistics(batch.mean, batch.variance, momentum, momentum * n / (n - 1), running_mean,
-                                           running_var);
+  kernels(x.device())
+      .running_statistics(batch.mean, batch.variance, momentum, momentum * n / (n - 1), running_mean, running_var);
   num_batches_tracked.data<int32_t>()[0] += 1;  // a counter stays on the host, whatever device the rest is on
 }
 

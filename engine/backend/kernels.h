@@ -86,8 +86,8 @@ struct Kernels {
   /// g_residual is assigned if defined. more_g, if defined, is added to g.
   void (*batch_norm_grad)(const BatchNormArgs& args, const Tensor& y, const Tensor& g, const Tensor& more_g, Tensor& gx,
                           Tensor& ggamma, Tensor& gbeta, Tensor& g_residual);
-  /// In place: running_mean = (1 - momentum) running_mean + momentum mean, and running_var = (1 - momentum) running_var +
-  /// variance_share variance, the share with what makes the batch's variance unbiased. All are [C].
+  /// In place: running_mean = (1 - momentum) running_mean + momentum mean, and running_var = (1 - momentum) running_var
+  /// + variance_share variance, the share with what makes the batch's variance unbiased. All are [C].
   void (*running_statistics)(const Tensor& mean, const Tensor& variance, double momentum, double variance_share,
                              Tensor& running_mean, Tensor& running_var);
   // pool: index holds positions in [H, W, C] of one image

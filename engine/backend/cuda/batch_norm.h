@@ -164,8 +164,9 @@ void running_statistics(Run run, const Tensor& mean, const Tensor& variance, dou
                         Tensor& running_mean, Tensor& running_var) {
   visit_floating(mean.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    run.each(mean.numel(), RunningStatistics<T>{T(1 - momentum), T(momentum), T(variance_share), pointer<T>(mean),
-                                                pointer<T>(variance), pointer<T>(running_mean), pointer<T>(running_var)});
+    run.each(mean.numel(),
+             RunningStatistics<T>{T(1 - momentum), T(momentum), T(variance_share), pointer<T>(mean),
+                                  pointer<T>(variance), pointer<T>(running_mean), pointer<T>(running_var)});
   });
 }
 

@@ -63,7 +63,7 @@ struct AlphaGrad {
 /// From the map of one image to its CAM, its penalty and d penalty / d map, by one block.
 template <class T>
 struct CamImage {
-  static constexpr int kBlockThreads = 1024;  // there are few images
+  static constexpr int kBlockThreads = 1024;                      // there are few images
   static constexpr size_t kSharedPerThread = 2 * sizeof(double);  // two sums, or a candidate
   static_assert(sizeof(Candidate<T>) <= kSharedPerThread);
   Axis<T> vertical, horizontal;  ///< from the map's cells to the CAM's pixels
@@ -82,7 +82,8 @@ struct CamImage {
     const T epsilon = static_cast<T>(1e-7);  // of the min-max, see xai/grad_cam.h
     const int64_t cells = vertical.from * horizontal.from, pixels = vertical.to * horizontal.to;
     const int32_t rows = static_cast<int32_t>(vertical.to), columns = static_cast<int32_t>(horizontal.to),
-                  wide_cells = static_cast<int32_t>(vertical.from) * columns, all_strips = strips(block.size(), columns);
+                  wide_cells = static_cast<int32_t>(vertical.from) * columns,
+                  all_strips = strips(block.size(), columns);
     const T *map = maps + n * cells, *mask = masks + n * pixels;
     T *cam = cams + n * pixels, *map_grad = map_grads + n * cells, *scaled = scaled_maps + n * cells,
       *wide = workspaces + n * all_strips * wide_cells;
@@ -107,8 +108,8 @@ struct CamImage {
       return cam[i] = (1 - v.t) * wide[v.low * columns + x] + v.t * wide[v.high * columns + x];
     });
     const T divisor2 = (large.high.value - large.low.value) + epsilon, factor2 = 1 / divisor2;
-    // The penalty, and the mask's complement carried back to the cells: along rows, each thread for its strip of each of
-    // its columns, then along columns.
+    // The penalty, and the mask's complement carried back to the cells: along rows, each thread for its strip of each
+    // of its columns, then along columns.
     double outside[2] = {0, 0};  // mass and pixels
     const int32_t across = least(columns, static_cast<int32_t>(block.size())), strip = block.rank() / across;
     const int32_t last_row = static_cast<int32_t>(vertical.from) - 1;
@@ -169,7 +170,8 @@ struct CamImage {
       const int64_t i = begin + block.rank() / team;
       const Quotient at = divide(i, horizontal.from);
       T terms = 0;
-      for (int64_t x = horizontal.first(at.remainder) + lane; i < cells && x <= horizontal.last(at.remainder); x += team)
+      for (int64_t x = horizontal.first(at.remainder) + lane; i < cells && x <= horizontal.last(at.remainder);
+           x += team)
         terms += horizontal.weight(at.remainder, x) * wide[at.quotient * columns + x];
       double sum = static_cast<double>(terms);
       add_up_neighbours(block, team, sum);
@@ -217,7 +219,8 @@ struct CamImage {
     T low = none, high = none;
     int32_t low_at = -1, high_at = -1;
     each_place(block, rows, columns, [&](int32_t y, int32_t x, int32_t i) {
-      // before(next, low) where next comes later: what is strictly better, or anything instead of a NaN, but for one at 0.
+      // before(next, low) where next comes later: what is strictly better, or anything instead of a NaN, but for one at
+      // 0.
       const T next = value(y, x, i);
       if (next < low || (low != low && low_at != 0)) low = next, low_at = i;
       if (next > high || (high != high && high_at != 0)) high = next, high_at = i;

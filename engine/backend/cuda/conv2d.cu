@@ -67,15 +67,16 @@ float best_time(const ConvPlan& plan, const Operands& on) {
 /// The plan for a problem, made once: cuDNN's first, or with fast_algorithms the fastest of its first eight. Null where
 /// cuDNN has no reproducible engine for the problem. Without operands nothing can be timed.
 const ConvPlan* plan_for(const ConvProblem& p, const Operands* on) {
-  static auto* plans = new std::map<std::array<int64_t, 19>, std::optional<ConvPlan>>;  // never destroyed, as the context
+  using Key = std::array<int64_t, 19>;
+  static auto* plans = new std::map<Key, std::optional<ConvPlan>>;  // never destroyed, as the context
   static std::mutex mutex;
   const bool timed = on && fast_algorithms();
-  std::array<int64_t, 19> key;
+  Key key;
   auto next = key.begin();
   for (const Shape* s : {&p.x, &p.w, &p.y})
     for (int i = 0; i < 4; ++i) *next++ = (*s)[i];
-  for (const int64_t value : {static_cast<int64_t>(p.kind), static_cast<int64_t>(p.dtype), p.spec.stride,
-                              p.spec.padding, p.spec.dilation, static_cast<int64_t>(p.tf32), static_cast<int64_t>(timed)})
+  for (const int64_t value : {int64_t(p.kind), int64_t(p.dtype), p.spec.stride, p.spec.padding, p.spec.dilation,
+                              int64_t(p.tf32), int64_t(timed)})
     *next++ = value;
   const std::scoped_lock lock(mutex);
   const auto [found, is_new] = plans->try_emplace(key);
@@ -111,7 +112,8 @@ std::vector<std::string> conv2d_implementations(const Shape& x, const Shape& w, 
   return found;
 }
 
-// The weights beside bf16 activations are f32: cuDNN gets them rounded, and their gradient comes back as cuDNN rounds it.
+// The weights beside bf16 activations are f32: cuDNN gets them rounded, and their gradient comes back as cuDNN rounds
+// it.
 
 void conv2d(const Tensor& x, const Tensor& w, const Conv2dSpec& spec, Tensor& y) {
   if (is_product(x.dtype(), w.shape(), spec)) {

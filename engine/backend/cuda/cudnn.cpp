@@ -6,13 +6,16 @@ namespace boxcam::cuda {
 
 namespace {
 
+constexpr size_t kLargestWorkspace = size_t{1} << 30;  // bytes: an engine that wants more may not fit a smaller card
+
 // What a tensor is called in a plan.
 constexpr int64_t kX = 'x', kW = 'w', kY = 'y';
 
 /// A tensor [a, b, c, d] that is dense with d innermost; cuDNN counts the extents in the order a, d, b, c.
 Descriptor tensor(int64_t name, const Shape& s, DType dtype) {
   Descriptor t(CUDNN_BACKEND_TENSOR_DESCRIPTOR);
-  t.set(CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, dtype == DType::bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT);
+  t.set(CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE,
+        dtype == DType::bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT);
   t.set(CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, std::array{s[0], s[3], s[1], s[2]});
   t.set(CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, std::array{s[1] * s[2] * s[3], int64_t{1}, s[2] * s[3], s[3]});
   t.set(CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, name);
@@ -155,10 +158,12 @@ std::vector<ConvPlan> conv_plans(const ConvProblem& problem, size_t wanted) {
       if (!acceptable(config, problem)) continue;
       cudnnStatus_t status;
       ConvPlan plan(config, status);
-      if (status == CUDNN_STATUS_SUCCESS)
+      if (status != CUDNN_STATUS_SUCCESS) {
+        const bool unsupported = status / 1000 == CUDNN_STATUS_NOT_SUPPORTED / 1000;  // 3000; from 3001 on it says why
+        if (!unsupported) trouble = status;
+      } else if (plan.workspace_bytes() <= kLargestWorkspace) {
         plans.push_back(std::move(plan));
-      else if (status / 1000 != CUDNN_STATUS_NOT_SUPPORTED / 1000)  // 3000; from 3001 on it says why
-        trouble = status;
+      }
     }
   if (plans.empty()) BOXCAM_CUDNN(trouble);
   return plans;

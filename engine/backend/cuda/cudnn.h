@@ -43,7 +43,8 @@ class Descriptor {
   template <class Values>
   int64_t get(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, Values& values) const {
     int64_t count = 0;
-    BOXCAM_CUDNN(cudnnBackendGetAttribute(handle_, name, type, static_cast<int64_t>(values.size()), &count, values.data()));
+    BOXCAM_CUDNN(
+        cudnnBackendGetAttribute(handle_, name, type, static_cast<int64_t>(values.size()), &count, values.data()));
     return count;
   }
   cudnnStatus_t try_finalize() { return cudnnBackendFinalize(handle_); }
@@ -80,7 +81,7 @@ class ConvPlan {
   int64_t workspace_ = 0, engine_ = -1;
 };
 
-/// The plans that compute the problem reproducibly and in its precision, at most `wanted`, in the order in which cuDNN
+/// The plans that compute the problem reproducibly, in its precision and with at most 1 GiB of work space, at most `wanted`, in the order in which cuDNN
 /// prefers them: a matter of the problem, the card and cuDNN's version; nothing is timed.
 std::vector<ConvPlan> conv_plans(const ConvProblem& problem, size_t wanted);
 

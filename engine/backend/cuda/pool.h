@@ -43,9 +43,8 @@ void max_pool2d(Run run, const Tensor& x, const Pool2dSpec& s, Tensor& y, Tensor
   visit_activation(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     with_pack<T>(x.dim(3), {&x, &y, &index}, [&](auto wide) {
-      run.each(y.numel() / wide,
-               MaxPool<T, wide>{x.dim(1), x.dim(2), x.dim(3), y.dim(1), y.dim(2), s.window, s.stride, s.padding,
-                                pointer<T>(x), pointer<T>(y), pointer<int32_t>(index)});
+      run.each(y.numel() / wide, MaxPool<T, wide>{x.dim(1), x.dim(2), x.dim(3), y.dim(1), y.dim(2), s.window, s.stride,
+                                                  s.padding, pointer<T>(x), pointer<T>(y), pointer<int32_t>(index)});
     });
   });
 }

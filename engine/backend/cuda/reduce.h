@@ -7,7 +7,7 @@
 
 namespace boxcam::cuda {
 
-constexpr int64_t kTerms = 64;  // that one thread adds up at most in the tensor's own type; sums go on in double
+constexpr int64_t kTerms = 64;         // that one thread adds up at most in the tensor's own type; sums go on in double
 constexpr int64_t kManyBlocks = 1024;  // what a sum is cut into, where it is long enough, to keep a device busy
 
 /// One pass of a sum over the middle axis of [outer, length, inner]. A block takes `columns` neighbours of the inner
@@ -58,8 +58,8 @@ struct StorePartial {
   }
 };
 
-/// Sums K terms over the middle axis of [outer, length, inner], long ones in two passes, and gives store({o, 0, c}, sums)
-/// each result.
+/// Sums K terms over the middle axis of [outer, length, inner], long ones in two passes, and gives store({o, 0, c},
+/// sums) each result.
 template <class T, int K, class Run, class Load, class Store>
 void sum_terms(Run run, int64_t outer, int64_t length, int64_t inner, const Load& load, const Store& store) {
   // Neighbouring threads read neighbouring addresses; short sums take few threads each.
@@ -77,8 +77,8 @@ void sum_terms(Run run, int64_t outer, int64_t length, int64_t inner, const Load
   double* data = pointer<double>(partial);
   run.blocks(outer * chunks * tiles, SumPass<T, K, Load, StorePartial<K>>{
                                          length, inner, chunk, chunks, tiles, columns, load, {data, chunks, inner}});
-  run.blocks(outer * inner, SumPass<double, K, LoadPartial<K>, Store>{
-                                chunks, inner, chunks, 1, inner, 1, LoadPartial<K>{data, chunks, inner}, store});
+  run.blocks(outer * inner, SumPass<double, K, LoadPartial<K>, Store>{chunks, inner, chunks, 1, inner, 1,
+                                                                      LoadPartial<K>{data, chunks, inner}, store});
 }
 
 template <class T>
