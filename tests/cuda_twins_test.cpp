@@ -63,6 +63,21 @@ TEST_F(CudaTwins, SumsOfEveryShapeOfWork) {
     }
 }
 
+TEST_F(CudaTwins, AConvolutionOfOnePixelIsAProduct) {
+  const Tensor x = values({2, 6, 5, 16}, DType::f64, 5), w = values({9, 1, 1, 16}, DType::f64, 6);
+  const Tensor g = values({2, 6, 5, 9}, DType::f64, 7);
+  Tensors found, expected;
+  for (Tensors* t : {&found, &expected})
+    for (const Tensor* like : {&g, &x, &w}) t->push_back(hole(like->shape(), DType::f64));
+  cuda::product_conv2d(cpu_kernels().matmul, x, w, found[0]);
+  cuda::product_conv2d_input_grad(cpu_kernels().matmul, g, w, found[1]);
+  cuda::product_conv2d_weight_grad(cpu_kernels().matmul, x, g, found[2]);
+  cpu_kernels().conv2d(x, w, {}, expected[0]);
+  cpu_kernels().conv2d_input_grad(g, w, {}, expected[1]);
+  cpu_kernels().conv2d_weight_grad(x, g, {}, expected[2]);
+  expect_agreement(found, expected, DType::f64, "1x1");
+}
+
 TEST_F(CudaTwins, BlocksAsLargeAsTheDevices) {
   twin::block_size = 256;
   const Tensor x = values({1, 40000, 1}, DType::f64, 2, 0, 1), maps = values({1, 30, 30, 33}, DType::f64, 3, 5, 6);

@@ -79,6 +79,9 @@ Case make_case(const char* kernel, Pointer Kernels::*member, Body body) {
           [=](const Place& at) { return body(at.kernels.*member, at); }};
 }
 
+/// Numbers of channels: one that fits no vector, and one that fits all.
+inline const std::vector<int64_t> channel_counts = {17, 16};
+
 struct Conv {
   Shape x, w, y;
   Conv2dSpec spec;
@@ -89,6 +92,7 @@ inline const std::vector<Conv>& convolutions() {
                                          {{2, 14, 19, 64}, {64, 3, 3, 64}, {2, 14, 19, 64}, {1, 1}},
                                          {{2, 7, 7, 64}, {17, 1, 1, 64}, {2, 4, 4, 17}, {2, 0}},
                                          {{2, 7, 7, 3}, {8, 1, 1, 3}, {2, 4, 4, 8}, {2, 0}},
+                                         {{2, 6, 5, 16}, {9, 1, 1, 16}, {2, 6, 5, 9}, {1, 0}},
                                          {{1, 15, 13, 3}, {16, 7, 7, 3}, {1, 8, 7, 16}, {2, 3}},
                                          {{1, 9, 9, 4}, {6, 3, 3, 2}, {1, 7, 7, 6}, {1, 1, 2, 2}}};
   return list;
@@ -139,11 +143,13 @@ inline std::vector<Case> all_cases() {
   });
   add("scale_shift", &Kernels::scale_shift, [](auto kernel, const Place& at) {
     Tensors results;
-    const Shape shape{2, 3, 5, 17};
-    for (const bool with_relu : {false, true})
-      for (const bool with_residual : {false, true})
-        kernel(at.in(shape, 5), at.parameters().in({17}, 6), at.parameters().in({17}, 7),
-               with_residual ? at.in(shape, 8) : Tensor{}, with_relu, results.emplace_back(at.out(shape)));
+    for (const int64_t count : channel_counts) {
+      const Shape shape{2, 3, 5, count};
+      for (const bool with_relu : {false, true})
+        for (const bool with_residual : {false, true})
+          kernel(at.in(shape, 5), at.parameters().in({count}, 6), at.parameters().in({count}, 7),
+                 with_residual ? at.in(shape, 8) : Tensor{}, with_relu, results.emplace_back(at.out(shape)));
+    }
     return results;
   });
   add("sum", &Kernels::sum, [](auto kernel, const Place& at) {
@@ -223,41 +229,51 @@ inline std::vector<Case> all_cases() {
     return results;
   });
 
-  const Shape shape{3, 7, 5, 17}, channels{17};
-  add("batch_norm_statistics", &Kernels::batch_norm_statistics, [=](auto kernel, const Place& at) {
-    Tensor mean = at.parameters().out(channels), variance = at.parameters().out(channels);
-    kernel(at.in(shape, 22, 3, 5), mean, variance);
-    return Tensors{mean, variance};
-  });
-  add("batch_norm", &Kernels::batch_norm, [=](auto kernel, const Place& at) {
+  add("batch_norm_statistics", &Kernels::batch_norm_statistics, [](auto kernel, const Place& at) {
     Tensors results;
-    const Place p = at.parameters();
-    const Tensor x = at.in(shape, 23), gamma = p.in(channels, 24), beta = p.in(channels, 25);
-    const Tensor mean = p.in(channels, 26), invstd = p.in(channels, 27, 0.5, 2), none, residual = at.in(shape, 28);
-    for (const bool with_relu : {false, true})
-      for (const Tensor& added : {none, residual})
-        kernel({x, gamma, beta, mean, invstd, added, with_relu}, results.emplace_back(at.out(shape)));
+    for (const int64_t count : channel_counts) {
+      Tensor mean = at.parameters().out({count}), variance = at.parameters().out({count});
+      kernel(at.in({3, 7, 5, count}, 22, 3, 5), mean, variance);
+      results.insert(results.end(), {mean, variance});
+    }
     return results;
   });
-  add("batch_norm_grad", &Kernels::batch_norm_grad, [=](auto kernel, const Place& at) {
+  add("batch_norm", &Kernels::batch_norm, [](auto kernel, const Place& at) {
     Tensors results;
     const Place p = at.parameters();
-    const Tensor x = at.in(shape, 29), gamma = p.in(channels, 30), beta = p.in(channels, 31), g = at.in(shape, 32);
-    const Tensor mean = p.in(channels, 33), invstd = p.in(channels, 34, 0.5, 2), none, y = at.in(shape, 35);
-    for (const bool with_relu : {false, true})
-      for (const bool with_residual : {false, true})
-        for (const Tensor& more_g : {none, at.in(shape, 54)}) {
-          Tensor gx = at.out(shape), ggamma = p.out(channels), gbeta = p.out(channels);
-          Tensor g_residual = with_residual ? at.out(shape) : Tensor{};
-          // Without a residual, y is not there: x tells what the ReLU let through.
-          kernel({x, gamma, beta, mean, invstd, with_residual ? y : none, with_relu}, with_residual ? y : none, g,
-                 more_g, gx, ggamma, gbeta, g_residual);
-          results.insert(results.end(), {gx, ggamma, gbeta});
-          if (with_residual) results.push_back(g_residual);
-        }
+    for (const int64_t count : channel_counts) {
+      const Shape shape{3, 7, 5, count}, channels{count};
+      const Tensor x = at.in(shape, 23), gamma = p.in(channels, 24), beta = p.in(channels, 25);
+      const Tensor mean = p.in(channels, 26), invstd = p.in(channels, 27, 0.5, 2), none, residual = at.in(shape, 28);
+      for (const bool with_relu : {false, true})
+        for (const Tensor& added : {none, residual})
+          kernel({x, gamma, beta, mean, invstd, added, with_relu}, results.emplace_back(at.out(shape)));
+    }
     return results;
   });
-  add("running_statistics", &Kernels::running_statistics, [=](auto kernel, const Place& at) {
+  add("batch_norm_grad", &Kernels::batch_norm_grad, [](auto kernel, const Place& at) {
+    Tensors results;
+    const Place p = at.parameters();
+    for (const int64_t count : channel_counts) {
+      const Shape shape{3, 7, 5, count}, channels{count};
+      const Tensor x = at.in(shape, 29), gamma = p.in(channels, 30), beta = p.in(channels, 31), g = at.in(shape, 32);
+      const Tensor mean = p.in(channels, 33), invstd = p.in(channels, 34, 0.5, 2), none, y = at.in(shape, 35);
+      for (const bool with_relu : {false, true})
+        for (const bool with_residual : {false, true})
+          for (const Tensor& more_g : {none, at.in(shape, 54)}) {
+            Tensor gx = at.out(shape), ggamma = p.out(channels), gbeta = p.out(channels);
+            Tensor g_residual = with_residual ? at.out(shape) : Tensor{};
+            // Without a residual, y is not there: x tells what the ReLU let through.
+            kernel({x, gamma, beta, mean, invstd, with_residual ? y : none, with_relu}, with_residual ? y : none, g,
+                   more_g, gx, ggamma, gbeta, g_residual);
+            results.insert(results.end(), {gx, ggamma, gbeta});
+            if (with_residual) results.push_back(g_residual);
+          }
+    }
+    return results;
+  });
+  add("running_statistics", &Kernels::running_statistics, [](auto kernel, const Place& at) {
+    const Shape channels{17};
     Tensor mean = at.in(channels, 105), variance = at.in(channels, 106, 0.5, 2);
     kernel(at.in(channels, 107), at.in(channels, 108, 0.5, 2), 0.1, 0.125, mean, variance);
     return Tensors{mean, variance};
@@ -268,8 +284,8 @@ inline std::vector<Case> all_cases() {
       Shape x, y;
       Pool2dSpec spec;
     };
-    for (const Pool& p :
-         {Pool{{2, 9, 7, 17}, {2, 5, 4, 17}, {3, 2, 1}}, Pool{{1, 6, 7, 3}, {1, 3, 3, 3}, {3, 2, 0, true}}}) {
+    for (const Pool& p : {Pool{{2, 9, 7, 17}, {2, 5, 4, 17}, {3, 2, 1}}, Pool{{2, 9, 7, 16}, {2, 5, 4, 16}, {3, 2, 1}},
+                          Pool{{1, 6, 7, 3}, {1, 3, 3, 3}, {3, 2, 0, true}}}) {
       Tensor y = at.out(p.y), index = at.index_out(p.y);
       kernel(at.in(p.x, 36), p.spec, y, index);
       results.insert(results.end(), {y, index});
@@ -324,9 +340,11 @@ inline std::vector<Case> all_cases() {
     return results;
   });
   add("cam_box_grad", &Kernels::cam_box_grad, [](auto kernel, const Place& at) {
-    Tensor g = at.out({3, 5, 4, 17});
-    kernel(at.in({3}, 51), at.in({3, 5, 4}, 52), at.in({3, 17}, 53), g);
-    return Tensors{g};
+    Tensors results;
+    for (const int64_t count : channel_counts)
+      kernel(at.in({3}, 51), at.in({3, 5, 4}, 52), at.in({3, count}, 53),
+             results.emplace_back(at.out({3, 5, 4, count})));
+    return results;
   });
   // Parameters of several sizes, one of them empty.
   const std::vector<Shape> sizes = {{333}, {2, 3}, {0}, {1}, {40, 50}};

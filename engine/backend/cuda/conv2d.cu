@@ -27,11 +27,6 @@ bool is_product(DType dtype, const Shape& w, const Conv2dSpec& spec) {
   return dtype == DType::f32 && !allow_tf32() && w[1] == 1 && w[2] == 1 && spec.stride == 1 && spec.padding == 0 &&
          spec.groups == 1;
 }
-/// [.., C] as a matrix of pixels [.., C], or a weight [O, 1, 1, I] as [O, I].
-Tensor as_matrix(const Tensor& t) {
-  const int64_t columns = t.dim(3);
-  return GraphAccess::alias(t, {t.numel() / columns, columns});
-}
 
 struct Operands {
   const void *x, *w, *y;
@@ -116,10 +111,7 @@ std::vector<std::string> conv2d_implementations(const Shape& x, const Shape& w, 
 // it.
 
 void conv2d(const Tensor& x, const Tensor& w, const Conv2dSpec& spec, Tensor& y) {
-  if (is_product(x.dtype(), w.shape(), spec)) {
-    Tensor result = as_matrix(y);
-    return matmul(as_matrix(x), as_matrix(w), false, true, result);
-  }
+  if (is_product(x.dtype(), w.shape(), spec)) return product_conv2d(matmul, x, w, y);
   if (for_cudnn(x.dtype(), spec)) {
     const Tensor weight = w.to(x.dtype());
     if (with_cudnn({ConvKind::forward, x.dtype(), x.shape(), w.shape(), y.shape(), spec, allow_tf32()},
@@ -137,10 +129,7 @@ void conv2d_bias(const Tensor& x, const Tensor& w, const Conv2dSpec& spec, const
 }
 
 void conv2d_input_grad(const Tensor& g, const Tensor& w, const Conv2dSpec& spec, Tensor& gx) {
-  if (is_product(g.dtype(), w.shape(), spec)) {
-    Tensor result = as_matrix(gx);
-    return matmul(as_matrix(g), as_matrix(w), false, false, result);
-  }
+  if (is_product(g.dtype(), w.shape(), spec)) return product_conv2d_input_grad(matmul, g, w, gx);
   if (for_cudnn(g.dtype(), spec)) {
     const Tensor weight = w.to(g.dtype());
     if (with_cudnn({ConvKind::input_grad, g.dtype(), gx.shape(), w.shape(), g.shape(), spec, allow_tf32()},
@@ -151,10 +140,7 @@ void conv2d_input_grad(const Tensor& g, const Tensor& w, const Conv2dSpec& spec,
 }
 
 void conv2d_weight_grad(const Tensor& x, const Tensor& g, const Conv2dSpec& spec, Tensor& gw) {
-  if (is_product(x.dtype(), gw.shape(), spec)) {
-    Tensor result = as_matrix(gw);
-    return matmul(as_matrix(g), as_matrix(x), true, false, result);
-  }
+  if (is_product(x.dtype(), gw.shape(), spec)) return product_conv2d_weight_grad(matmul, x, g, gw);
   if (for_cudnn(x.dtype(), spec)) {
     const bool rounded = gw.dtype() != x.dtype();
     Tensor result = rounded ? Tensor::empty(gw.shape(), x.dtype(), Device::cuda) : gw;

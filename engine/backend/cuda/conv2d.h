@@ -142,4 +142,27 @@ void plain_conv2d_weight_grad(Run run, const Tensor& x, const Tensor& g, const C
   });
 }
 
+// A 1x1 convolution of stride 1 is a matrix product of pixels and weights; `matmul` is a kernel of that name.
+
+/// [.., C] as a matrix [pixels, C], a weight [O, 1, 1, I] as [O, I].
+inline Tensor as_matrix(const Tensor& t) {
+  const int64_t columns = t.dim(3);
+  return GraphAccess::alias(t, {t.numel() / columns, columns});
+}
+template <class Matmul>
+void product_conv2d(Matmul matmul, const Tensor& x, const Tensor& w, Tensor& y) {
+  Tensor result = as_matrix(y);
+  matmul(as_matrix(x), as_matrix(w), false, true, result);
+}
+template <class Matmul>
+void product_conv2d_input_grad(Matmul matmul, const Tensor& g, const Tensor& w, Tensor& gx) {
+  Tensor result = as_matrix(gx);
+  matmul(as_matrix(g), as_matrix(w), false, false, result);
+}
+template <class Matmul>
+void product_conv2d_weight_grad(Matmul matmul, const Tensor& x, const Tensor& g, Tensor& gw) {
+  Tensor result = as_matrix(gw);
+  matmul(as_matrix(g), as_matrix(x), true, false, result);
+}
+
 }  // namespace boxcam::cuda
