@@ -162,10 +162,13 @@ bool use_winograd(const Shape& x, const Shape& w, const Conv2dSpec& s) {
 }
 
 /// Whether oneDNN may compute this at all. Strided 1x1 weight gradients with few input channels write out of bounds in
-/// its NHWC kernels (oneDNN issue 6035), and grouped convolutions, which no model here has, stay with the plain loops.
+/// its NHWC kernels (oneDNN issue 6035); 1x1 input gradients in bf16 of an odd number of output channels come out wrong
+/// (2.6.3, AVX-512 BF16); grouped convolutions, which no model here has, stay with the plain loops.
 bool onednn_takes(ConvKind kind, DType activations, const Shape& w, const Conv2dSpec& s) {
   if (activations == DType::f64 || (activations == DType::bf16 && !cpu_has_bf16()) || s.groups != 1) return false;
-  return !(kind == ConvKind::weight_grad && w[1] == 1 && w[2] == 1 && s.stride > 1 && w[3] < 16);
+  if (w[1] != 1 || w[2] != 1) return true;
+  if (kind == ConvKind::input_grad && activations == DType::bf16 && w[0] % 2 != 0) return false;
+  return !(kind == ConvKind::weight_grad && s.stride > 1 && w[3] < 16);
 }
 
 /// An operand in the layout the primitive wants: the tensor itself, or a reordered copy.
