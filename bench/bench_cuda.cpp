@@ -44,16 +44,27 @@ void guarded(benchmark::State& state, F&& run) {
   set_allow_tf32(false);
 }
 
-void train_step(benchmark::State& state, bool tf32, DType activations) {
-  guarded(state, [&] {
+/// ResNet-50 on the device and a batch. Throws Error where bf16 is asked for and the card has none.
+struct Training {
+  ResNet model{resnet_config("resnet50"), kClasses};
+  Tensor x, labels;
+
+  Training(int64_t n, DType activations) {
     check(activations != DType::bf16 || cuda_has_bf16(), "no bf16 on this card");
-    set_allow_tf32(tf32);
-    const int64_t n = state.range(0);
-    ResNet model(resnet_config("resnet50"), kClasses);
     move_to(Device::cuda, model.named_tensors());
     model.set_activation_dtype(activations);
+    x = on_gpu(uniform({n, kSize, kSize, 3}, -2, 2));
+    labels = on_gpu(some_labels(n, kClasses));
+  }
+};
+
+void train_step(benchmark::State& state, bool tf32, DType activations) {
+  guarded(state, [&] {
+    set_allow_tf32(tf32);
+    const int64_t n = state.range(0);
+    Training training(n, activations);
+    auto& [model, x, labels] = training;
     Optimizer optimizer(only_parameters(model.named_tensors()), {});
-    const Tensor x = on_gpu(uniform({n, kSize, kSize, 3}, -2, 2)), labels = on_gpu(some_labels(n, kClasses));
     time_on_gpu(state, n, [&] {
       const auto gradients = [&] {  // the graph is gone before the optimiser writes
         const Forward f = model.forward(x, {Mode::train, true});
@@ -68,13 +79,10 @@ void train_step(benchmark::State& state, bool tf32, DType activations) {
 /// The masks are on the device.
 void box_step(benchmark::State& state, DType activations) {
   guarded(state, [&] {
-    check(activations != DType::bf16 || cuda_has_bf16(), "no bf16 on this card");
     const int64_t n = state.range(0);
-    ResNet model(resnet_config("resnet50"), kClasses);
-    move_to(Device::cuda, model.named_tensors());
-    model.set_activation_dtype(activations);
+    Training training(n, activations);
+    auto& [model, x, labels] = training;
     Optimizer optimizer(only_parameters(model.named_tensors()), {});
-    const Tensor x = on_gpu(uniform({n, kSize, kSize, 3}, -2, 2)), labels = on_gpu(some_labels(n, kClasses));
     const Tensor mask = on_gpu(box_masks(some_boxes(n, kSize), kSize, kSize, 0));
     const CamOptions cam;
     time_on_gpu(state, n, [&] {
@@ -91,13 +99,10 @@ void box_step(benchmark::State& state, DType activations) {
 /// The step of apps/train, which makes the masks, counts for the metrics and looks for values that are not finite.
 void app_step(benchmark::State& state, DType activations, double lambda) {
   guarded(state, [&] {
-    check(activations != DType::bf16 || cuda_has_bf16(), "no bf16 on this card");
     const int64_t n = state.range(0);
-    ResNet model(resnet_config("resnet50"), kClasses);
-    move_to(Device::cuda, model.named_tensors());
-    model.set_activation_dtype(activations);
-    const StepInput input{on_gpu(uniform({n, kSize, kSize, 3}, -2, 2)), on_gpu(some_labels(n, kClasses)),
-                          some_boxes(n, kSize), some_boxes(n, kSize), std::vector<std::string>(n, "random")};
+    Training training(n, activations);
+    auto& [model, x, labels] = training;
+    const StepInput input{x, labels, some_boxes(n, kSize), some_boxes(n, kSize), std::vector<std::string>(n, "random")};
     TrainOptions options;
     options.lambda = lambda;
     options.penalty_gradient = TrainOptions::PenaltyGradient::full;
