@@ -3,9 +3,10 @@
 
     python3 bench/compare_pytorch_cuda.py [--bench build/bench/bench_cuda] [--results FILE] [--compiled] [--only REGEX]
 
-ResNet-50 training steps (cross-entropy, SGD with momentum, channels_last) in f32, TF32 and bf16 (PyTorch: autocast), batch 16, 64 and 256, 224 px,
-and Grad-CAM with the box penalty on [N, 7, 7, 2048], forward and backward. PyTorch eager, and with --compiled also
-torch.compile. Each figure is the median of ten steps after three to warm up.
+ResNet-50 training steps (cross-entropy, SGD with momentum, channels_last) in f32, TF32 and bf16 (PyTorch: autocast),
+batch 16, 64 and 256, 224 px, and Grad-CAM with the box penalty on [N, 7, 7, 2048], forward and backward. PyTorch eager,
+and with --compiled also torch.compile: each figure the median of ten steps after three to warm up. Ours are
+bench_cuda's.
 """
 
 import argparse

@@ -21,10 +21,12 @@
 
 namespace boxcam {
 
-/// Where the parity tests compute: the CPU, or CUDA if the environment has BOXCAM_TEST_DEVICE=cuda.
+/// Where the parity tests compute: on the device that BOXCAM_TEST_DEVICE names, cpu or cuda; the CPU without it.
 inline Device test_device() {
-  const char* wanted = std::getenv("BOXCAM_TEST_DEVICE");
-  return wanted && std::string(wanted) == "cuda" ? Device::cuda : Device::cpu;
+  const char* variable = std::getenv("BOXCAM_TEST_DEVICE");
+  const std::string wanted = variable ? variable : "cpu";
+  check(wanted == "cpu" || wanted == "cuda", "BOXCAM_TEST_DEVICE must be cpu or cuda, found '", wanted, "'");
+  return wanted == "cuda" ? Device::cuda : Device::cpu;
 }
 
 /// One file under fixtures/parity: tensors, and metadata in JSON ("cases", "names", "seed", "classes").

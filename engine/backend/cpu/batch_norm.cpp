@@ -207,11 +207,12 @@ void batch_norm_grad(const BatchNormArgs& a, const Tensor& y, const Tensor& g, c
 void running_statistics(const Tensor& mean, const Tensor& variance, double momentum, double variance_share,
                         Tensor& running_mean, Tensor& running_var) {
   const auto mix = [&](const Tensor& batch, double share, Tensor& running) {
-    Tensor old = Tensor::empty(running.shape(), running.dtype()), now = old.clone(), sum = old.clone();
-    affine(running, 1 - momentum, 0, old);
-    affine(batch, share, 0, now);
-    binary(BinaryOp::add, old, now, sum);
-    running.copy_from(sum);
+    const auto room = [&] { return Tensor::empty(running.shape(), running.dtype()); };
+    Tensor kept = room(), added = room(), total = room();
+    affine(running, 1 - momentum, 0, kept);
+    affine(batch, share, 0, added);
+    binary(BinaryOp::add, kept, added, total);
+    running.copy_from(total);
   };
   mix(mean, momentum, running_mean);
   mix(variance, variance_share, running_var);

@@ -74,13 +74,15 @@ const ConvPlan* plan_for(const ConvProblem& p, const Operands* on) {
                               int64_t(p.tf32), int64_t(timed)})
     *next++ = value;
   const std::scoped_lock lock(mutex);
-  const auto [found, is_new] = plans->try_emplace(key);
-  if (is_new) {
+  auto found = plans->find(key);
+  if (found == plans->end()) {
+    std::optional<ConvPlan> best;  // kept only if nothing throws on the way
     float shortest = std::numeric_limits<float>::max();
     for (ConvPlan& plan : conv_plans(p, timed ? 8 : 1)) {
       const float time = timed ? best_time(plan, *on) : 0;
-      if (time < shortest) shortest = time, found->second = std::move(plan);
+      if (time < shortest) shortest = time, best = std::move(plan);
     }
+    found = plans->emplace(key, std::move(best)).first;
   }
   return found->second ? &*found->second : nullptr;
 }
