@@ -9,13 +9,6 @@
 
 namespace boxcam {
 
-namespace {
-
-/// Rows [n, n + 1) of a tensor, without history.
-Tensor row(const Tensor& t, int64_t n) { return slice(t, 0, n, 1); }
-
-}  // namespace
-
 std::optional<Evaluation> evaluate(ResNet& model, const Dataset& data, const DataOptions& data_options,
                                    const CamOptions& cam, const std::function<bool()>& stop) {
   const int64_t classes = static_cast<int64_t>(data.classes().size());
@@ -26,21 +19,19 @@ std::optional<Evaluation> evaluate(ResNet& model, const Dataset& data, const Dat
   while (const auto batch = loader.next()) {
     if (stop && stop()) return {};
     const Device device = model.head().weight.device();
-    const Tensor labels = label_tensor(*batch);
+    const Tensor labels = label_tensor(*batch, device);
     const int64_t size = batch->image_size;
     const Forward pass = model.forward(input_tensor(*batch, device), {Mode::eval, false}, cam.taps);
-    const Tensor explained = explained_classes(pass, labels.to(device), cam);
-    const Tensor map = cam_of(model, pass, explained, size, size, cam).cam.to(Device::cpu);
-    const Tensor logits = pass.logits.to(Device::cpu), mask = box_masks(batch->boxes, size, size, cam.eval_margin);
+    const Tensor map = cam_of(model, pass, explained_classes(pass, labels, cam), size, size, cam).cam;
     const NoGrad no_grad;
-    result.metrics.add(logits, labels, map, mask);
-    result.cross_entropy += cross_entropy(logits, labels).item() * static_cast<double>(batch->size);
-    for (int64_t n = 0; n < batch->size; ++n) {
-      if (batch->sources[n].empty()) continue;
-      const Tensor label = Tensor::from({1}, std::vector<int32_t>{batch->labels[n]});
-      result.by_source.try_emplace(batch->sources[n], classes)
-          .first->second.add(row(logits, n), label, row(map, n), row(mask, n));
-    }
+    const auto records = cam_records(map, box_masks(batch->boxes, size, size, cam.eval_margin, map.dtype(), device));
+    const auto predicted = predictions(pass.logits);
+    result.metrics.add(batch->labels, predicted, records);
+    result.cross_entropy += cross_entropy(pass.logits, labels).item() * static_cast<double>(batch->size);
+    for (size_t n = 0; n < records.size(); ++n)
+      if (!batch->sources[n].empty())
+        result.by_source.try_emplace(batch->sources[n], classes)
+            .first->second.add({&batch->labels[n], 1}, {&predicted[n], 1}, {&records[n], 1});
   }
   result.cross_entropy /= static_cast<double>(std::max<int64_t>(result.metrics.images(), 1));
   return result;

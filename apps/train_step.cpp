@@ -134,7 +134,7 @@ StepReport train_step(ResNet& CL, ResNet* GC, Optimizer& optimizer, const StepIn
   // (1) Grad-CAM of the labelled class: on the copy GC (the thesis), or on CL itself, where there is nothing to copy.
   gc = one_pass ? CL.forward(x, {Mode::train, true}, taps) : explained_pass(GC ? *GC : CL, x, taps, cam, o);
   classes = explained_classes(gc, labels, cam);
-  B = box_masks(penalty_boxes, size, size, o.margin, x.dtype()).to(x.device());
+  B = box_masks(penalty_boxes, size, size, o.margin, x.dtype(), x.device());
   const GradCam explained = cam_of(GC ? *GC : CL, gc, classes, size, size, cam, cam_gradient(o), B);
   alpha = explained.alpha, M = explained.raw, C = explained.cam;
   done(1);
@@ -168,7 +168,7 @@ StepReport train_step(ResNet& CL, ResNet* GC, Optimizer& optimizer, const StepIn
   done(6);
 
   // (7) Metrics, always against the images' own boxes.
-  metrics.add(cl.logits, labels, C, box_masks(boxes, size, size, cam.eval_margin));
+  metrics.add(cl.logits, labels, C, box_masks(boxes, size, size, cam.eval_margin, x.dtype(), x.device()));
   done(7);
 
   // (8) Copy CL onto GC; nothing to do where they are one.

@@ -92,8 +92,10 @@ TEST(Metrics, RecordsAreTheSumsOverAllPixels) {
   }
   for (const DType dtype : {DType::f32, DType::f64}) {
     const Shape shape{2, height, width};
-    const auto records = cam_records(Tensor::from(shape, cams).to(dtype), Tensor::from(shape, masks).to(DType::f32));
+    const Tensor C = Tensor::from(shape, cams).to(dtype), B = Tensor::from(shape, masks).to(DType::f32);
+    const auto records = cam_records(C, B), by_ops = cam_records_by_ops(C, B);  // the way of a device
     ASSERT_EQ(records.size(), 2u);
+    ASSERT_EQ(by_ops.size(), 2u);
     for (size_t n = 0; n < 2; ++n) {
       CamRecord r;
       for (size_t i = n * height * width; i < (n + 1) * height * width; ++i) {
@@ -102,10 +104,12 @@ TEST(Metrics, RecordsAreTheSumsOverAllPixels) {
         r.box_area += masks[i];
         r.covered += cams[i] > 0.5 && masks[i] > 0;
       }
-      EXPECT_EQ(records[n].total, r.total);
-      EXPECT_EQ(records[n].inside, r.inside);
-      EXPECT_EQ(records[n].box_area, r.box_area);
-      EXPECT_EQ(records[n].covered, r.covered);
+      for (const CamRecord& found : {records[n], by_ops[n]}) {
+        EXPECT_EQ(found.total, r.total);
+        EXPECT_EQ(found.inside, r.inside);
+        EXPECT_EQ(found.box_area, r.box_area);
+        EXPECT_EQ(found.covered, r.covered);
+      }
     }
   }
 }

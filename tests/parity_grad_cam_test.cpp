@@ -122,7 +122,7 @@ TEST(BoxPenaltyParity, EveryGradientOfTheDoubleBackward) {
     const int64_t margin = c["margin"];
     const auto boxes = boxes_of(fixture.tensor(str("boxes/", explained.size)), c["batch"]);
     const Tensor mask =
-        box_masks(boxes, explained.size, explained.size, static_cast<double>(margin), DType::f64).to(test_device());
+        box_masks(boxes, explained.size, explained.size, static_cast<double>(margin), DType::f64, test_device());
     for (int64_t n = 0; n < mask.dim(0); ++n)
       EXPECT_EQ(distance(summarise("mask", map_of(mask, n), fixture.seed()),
                          summary_at(fixture.tensor(str("mask/", explained.size, "/", margin)), n)),

@@ -93,7 +93,7 @@ TEST(ModesParity, EveryGradientOfTheFunctions) {
     const Forward pass =
         explained.forward(c.input.x, {batch_statistics ? Mode::train : Mode::eval, false}, c.cam.taps);
     const Tensor classes = explained_classes(pass, c.input.labels, c.cam);
-    const Tensor B = box_masks(c.input.boxes, c.size, c.size, 0, DType::f64).to(test_device());
+    const Tensor B = box_masks(c.input.boxes, c.size, c.size, 0, DType::f64, test_device());
     std::vector<char> counted;
     for (const auto& boxes : c.input.boxes) counted.push_back(!c.train.skip_unboxed || !boxes.empty());
 

@@ -31,14 +31,26 @@ CamRecord record_of(const T* cam, const T* mask, int64_t pixels) {
 std::vector<CamRecord> cam_records(const Tensor& cam, const Tensor& mask) {
   check(cam.ndim() == 3 && cam.shape() == mask.shape(), "metrics: expected a CAM and a mask of one shape, found ",
         cam.shape(), " and ", mask.shape());
-  const Tensor c = cam.to(Device::cpu), m = mask.to(Device::cpu).to(cam.dtype());
+  if (cam.device() != Device::cpu) return cam_records_by_ops(cam, mask);
+  const Tensor m = mask.to(cam.dtype());
   const int64_t pixels = cam.dim(1) * cam.dim(2);
   std::vector<CamRecord> records;
   visit_floating(cam.dtype(), [&](auto zero) {
     using T = decltype(zero);
     for (int64_t n = 0; n < cam.dim(0); ++n)
-      records.push_back(record_of(c.data<T>() + n * pixels, m.data<T>() + n * pixels, pixels));
+      records.push_back(record_of(cam.data<T>() + n * pixels, m.data<T>() + n * pixels, pixels));
   });
+  return records;
+}
+
+std::vector<CamRecord> cam_records_by_ops(const Tensor& cam, const Tensor& mask) {
+  const NoGrad no_grad;
+  const Tensor box = mask.to(cam.dtype()), half = Tensor::scalar(0.5, cam.dtype(), cam.device());
+  const auto per_image = [](const Tensor& x) { return sum(x, {1, 2}).to_vector(); };
+  const auto inside = per_image(cam * box), total = per_image(cam), covered = per_image(greater(cam, half) * box),
+             box_area = per_image(box);
+  std::vector<CamRecord> records;
+  for (size_t n = 0; n < total.size(); ++n) records.push_back({inside[n], total[n], covered[n], box_area[n]});
   return records;
 }
 
@@ -48,14 +60,19 @@ std::vector<int32_t> predictions(const Tensor& logits) {
 }
 
 void Metrics::add(const Tensor& logits, const Tensor& labels, const Tensor& cam, const Tensor& mask) {
-  const std::vector<int32_t> predicted = predictions(logits);
   const Tensor on_host = labels.to(Device::cpu);
-  const int32_t* label = on_host.data<int32_t>();
-  for (size_t n = 0; n < predicted.size(); ++n) ++confusion_[label[n] * classes_ + predicted[n]];
-  images_ += static_cast<int64_t>(predicted.size());
+  add({on_host.data<int32_t>(), static_cast<size_t>(on_host.numel())}, predictions(logits), cam_records(cam, mask));
+}
+
+void Metrics::add(std::span<const int32_t> labels, std::span<const int32_t> predicted,
+                  std::span<const CamRecord> records) {
+  check(labels.size() == predicted.size() && labels.size() == records.size(), "metrics: expected as many labels as ",
+        "predictions and records, found ", labels.size(), ", ", predicted.size(), " and ", records.size());
+  for (size_t n = 0; n < labels.size(); ++n) ++confusion_[labels[n] * classes_ + predicted[n]];
+  images_ += static_cast<int64_t>(labels.size());
 
   double inside = 0, total = 0;
-  for (const CamRecord& r : cam_records(cam, mask)) {
+  for (const CamRecord& r : records) {
     if (!r.boxed()) continue;
     ++boxed_;
     coverage_ += r.covered / r.box_area;
@@ -70,7 +87,7 @@ void Metrics::add(const Tensor& logits, const Tensor& labels, const Tensor& cam,
   inside_ += inside;
   total_ += total;
   if (total > 0) {
-    const double weight = static_cast<double>(predicted.size());
+    const double weight = static_cast<double>(labels.size());
     batch_ratios_ += weight * inside / total;
     batch_weight_ += weight;
   }

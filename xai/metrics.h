@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,8 @@ class Metrics {
 
   /// logits [N, classes], labels i32 [N], cam and mask [N, H, W].
   void add(const Tensor& logits, const Tensor& labels, const Tensor& cam, const Tensor& mask);
+  /// The same of images whose predictions and records are known.
+  void add(std::span<const int32_t> labels, std::span<const int32_t> predicted, std::span<const CamRecord> records);
 
   int64_t images() const { return images_; }
   double accuracy() const;                        ///< right / all; NaN without an image
@@ -56,8 +59,10 @@ class Metrics {
   int64_t boxed_ = 0, empty_ = 0;
 };
 
-/// Per image: cam and mask [N, H, W].
+/// Per image: cam and mask [N, H, W] on one device. Throws Error where shapes differ.
 std::vector<CamRecord> cam_records(const Tensor& cam, const Tensor& mask);
+/// What cam_records does where the host cannot read: only the sums come to it, rounded to the CAM's dtype.
+std::vector<CamRecord> cam_records_by_ops(const Tensor& cam, const Tensor& mask);
 /// The predicted class of each row of logits [N, classes]: the first maximum.
 std::vector<int32_t> predictions(const Tensor& logits);
 
