@@ -73,13 +73,28 @@ void RunFolder::check_same_options(const nlohmann::json& options) const {
   check(before != run.end() && before->is_object(), file("run.json"), " has no options to compare with");
   std::string differences;
   for (const auto& [name, value] : options.items()) {
-    if (name == "resume" || name == "output") continue;
+    if (name == "resume" || name == "output" || name == "device") continue;
     const auto was = before->find(name);
     if (was != before->end() && *was == value) continue;
     differences += str(differences.empty() ? "" : "; ", "--", name, " is ", value.dump(), ", was ",
                        was != before->end() ? was->dump() : "none");
   }
   check(differences.empty(), "--resume: the run in ", path_, " was started with other options: ", differences);
+}
+
+std::string RunFolder::record_device(const nlohmann::json& identity, const Progress& progress) const {
+  nlohmann::json run = read_json("run.json");
+  nlohmann::json& moved = run["moved"];
+  const nlohmann::json& last = moved.empty() ? run["identity"] : moved.back();
+  const std::string before = last.value("device", "");
+  if (before == identity.at("device")) return "";
+  moved.push_back({{"epoch", progress.epoch},
+                   {"batch", progress.batch},
+                   {"device", identity.at("device")},
+                   {"cuda", identity.at("cuda")},
+                   {"gpu", identity.at("gpu")}});
+  write_json("run.json", run);
+  return before;
 }
 
 void RunFolder::add_epoch(const nlohmann::json& line) const {

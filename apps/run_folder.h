@@ -35,8 +35,11 @@ class RunFolder {
 
   void write_json(const std::string& name, const nlohmann::json& json) const;
   nlohmann::json read_json(const std::string& name) const;
-  /// Throws Error naming the options whose values differ from those of the run to be resumed.
+  /// Throws Error naming the options whose values differ from those of the run to be resumed; --device may.
   void check_same_options(const nlohmann::json& options) const;
+  /// Where a resumed run changes its device, adds place, device and GPU to "moved" in run.json. Returns the device that
+  /// the run was on, empty if it stays there. `identity` is that of the run as resumed.
+  std::string record_device(const nlohmann::json& identity, const Progress& progress) const;
 
   /// Appends a line to epochs.jsonl; `truncate_epochs` drops lines of `epoch` and later (a resumed run repeats them).
   void add_epoch(const nlohmann::json& line) const;

@@ -35,6 +35,7 @@ nlohmann::json identity(const Options& o, const CLI::App& app, const Dataset& tr
                       {"onednn", onednn_version()},
                       {"compiler", __VERSION__},
                       {"processor", processor_name()},
+                      {"native_kernels", native_kernels()},
                       {"threads", threads()},
                       {"device", name(o.run.device)},
                       {"cuda", cuda_version()},
@@ -72,6 +73,10 @@ int run(const Options& o, const CLI::App& app) {
     progress = folder.load_checkpoint(CL, optimizer);
     if (GC) GC->copy_from(CL);
     folder.truncate_epochs(progress.epoch);
+    const std::string before = folder.record_device(run_json.at("identity"), progress);
+    if (!before.empty())
+      std::cerr << "note: the run was on " << before << " and goes on on " << name(o.run.device)
+                << ": its bits will be those of neither; run.json says from where on\n";
   } else {
     folder.write_json("run.json", run_json);
     folder.save_checkpoint(CL, optimizer, progress);

@@ -161,6 +161,14 @@ bool allow_tf32() { return tf32_allowed; }
 void set_fast_algorithms(bool allow) { fast_algorithms_allowed = allow; }
 bool fast_algorithms() { return fast_algorithms_allowed; }
 
+bool native_kernels() {
+#ifdef BOXCAM_NATIVE
+  return true;
+#else
+  return false;
+#endif
+}
+
 std::string processor_name() {
   std::ifstream file("/proc/cpuinfo");
   for (std::string line; std::getline(file, line);)

@@ -58,5 +58,6 @@ std::string cuda_version();      ///< of the libraries at hand, "13.0, cuDNN 9.1
 std::string cuda_device_name();  ///< "NVIDIA H100 80GB HBM3, compute capability 9.0"; throws as cuda_kernels()
 bool cuda_has_bf16();            ///< from compute capability 8.0 on; throws as cuda_kernels()
 std::string processor_name();    ///< as the system reports it
+bool native_kernels();           ///< whether the CPU's kernels were compiled for the building machine's processor
 
 }  // namespace boxcam

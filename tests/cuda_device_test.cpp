@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "apps/run_folder.h"
 #include "engine/backend/cuda/conv2d_implementation.h"
 #include "engine/backend/kernels.h"
 #include "engine/device.h"
@@ -12,7 +13,10 @@
 #include "models/resnet.h"
 #include "nn/data/input.h"
 #include "nn/optim.h"
+#include "tests/weight_fixtures.h"
+#include "xai/boxes.h"
 #include "xai/grad_cam.h"
+#include "xai/metrics.h"
 
 namespace boxcam {
 namespace {
@@ -157,6 +161,30 @@ TEST_F(CudaDevice, InputsHaveTheSameBits) {
   EXPECT_EQ(input_tensor(batch, Device::cuda).to_vector(), input_tensor(batch).to_vector());
 }
 
+TEST_F(CudaDevice, BoxMasksHaveTheSameBits) {
+  const std::vector<std::vector<Box>> boxes = {{{1, 2, 7, 9}, {5, 5, 12, 16}}, {}, {{0, 0, 9, 9}}};
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    const Tensor masks = box_masks(boxes, 17, 13, 1, dtype, Device::cuda);
+    EXPECT_EQ(masks.device(), Device::cuda);
+    EXPECT_EQ(masks.dtype(), dtype);
+    EXPECT_EQ(masks.to_vector(), box_masks(boxes, 17, 13, 1, dtype).to_vector());
+  }
+}
+
+TEST_F(CudaDevice, MetricsAreThoseOfTheHost) {
+  Random random(3);
+  std::vector<double> values;  // whose sums are exact, in any order
+  for (int i = 0; i < 3 * 17 * 13; ++i) values.push_back(std::round(random.uniform(0, 1) * 64) / 64);
+  const Tensor cam = Tensor::from({3, 17, 13}, values).to(DType::f32), logits = slice(slice(cam, 1, 0, 1), 2, 0, 4);
+  const Tensor labels = Tensor::from({3}, std::vector<int32_t>{1, 3, 0});
+  const Tensor mask = box_masks({{{1, 2, 7, 9}, {5, 5, 12, 16}}, {}, {{0, 0, 9, 9}}}, 17, 13, 0);
+  Metrics expected(4), found(4);
+  expected.add(reshape(logits, {3, 4}), labels, cam, mask);
+  found.add(reshape(logits, {3, 4}).to(Device::cuda), labels.to(Device::cuda), cam.to(Device::cuda),
+            mask.to(Device::cuda));
+  EXPECT_EQ(found.state(), expected.state());
+}
+
 Tensor images(DType dtype) {
   Random random(1);
   std::vector<float> values(4 * 32 * 32 * 3);
@@ -167,25 +195,24 @@ Tensor images(DType dtype) {
 /// A model on a device; its counters stay on the host.
 ResNet model_on(Device device, DType dtype) {
   ResNet model(resnet_config("resnet-mini"), 3, dtype, 7);
-  for (NamedTensor& t : model.named_tensors())
-    if (t.tensor.dtype() != DType::i32) t.tensor.move_to(device);
+  move_to(device, model.named_tensors());
   return model;
 }
 
-/// Two steps of SGD on cross-entropy and a penalty on the CAM of layer3, which differentiates a gradient: everything
-/// the model then consists of.
-/// Two steps; with bf16 activations the parameters are f32.
-std::vector<std::vector<double>> train(Device device, DType activations) {
-  const DType dtype = activations == DType::bf16 ? DType::f32 : activations;
-  ResNet model = model_on(device, dtype);
-  model.set_activation_dtype(activations);
-  const Tensor x = images(dtype).to(device);
-  const Tensor labels = Tensor::from({4}, std::vector<int32_t>{0, 1, 2, 1}).to(device);
-  std::vector<NamedTensor> parameters;
-  for (const NamedTensor& t : model.named_tensors())
-    if (t.is_parameter) parameters.push_back(t);
-  Optimizer optimizer(parameters, {});
-  for (int step = 0; step < 2; ++step) {
+/// A model and its optimiser on a device; with bf16 activations the parameters are f32.
+struct Training {
+  Training(Device where, DType activations)
+      : device(where),
+        dtype(activations == DType::bf16 ? DType::f32 : activations),
+        model(model_on(where, dtype)),
+        optimizer(only_parameters(model.named_tensors()), {.momentum = 0.9}) {
+    model.set_activation_dtype(activations);
+  }
+
+  /// SGD on cross-entropy and a penalty on the CAM of layer3, which differentiates a gradient.
+  void step() {
+    const Tensor x = images(dtype).to(device);
+    const Tensor labels = Tensor::from({4}, std::vector<int32_t>{0, 1, 2, 1}).to(device);
     std::vector<Tensor> gradients;
     {
       const Forward pass = model.forward(x, {Mode::train, true}, {"layer3"});
@@ -196,13 +223,44 @@ std::vector<std::vector<double>> train(Device device, DType activations) {
     }
     optimizer.step(gradients, 0.01);
   }
-  std::vector<std::vector<double>> values;
-  for (const NamedTensor& t : model.named_tensors()) values.push_back(t.tensor.to_vector());
-  return values;
+
+  /// Everything the model consists of.
+  std::vector<std::vector<double>> values() const {
+    std::vector<std::vector<double>> list;
+    for (const NamedTensor& t : model.named_tensors()) list.push_back(t.tensor.to_vector());
+    return list;
+  }
+
+  Device device;
+  DType dtype;
+  ResNet model;
+  Optimizer optimizer;
+};
+
+/// Two steps.
+std::vector<std::vector<double>> train(Device device, DType activations) {
+  Training training(device, activations);
+  training.step();
+  training.step();
+  return training.values();
 }
 
-TEST_F(CudaDevice, TrainsAsTheCpuDoesInDouble) {
-  const auto expected = train(Device::cpu, DType::f64), found = train(Device::cuda, DType::f64);
+/// A step on `first`; another on `second`, from the checkpoint that the first left.
+std::vector<std::vector<double>> train_and_move(Device first, Device second) {
+  const TemporaryFolder folder;
+  const RunFolder run(folder / "run", false);
+  Training before(first, DType::f64), after(second, DType::f64);
+  before.step();
+  run.save_checkpoint(before.model, before.optimizer, {});
+  run.load_checkpoint(after.model, after.optimizer);
+  EXPECT_EQ(after.values(), before.values());
+  EXPECT_EQ(after.optimizer.steps(), 1);
+  after.step();
+  return after.values();
+}
+
+/// In f64, within 1e-8 of a tensor's largest value: sums differ in their order.
+void expect_near(const std::vector<std::vector<double>>& found, const std::vector<std::vector<double>>& expected) {
   ASSERT_EQ(found.size(), expected.size());
   for (size_t i = 0; i < found.size(); ++i) {
     double largest = 0;
@@ -210,6 +268,20 @@ TEST_F(CudaDevice, TrainsAsTheCpuDoesInDouble) {
     for (size_t k = 0; k < found[i].size(); ++k)
       ASSERT_NEAR(found[i][k], expected[i][k], 1e-8 * largest) << "tensor " << i << ", element " << k;
   }
+}
+
+TEST(Checkpoint, CarriesAllThatAStepNeeds) {
+  EXPECT_EQ(train_and_move(Device::cpu, Device::cpu), train(Device::cpu, DType::f64));
+}
+
+TEST_F(CudaDevice, ACheckpointMovesThereAndBack) {
+  const auto expected = train(Device::cpu, DType::f64);
+  expect_near(train_and_move(Device::cpu, Device::cuda), expected);
+  expect_near(train_and_move(Device::cuda, Device::cpu), expected);
+}
+
+TEST_F(CudaDevice, TrainsAsTheCpuDoesInDouble) {
+  expect_near(train(Device::cuda, DType::f64), train(Device::cpu, DType::f64));
 }
 
 TEST_F(CudaDevice, EqualRunsGiveEqualBits) {

@@ -162,6 +162,23 @@ TEST(TrainResume, RefusesAnotherValueAndNamesTheOption) {
   }
 }
 
+// Without a GPU too: run.json is made to say that the run came from one.
+TEST(TrainResume, ARunMayGoOnOnAnotherDeviceAndSaysSo) {
+  const TemporaryFolder folder;
+  const Outcome first = train(folder / "run");
+  EXPECT_FALSE(contains(first.err, "the run was on"));
+  json run = json_of(folder / "run/run.json");
+  EXPECT_FALSE(run.contains("moved"));
+  run["options"]["device"] = "cuda";
+  run["identity"]["device"] = "cuda";
+  std::ofstream(folder / "run/run.json") << run;
+  EXPECT_TRUE(contains(train(folder / "run", {{"--resume", ""}}).err, "the run was on cuda and goes on on cpu"));
+  run["moved"] = {{{"epoch", 2}, {"batch", 0}, {"device", "cpu"}, {"cuda", run["identity"]["cuda"]}, {"gpu", "none"}}};
+  EXPECT_EQ(json_of(folder / "run/run.json"), run);
+  EXPECT_FALSE(contains(train(folder / "run", {{"--resume", ""}}).err, "the run was on"));  // only when it moves
+  EXPECT_EQ(json_of(folder / "run/run.json"), run);
+}
+
 TEST(TrainResume, AFinishedRunOnlyRepeatsTheTest) {
   const TemporaryFolder folder;
   train(folder / "run");
@@ -183,7 +200,7 @@ TEST(TrainFolder, HoldsWhatTheDocumentationSays) {
   EXPECT_EQ(record["options"]["lambda"], "2");
   EXPECT_EQ(record["options"]["lr"], "0.01");
   EXPECT_EQ(record["options"]["tap"], "layer4");
-  for (const char* key : {"boxcam", "onednn", "processor", "threads", "compiler"})
+  for (const char* key : {"boxcam", "onednn", "processor", "native_kernels", "threads", "compiler"})
     EXPECT_TRUE(record["identity"].contains(key)) << key;
   EXPECT_EQ(record["data"]["classes"], json({"plane", "ship", "car", "none"}));
 
