@@ -7,7 +7,7 @@
 namespace boxcam {
 
 namespace {
-[[noreturn]] void absent() { fail("boxcam was built without CUDA: use --device cpu"); }
+[[noreturn]] void absent() { fail("boxcam was built without CUDA"); }
 }  // namespace
 
 const Kernels& cuda_kernels() { absent(); }
