@@ -3,7 +3,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "engine/backend/kernels.h"
 #include "engine/device.h"
 #include "tests/programs.h"
 
@@ -144,13 +143,7 @@ TEST_F(BadInput, UnknownOptionsAndWords) {
 }
 
 TEST_F(BadInput, WhatThisBuildCannotDo) {
-  bool has_gpu = true;
-  try {
-    cuda_kernels();
-  } catch (const Error&) {
-    has_gpu = false;
-  }
-  if (!has_gpu) expect_one_sentence(train_with({{"--device", "cuda"}}), {"--device cuda", "--device cpu"});
+  if (!has_gpu()) expect_one_sentence(train_with({{"--device", "cuda"}}), {"--device cuda", "--device cpu"});
   if (!cpu_has_bf16()) expect_one_sentence(train_with({{"--precision", "bf16"}}), {"--precision bf16", "AVX-512 BF16"});
   expect_one_sentence(train_with({{"--precision", "f16"}}), {"--precision", "f32", "bf16"});
   expect_one_sentence(train_with({{"--cam-model", "copy"}}),

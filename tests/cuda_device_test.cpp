@@ -205,7 +205,7 @@ struct Training {
       : device(where),
         dtype(activations == DType::bf16 ? DType::f32 : activations),
         model(model_on(where, dtype)),
-        optimizer(only_parameters(model.named_tensors()), {.momentum = 0.9}) {
+        optimizer(only_parameters(model.named_tensors()), {}) {
     model.set_activation_dtype(activations);
   }
 

@@ -17,6 +17,7 @@
 #include <thread>
 #include <vector>
 
+#include "engine/device.h"
 #include "nn/data/image.h"
 #include "tests/weight_fixtures.h"
 
@@ -34,6 +35,16 @@ inline Arguments with(Arguments base, const Arguments& more) {
 inline Arguments tiny_run() {
   return {{"--model", "resnet-mini"}, {"--image-size", "32"}, {"--batch", "8"},       {"--epochs", "2"},
           {"--train-images", "32"},   {"--val-images", "16"}, {"--test-images", "16"}, {"--threads", "1"}};
+}
+
+/// Whether `--device cuda` works here.
+inline bool has_gpu() {
+  try {
+    cuda_device_name();
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
 }
 
 struct Outcome {

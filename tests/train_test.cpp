@@ -179,6 +179,20 @@ TEST(TrainResume, ARunMayGoOnOnAnotherDeviceAndSaysSo) {
   EXPECT_EQ(json_of(folder / "run/run.json"), run);
 }
 
+TEST(TrainOnGpu, TheSameCommandTwiceGivesTheSameBytesAndResumesOnTheCpu) {
+  if (!has_gpu()) GTEST_SKIP() << "there is no GPU, or boxcam was built without CUDA";
+  const TemporaryFolder folder;
+  const Arguments options = {{"--device", "cuda"}, {"--lambda", "5"}};
+  train(folder / "a", options);
+  train(folder / "b", options);
+  expect_same(folder / "a", folder / "b", kEverything);
+  const Outcome there = run_program(
+      "train", with(with(tiny_run(), options), {{"--output", folder / "a"}, {"--resume", ""}, {"--device", "cpu"}}));
+  EXPECT_EQ(there.status, 0) << there.err;
+  EXPECT_TRUE(contains(there.err, "the run was on cuda and goes on on cpu"));
+  expect_same(folder / "a", folder / "b", kEverything);  // it was over: what the GPU wrote is kept
+}
+
 TEST(TrainResume, AFinishedRunOnlyRepeatsTheTest) {
   const TemporaryFolder folder;
   train(folder / "run");
