@@ -1,10 +1,10 @@
 // Measures a checkpoint on a split: accuracy, Content-Heatmap, box coverage, empty CAMs, by class and by source.
 #include <iostream>
 
-#include "apps/evaluation.h"
-#include "apps/model.h"
-#include "apps/progress.h"
-#include "engine/file.h"
+#include "apps/common/evaluation.h"
+#include "apps/common/model.h"
+#include "apps/common/progress.h"
+#include "engine/base/file.h"
 
 using namespace boxcam;
 

@@ -7,8 +7,8 @@
 #include <iostream>
 #include <optional>
 
-#include "apps/evaluation.h"
-#include "engine/text.h"
+#include "apps/common/evaluation.h"
+#include "engine/base/text.h"
 
 using namespace boxcam;
 namespace fs = std::filesystem;

@@ -3,11 +3,11 @@
 #include <iostream>
 #include <set>
 
-#include "apps/model.h"
-#include "apps/overlays.h"
-#include "apps/progress.h"
-#include "engine/text.h"
-#include "xai/npy.h"
+#include "apps/common/model.h"
+#include "apps/common/overlays.h"
+#include "apps/common/progress.h"
+#include "engine/base/text.h"
+#include "nn/files/npy.h"
 
 using namespace boxcam;
 namespace fs = std::filesystem;

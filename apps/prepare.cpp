@@ -7,8 +7,8 @@
 #include <optional>
 #include <thread>
 
-#include "apps/data.h"
-#include "apps/progress.h"
+#include "apps/common/data.h"
+#include "apps/common/progress.h"
 #include "nn/data/packed.h"
 
 using namespace boxcam;

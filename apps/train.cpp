@@ -5,12 +5,12 @@
 #include <iostream>
 #include <limits>
 
-#include "apps/data.h"
-#include "apps/evaluation.h"
-#include "apps/model.h"
-#include "apps/overlays.h"
-#include "apps/progress.h"
-#include "apps/run_folder.h"
+#include "apps/common/data.h"
+#include "apps/common/evaluation.h"
+#include "apps/common/model.h"
+#include "apps/common/overlays.h"
+#include "apps/common/progress.h"
+#include "apps/common/run_folder.h"
 #include "apps/train_step.h"
 #include "engine/device.h"
 

@@ -5,9 +5,9 @@
 #include <limits>
 #include <numeric>
 
-#include "apps/cam.h"
-#include "engine/random.h"
-#include "nn/data/input.h"
+#include "apps/common/cam.h"
+#include "engine/base/random.h"
+#include "nn/input.h"
 #include "xai/boxes.h"
 #include "xai/losses.h"
 

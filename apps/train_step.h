@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/options.h"
+#include "apps/common/options.h"
 #include "models/resnet.h"
 #include "nn/data/loader.h"
 #include "nn/optim.h"
@@ -36,13 +36,13 @@ StepInput step_input(const Batch& batch, const TrainOptions& options, const RunO
 /// the CAM's side that is differentiated, lambda P or (leak) the explained score; undefined where nothing is.
 struct Step {
   Forward gc;
-  Tensor classes;                 ///< i32 [N]: the explained classes
-  std::vector<Tensor> alpha, M;   ///< of each tap
-  Tensor C;                       ///< [N, S, S]
+  Tensor classes;                ///< i32 [N]: the explained classes
+  std::vector<Tensor> alpha, M;  ///< of each tap
+  Tensor C;                      ///< [N, S, S]
   Forward cl;
-  Tensor cross_entropies;         ///< [N]
+  Tensor cross_entropies;  ///< [N]
   Tensor cross_entropy;
-  Tensor B, P;                    ///< [N, S, S]; a scalar
+  Tensor B, P;  ///< [N, S, S]; a scalar
   Tensor loss, taught;
   std::vector<Tensor> gradients;  ///< of CL's parameters, as the optimiser gets them
 };

@@ -21,8 +21,11 @@ std::vector<Convolution> resnet50_convolutions(int64_t batch) {
   std::vector<Convolution> list;
   const auto add_one = [&](const std::string& name, int64_t size, int64_t in, int64_t out, int64_t kernel,
                            int64_t stride) {
-    const Convolution c{name, {batch, size, size, in}, {out, kernel, kernel, in},
-                        {batch, size / stride, size / stride, out}, {stride, kernel / 2}};
+    const Convolution c{name,
+                        {batch, size, size, in},
+                        {out, kernel, kernel, in},
+                        {batch, size / stride, size / stride, out},
+                        {stride, kernel / 2}};
     for (Convolution& known : list)
       if (known.x == c.x && known.w == c.w && known.y == c.y) return void(++known.count);
     list.push_back(c);

@@ -1,6 +1,6 @@
 // The work of bench_resnet and bench_grad_cam on the CUDA device. Every iteration ends with a wait for the device.
 // Without a GPU each benchmark reports why it did not run.
-#include "apps/cam.h"
+#include "apps/common/cam.h"
 #include "apps/train_step.h"
 #include "bench/machine.h"
 #include "models/resnet.h"

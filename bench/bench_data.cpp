@@ -15,7 +15,7 @@
 #include "nn/data/image.h"
 #include "nn/data/loader.h"
 #include "nn/data/packed.h"
-#include "nn/data/scenes.h"
+#include "nn/data/scenes/scenes.h"
 
 namespace boxcam::bench {
 namespace {
@@ -31,8 +31,8 @@ class JpegFiles : public Dataset {
     options.image_size = 1024;
     for (int i = 0; i < kFiles; ++i) {
       const Image image = crop(draw_scene(0, ScenesSplit::train, i, options).image, 128, 0, 768, 1024);
-      check(stbi_write_jpg(path(i).c_str(), image.width, image.height, 3, image.pixels.data(), 90) != 0,
-            path(i), ": cannot be written");
+      check(stbi_write_jpg(path(i).c_str(), image.width, image.height, 3, image.pixels.data(), 90) != 0, path(i),
+            ": cannot be written");
     }
   }
   ~JpegFiles() override { fs::remove_all(folder_); }
@@ -176,7 +176,8 @@ void load(benchmark::State& state, const Dataset& data, int64_t batch, int size,
   int64_t epoch = 0;
   const double seconds = measure(state, 0, [&] {
     loader.start_epoch(epoch++);
-    while (loader.next()) {}
+    while (loader.next()) {
+    }
   });
   report_images(state, static_cast<double>(data.size()), seconds, need);
 }

@@ -71,7 +71,9 @@ void bare_convolutions(benchmark::State& state, const std::string& algorithm) {
 void register_convolutions() {
   for (const std::string algorithm : {"direct", "auto"})
     benchmark::RegisterBenchmark(("bare_convolutions/resnet50/" + algorithm).c_str(), bare_convolutions, algorithm)
-        ->UseManualTime()->Iterations(1)->Unit(benchmark::kMillisecond);
+        ->UseManualTime()
+        ->Iterations(1)
+        ->Unit(benchmark::kMillisecond);
   for (const Convolution& c : resnet50_convolutions(kBatch)) {
     const auto direct = implementations(c, "direct"), automatic = implementations(c, "auto");
     for (size_t kind = 0; kind < kConvolutionKinds.size(); ++kind) {
@@ -136,25 +138,37 @@ void with_gradient(const std::string& name, const std::vector<Shape>& shapes,
     const auto x = inputs();
     return Work{[=] { op(x); }, bytes_of(x) + bytes_of({op(x)})};
   });
-  memory_bound(name + "/backward", [=] {
-    const auto x = inputs();
-    const Tensor y = op(x), g = uniform(y.shape(), -1, 1);
-    return Work{[=] { grad({y}, x, {g}); }, bytes_of({g}) + bytes_of(x) * (gradient_reads_inputs ? 2 : 1)};
-  }, true);
+  memory_bound(
+      name + "/backward",
+      [=] {
+        const auto x = inputs();
+        const Tensor y = op(x), g = uniform(y.shape(), -1, 1);
+        return Work{[=] { grad({y}, x, {g}); }, bytes_of({g}) + bytes_of(x) * (gradient_reads_inputs ? 2 : 1)};
+      },
+      true);
 }
 
 void register_elementwise() {
   const Shape map{kBatch, 56, 56, 256}, channels{kBatch, 1, 1, 256};
   using Inputs = const std::vector<Tensor>&;
-  with_gradient("relu", {map}, [](Inputs x) { return relu(x[0]); }, true);
-  with_gradient("exp", {map}, [](Inputs x) { return exp(x[0]); }, true);
-  with_gradient("mul", {map, map}, [](Inputs x) { return mul(x[0], x[1]); }, true);
-  with_gradient("mul_channels", {map, channels}, [](Inputs x) { return mul(x[0], x[1]); }, true);
-  with_gradient("mul_scalar", {map}, [](Inputs x) { return mul_scalar(x[0], 0.5); }, false);
-  with_gradient("sum_channels", {map}, [](Inputs x) { return sum(x[0], {3}); }, false);
-  with_gradient("sum", {map}, [](Inputs x) { return sum(x[0]); }, false);
-  with_gradient("slice", {map}, [](Inputs x) { return slice(x[0], 0, 0, kBatch / 2); }, false);
-  with_gradient("pad", {map}, [](Inputs x) { return pad(x[0], 0, 1, 1); }, false);
+  with_gradient(
+      "relu", {map}, [](Inputs x) { return relu(x[0]); }, true);
+  with_gradient(
+      "exp", {map}, [](Inputs x) { return exp(x[0]); }, true);
+  with_gradient(
+      "mul", {map, map}, [](Inputs x) { return mul(x[0], x[1]); }, true);
+  with_gradient(
+      "mul_channels", {map, channels}, [](Inputs x) { return mul(x[0], x[1]); }, true);
+  with_gradient(
+      "mul_scalar", {map}, [](Inputs x) { return mul_scalar(x[0], 0.5); }, false);
+  with_gradient(
+      "sum_channels", {map}, [](Inputs x) { return sum(x[0], {3}); }, false);
+  with_gradient(
+      "sum", {map}, [](Inputs x) { return sum(x[0]); }, false);
+  with_gradient(
+      "slice", {map}, [](Inputs x) { return slice(x[0], 0, 0, kBatch / 2); }, false);
+  with_gradient(
+      "pad", {map}, [](Inputs x) { return pad(x[0], 0, 1, 1); }, false);
   memory_bound("add", [=] {  // its gradient is no work
     const Tensor a = uniform(map, -1, 1), b = uniform(map, -1, 1);
     return Work{[=] { boxcam::add(a, b); }, 3 * bytes_of({a})};
@@ -168,8 +182,8 @@ void register_elementwise() {
 /// Forward: x twice (statistics first), the residual, y. Backward: x and g twice (sums first), gx; with a residual the
 /// first pass also reads y for the ReLU's gate and writes the residual's gradient, which the second reads instead of g.
 void register_batch_norm(const Shape& shape, bool with_residual) {
-  const std::string name = str("batch_norm/", shape[1], "x", shape[2], "x", shape[3],
-                               with_residual ? "/residual_relu" : "/relu");
+  const std::string name =
+      str("batch_norm/", shape[1], "x", shape[2], "x", shape[3], with_residual ? "/residual_relu" : "/relu");
   struct Operands {
     Tensor x, gamma, beta, residual;
     Tensor y() const { return batch_norm_train(x, gamma, beta, 1e-5, true, residual); }
@@ -183,13 +197,16 @@ void register_batch_norm(const Shape& shape, bool with_residual) {
     const Operands o = operands();
     return Work{[=] { o.y(); }, bytes_of({o.x}) * (with_residual ? 4 : 3)};
   });
-  memory_bound(name + "/backward", [=] {
-    const Operands o = operands();
-    const Tensor y = o.y(), g = uniform(shape, -1, 1);
-    std::vector<Tensor> wanted = {o.x, o.gamma, o.beta};
-    if (with_residual) wanted.push_back(o.residual);
-    return Work{[=] { grad({y}, wanted, {g}); }, bytes_of({g}) * (with_residual ? 7 : 5)};
-  }, true);
+  memory_bound(
+      name + "/backward",
+      [=] {
+        const Operands o = operands();
+        const Tensor y = o.y(), g = uniform(shape, -1, 1);
+        std::vector<Tensor> wanted = {o.x, o.gamma, o.beta};
+        if (with_residual) wanted.push_back(o.residual);
+        return Work{[=] { grad({y}, wanted, {g}); }, bytes_of({g}) * (with_residual ? 7 : 5)};
+      },
+      true);
   if (with_residual) return;
   memory_bound(name + "/eval", [=] {
     const Operands o = operands();
@@ -203,18 +220,26 @@ void register_maps() {
   register_batch_norm({kBatch, 112, 112, 64}, false);
   register_batch_norm({kBatch, 56, 56, 64}, false);
   register_batch_norm({kBatch, 14, 14, 256}, false);
-  for (const Shape& s : {Shape{kBatch, 56, 56, 256}, Shape{kBatch, 28, 28, 512}, Shape{kBatch, 14, 14, 1024},
-                         Shape{kBatch, 7, 7, 2048}})
+  for (const Shape& s :
+       {Shape{kBatch, 56, 56, 256}, Shape{kBatch, 28, 28, 512}, Shape{kBatch, 14, 14, 1024}, Shape{kBatch, 7, 7, 2048}})
     register_batch_norm(s, true);
-  with_gradient("max_pool2d", {{kBatch, 112, 112, 64}}, [](Inputs x) { return max_pool2d(x[0], {3, 2, 1, false}); },
-                false);
-  with_gradient("global_avg_pool", {{kBatch, 7, 7, 2048}}, [](Inputs x) { return global_avg_pool(x[0]); }, false);
-  with_gradient("bilinear_resize", {{kBatch, 7, 7}}, [](Inputs x) { return bilinear_resize(x[0], 224, 224); }, false);
+  with_gradient(
+      "max_pool2d", {{kBatch, 112, 112, 64}},
+      [](Inputs x) {
+        return max_pool2d(x[0], {3, 2, 1, false});
+      },
+      false);
+  with_gradient(
+      "global_avg_pool", {{kBatch, 7, 7, 2048}}, [](Inputs x) { return global_avg_pool(x[0]); }, false);
+  with_gradient(
+      "bilinear_resize", {{kBatch, 7, 7}}, [](Inputs x) { return bilinear_resize(x[0], 224, 224); }, false);
   for (const int64_t n : {kBatch, int64_t{256}}) {
     const Shape logits{n, kClasses};
-    with_gradient(str("softmax/", n), {logits}, [](Inputs x) { return softmax(x[0]); }, true);
-    with_gradient(str("cross_entropy/", n), {logits},
-                  [=](Inputs x) { return cross_entropy(x[0], some_labels(n, kClasses)); }, true);
+    with_gradient(
+        str("softmax/", n), {logits}, [](Inputs x) { return softmax(x[0]); }, true);
+    with_gradient(
+        str("cross_entropy/", n), {logits}, [=](Inputs x) { return cross_entropy(x[0], some_labels(n, kClasses)); },
+        true);
   }
 }
 

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/random.h"
 #include "engine/device.h"
 #include "engine/ops.h"
-#include "engine/random.h"
 #include "nn/data/dataset.h"
 
 namespace boxcam::bench {

@@ -16,8 +16,10 @@ inline constexpr int64_t kClasses = 4;
 class CrossEntropyStep {
  public:
   CrossEntropyStep(const std::string& name, int64_t batch, int64_t size, DType activations = DType::f32)
-      : model(resnet_config(name), kClasses), x(uniform({batch, size, size, 3}, -2, 2)),
-        labels_(some_labels(batch, kClasses)), optimizer_(only_parameters(model.named_tensors()), {}) {
+      : model(resnet_config(name), kClasses),
+        x(uniform({batch, size, size, 3}, -2, 2)),
+        labels_(some_labels(batch, kClasses)),
+        optimizer_(only_parameters(model.named_tensors()), {}) {
     model.set_activation_dtype(activations);
   }
 

@@ -36,9 +36,9 @@ Counters& counters(Device device) {
 size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
 /// Where large blocks lie: regions of memory that are taken from the system as they are needed, and kept. A training
-/// step that repeats finds its memory here, and the system need not clear any for it. A block is cut from the end of the
-/// highest free range that has room, and neighbouring free ranges become one, so that few holes are left: over the steps
-/// of a ResNet-50 what the arena holds is 1 % more than what is in use at the peak.
+/// step that repeats finds its memory here, and the system need not clear any for it. A block is cut from the end of
+/// the highest free range that has room, and neighbouring free ranges become one, so that few holes are left: over the
+/// steps of a ResNet-50 what the arena holds is 1 % more than what is in use at the peak.
 class Arena {
  public:
   /// nullptr if the system has no more.

@@ -10,11 +10,11 @@ namespace boxcam {
 
 /// Calls of one kernel on tensors of the same shapes.
 struct ProfileRow {
-  std::string kernel;   ///< its name in the kernel table
-  std::string shapes;   ///< of its tensors, inputs first
+  std::string kernel;  ///< its name in the kernel table
+  std::string shapes;  ///< of its tensors, inputs first
   int64_t calls = 0;
   double seconds = 0;
-  double bytes = 0;     ///< of its large tensors: what has to be read or written at least once
+  double bytes = 0;  ///< of its large tensors: what has to be read or written at least once
 };
 
 /// Time in which the program waited for something other than a kernel.

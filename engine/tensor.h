@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/check.h"
 #include "engine/bfloat16.h"
-#include "engine/check.h"
 
 namespace boxcam {
 

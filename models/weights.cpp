@@ -11,10 +11,10 @@
 #include <set>
 #include <string_view>
 
-#include "engine/check.h"
-#include "engine/text.h"
-#include "models/sha256.h"
-#include "models/torch_file.h"
+#include "engine/base/check.h"
+#include "engine/base/text.h"
+#include "nn/files/sha256.h"
+#include "nn/files/torch_file.h"
 
 namespace boxcam {
 namespace {
@@ -184,8 +184,7 @@ struct Faults {
     if (!missing.empty())
       reasons.push_back(str(missing.size(), " of the model's ", model_size, " tensors missing in the file: ",
                             few(missing), " (--weights-allow-missing names parts that may start fresh)"));
-    if (!unexpected.empty())
-      reasons.push_back(str(unexpected.size(), " unexpected in the file: ", few(unexpected)));
+    if (!unexpected.empty()) reasons.push_back(str(unexpected.size(), " unexpected in the file: ", few(unexpected)));
     if (!mis_shaped.empty()) reasons.push_back(str(mis_shaped.size(), " of another shape: ", few(mis_shaped)));
     if (!mistyped.empty()) reasons.push_back(str(mistyped.size(), " of another kind of number: ", few(mistyped)));
     if (reasons.empty()) return;

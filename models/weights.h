@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "nn/files/safetensors.h"
 #include "nn/module.h"
-#include "nn/safetensors.h"
 
 namespace boxcam {
 
@@ -25,7 +25,7 @@ struct LoadOptions {
 
 /// Names of tensors. What a list holds after a successful load was tolerated for a reason the notes give.
 struct LoadReport {
-  std::string path;                        ///< of the file
+  std::string path;  ///< of the file
   std::vector<std::string> loaded;
   std::vector<std::string> missing;        ///< in the model, not in the file: batch counters, what allow_missing names
   std::vector<std::string> unexpected;     ///< in the file, not in the model: batch counters of a model without any

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "engine/backend/kernels.h"
-#include "engine/random.h"
+#include "engine/base/random.h"
 
 namespace boxcam {
 

@@ -37,8 +37,8 @@ struct BatchNorm2d {
   static BatchNorm2d make(int64_t channels, DType dtype);
   /// normalise x, then + residual if defined, then ReLU if asked: one pass over memory.
   Tensor operator()(const Tensor& x, const ForwardOptions& options, bool with_relu, const Tensor& residual = {});
-  /// The convolution, then what the call above does, in `eval` mode and for no derivative: with the statistics folded into
-  /// the convolution's weight and a bias, one pass. The residual may be moved in, as in conv2d_bias.
+  /// The convolution, then what the call above does, in `eval` mode and for no derivative: with the statistics folded
+  /// into the convolution's weight and a bias, one pass. The residual may be moved in, as in conv2d_bias.
   Tensor folded(const Conv2d& conv, const Tensor& x, bool with_relu, Tensor residual = {}) const;
   /// In `train` mode: normalise x, ReLU, then the convolution. What lies between them is not kept but made again.
   Tensor then(const Conv2d& conv, const Tensor& x, const ForwardOptions& options);

@@ -12,8 +12,8 @@ namespace boxcam {
 struct NamedTensor {
   std::string name;
   Tensor tensor;
-  bool is_parameter = true;        ///< false: a buffer (running statistics), never trained
-  bool is_conv_weight = false;     ///< OHWI here, OIHW in files
+  bool is_parameter = true;     ///< false: a buffer (running statistics), never trained
+  bool is_conv_weight = false;  ///< OHWI here, OIHW in files
 };
 
 inline std::vector<NamedTensor> only_parameters(std::vector<NamedTensor> list) {

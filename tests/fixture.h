@@ -14,10 +14,10 @@
 #include <string>
 #include <vector>
 
-#include "engine/random.h"
+#include "engine/base/random.h"
 #include "models/resnet.h"
 #include "nn/data/dataset.h"
-#include "nn/safetensors.h"
+#include "nn/files/safetensors.h"
 
 namespace boxcam {
 
@@ -238,8 +238,7 @@ inline std::vector<NamedTensor> parameters_of(const ResNet& model) {
 }
 inline std::vector<NamedTensor> statistics_of(const ResNet& model) {
   std::vector<NamedTensor> result = model.named_tensors();
-  std::erase_if(result,
-                [](const NamedTensor& t) { return t.is_parameter || t.name.ends_with("num_batches_tracked"); });
+  std::erase_if(result, [](const NamedTensor& t) { return t.is_parameter || t.name.ends_with("num_batches_tracked"); });
   return result;
 }
 inline std::vector<Tensor> tensors_of(const std::vector<NamedTensor>& named) {

@@ -23,8 +23,8 @@
 #include <type_traits>
 #include <vector>
 
+#include "engine/base/random.h"
 #include "engine/ops.h"
-#include "engine/random.h"
 
 namespace boxcam {
 

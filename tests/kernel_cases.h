@@ -10,8 +10,8 @@
 #include <set>
 
 #include "engine/backend/kernels.h"
+#include "engine/base/random.h"
 #include "engine/device.h"
-#include "engine/random.h"
 
 namespace boxcam {
 

@@ -33,7 +33,7 @@ inline Arguments with(Arguments base, const Arguments& more) {
 
 /// A run of a fraction of a second: 4 batches in each of 2 epochs.
 inline Arguments tiny_run() {
-  return {{"--model", "resnet-mini"}, {"--image-size", "32"}, {"--batch", "8"},       {"--epochs", "2"},
+  return {{"--model", "resnet-mini"}, {"--image-size", "32"}, {"--batch", "8"},        {"--epochs", "2"},
           {"--train-images", "32"},   {"--val-images", "16"}, {"--test-images", "16"}, {"--threads", "1"}};
 }
 

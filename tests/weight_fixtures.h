@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "nn/safetensors.h"
+#include "nn/files/safetensors.h"
 
 namespace boxcam {
 

@@ -9,8 +9,8 @@ namespace {
 constexpr double kEpsilon = 1e-7;
 
 void check_maps(const char* loss, const Tensor& C, const Tensor& B) {
-  check(C.ndim() == 3 && C.shape() == B.shape(), loss,
-        ": expected a CAM and a mask of one shape [N, H, W], found ", C.shape(), " and ", B.shape());
+  check(C.ndim() == 3 && C.shape() == B.shape(), loss, ": expected a CAM and a mask of one shape [N, H, W], found ",
+        C.shape(), " and ", B.shape());
 }
 
 Tensor outside(const Tensor& B) { return -B + 1.0; }

@@ -11,12 +11,12 @@ namespace boxcam {
 /// A loss of every image: [N] from a CAM and a mask, both [N, H, W].
 using CamLossFunction = Tensor (*)(const Tensor& C, const Tensor& B);
 
-Tensor box_loss(const Tensor& C, const Tensor& B);     ///< mean_ij C (1 - B): the thesis (Aiskovich 2023)
+Tensor box_loss(const Tensor& C, const Tensor& B);  ///< mean_ij C (1 - B): the thesis (Aiskovich 2023)
 /// sum_out C / (1e-7 + sum C), which is 1 - sum_in C / sum C, and 0 for an empty CAM (Rao et al., ICCV 2023); an image
 /// without a box, where it would be 1 whatever the CAM, gets its box_loss.
 Tensor energy_loss(const Tensor& C, const Tensor& B);
-Tensor rrr_loss(const Tensor& C, const Tensor& B);     ///< sum_out C^2 (Ross et al. 2017; Rao's RRR*)
-Tensor l1_loss(const Tensor& C, const Tensor& B);      ///< mean_ij |C - B| (GRADIA, 2022)
+Tensor rrr_loss(const Tensor& C, const Tensor& B);  ///< sum_out C^2 (Ross et al. 2017; Rao's RRR*)
+Tensor l1_loss(const Tensor& C, const Tensor& B);   ///< mean_ij |C - B| (GRADIA, 2022)
 /// mean_in BCE(C, 1) = mean_in -ln(C + 1e-7) (HAICS, 2021); 0 for an image without a box.
 Tensor ppce_loss(const Tensor& C, const Tensor& B);
 

@@ -128,8 +128,15 @@ double Metrics::box_coverage() const { return ratio(coverage_, static_cast<doubl
 double Metrics::empty_cams() const { return ratio(static_cast<double>(empty_), static_cast<double>(boxed_)); }
 
 std::vector<double> Metrics::state() const {
-  std::vector<double> s = {static_cast<double>(images_), static_cast<double>(boxed_), static_cast<double>(empty_),
-                           inside_, total_, batch_ratios_, batch_weight_, image_ratios_, coverage_};
+  std::vector<double> s = {static_cast<double>(images_),
+                           static_cast<double>(boxed_),
+                           static_cast<double>(empty_),
+                           inside_,
+                           total_,
+                           batch_ratios_,
+                           batch_weight_,
+                           image_ratios_,
+                           coverage_};
   for (const int64_t count : confusion_) s.push_back(static_cast<double>(count));
   return s;
 }

@@ -19,8 +19,8 @@ enum class ContentHeatmap {
 
 /// One image's CAM against its boxes.
 struct CamRecord {
-  double inside = 0, total = 0;       ///< CAM mass in the boxes and in the image
-  double covered = 0, box_area = 0;   ///< box pixels where the CAM exceeds 0.5, and box pixels
+  double inside = 0, total = 0;      ///< CAM mass in the boxes and in the image
+  double covered = 0, box_area = 0;  ///< box pixels where the CAM exceeds 0.5, and box pixels
   bool boxed() const { return box_area > 0; }
   bool empty() const { return total <= 0; }
 };
@@ -36,8 +36,8 @@ class Metrics {
   void add(std::span<const int32_t> labels, std::span<const int32_t> predicted, std::span<const CamRecord> records);
 
   int64_t images() const { return images_; }
-  double accuracy() const;                        ///< right / all; NaN without an image
-  std::vector<double> per_class_accuracy() const; ///< NaN for a class without an image
+  double accuracy() const;                         ///< right / all; NaN without an image
+  std::vector<double> per_class_accuracy() const;  ///< NaN for a class without an image
   double worst_class_accuracy() const;
   int64_t confusion(int64_t label, int64_t predicted) const { return confusion_[label * classes_ + predicted]; }
   int64_t classes() const { return classes_; }
@@ -53,7 +53,7 @@ class Metrics {
  private:
   int64_t classes_, images_ = 0;
   std::vector<int64_t> confusion_;
-  double inside_ = 0, total_ = 0;           // of boxed images
+  double inside_ = 0, total_ = 0;  // of boxed images
   double batch_ratios_ = 0, batch_weight_ = 0;
   double image_ratios_ = 0, coverage_ = 0;
   int64_t boxed_ = 0, empty_ = 0;

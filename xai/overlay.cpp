@@ -4,7 +4,7 @@
 #include <cmath>
 #include <iterator>
 
-#include "engine/check.h"
+#include "engine/base/check.h"
 #include "nn/data/image.h"
 #include "xai/overlay_font.h"
 
@@ -140,8 +140,9 @@ void draw_scale(Image& canvas, Area area, bool upright) {
   fill(canvas, area.grown(1), grey);
   for (int y = area.top; y < area.bottom; ++y)
     for (int x = area.left; x < area.right; ++x)
-      put(canvas, y, x, heat_colour(upright ? (area.bottom - 0.5 - y) / (area.bottom - area.top)
-                                            : (x + 0.5 - area.left) / (area.right - area.left)));
+      put(canvas, y, x,
+          heat_colour(upright ? (area.bottom - 0.5 - y) / (area.bottom - area.top)
+                              : (x + 0.5 - area.left) / (area.right - area.left)));
 }
 
 // The image in the size in which it is shown, with what is shown of it.
@@ -181,8 +182,7 @@ Shown show(const Image& image, std::span<const float> cam, const OverlayStyle& s
 }  // namespace
 
 Rgb heat_colour(double value) {
-  constexpr Rgb stops[] = {{22, 40, 178},  {42, 145, 172}, {95, 200, 110},
-                           {250, 222, 60}, {250, 130, 36}, {240, 16, 8}};
+  constexpr Rgb stops[] = {{22, 40, 178}, {42, 145, 172}, {95, 200, 110}, {250, 222, 60}, {250, 130, 36}, {240, 16, 8}};
   constexpr int last = std::size(stops) - 1;
   const double at = std::clamp(value, 0.0, 1.0) * last;
   const int below = std::min(static_cast<int>(at), last - 1);

@@ -23,8 +23,8 @@ struct OverlayText {
 };
 
 struct OverlayStyle {
-  double opacity = 0.6;   ///< of the heat map where it is 1; it falls to nothing where it is 0
-  int min_side = 224;     ///< pictures whose longer side is less are enlarged by a whole factor, boxes with them
+  double opacity = 0.6;  ///< of the heat map where it is 1; it falls to nothing where it is 0
+  int min_side = 224;    ///< pictures whose longer side is less are enlarged by a whole factor, boxes with them
 };
 
 /// The image with `cam` blended over it, the boxes and a caption bar underneath. `cam` is row-major, image.height *

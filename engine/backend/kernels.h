@@ -23,8 +23,8 @@ struct AdamwStep {
   int64_t step;  ///< counted from 1
 };
 
-/// Parameters, their gradients, and the optimiser's states: for each parameter one of each list. `second` is empty where
-/// the optimiser has one state.
+/// Parameters, their gradients, and the optimiser's states: for each parameter one of each list. `second` is empty
+/// where the optimiser has one state.
 struct ParameterUpdates {
   std::span<Tensor> parameters;
   std::span<const Tensor> gradients;
@@ -93,7 +93,8 @@ struct Kernels {
   // pool: index holds positions in [H, W, C] of one image
   void (*max_pool2d)(const Tensor& x, const Pool2dSpec& spec, Tensor& y, Tensor& index);
   // softmax: logits [N, K], labels i32 [N]
-  void (*cross_entropies)(const Tensor& logits, const Tensor& labels, Tensor& losses);  ///< [N]: -log softmax at the label
+  void (*cross_entropies)(const Tensor& logits, const Tensor& labels,
+                          Tensor& losses);  ///< [N]: -log softmax at the label
   /// g_logits[n,k] = g[n] (softmax(logits)[n,k] - [k = labels[n]])
   void (*cross_entropies_grad)(const Tensor& g, const Tensor& logits, const Tensor& labels, Tensor& g_logits);
   // resize

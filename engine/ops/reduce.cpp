@@ -12,9 +12,12 @@ Tensor sum_run(const Tensor& x, int first, int count) {
   std::vector<int64_t> dims;
   for (int i = 0; i < x.ndim(); ++i) {
     const int64_t d = x.dim(i);
-    if (i < first) outer *= d;
-    else if (i < first + count) length *= d;
-    else inner *= d;
+    if (i < first)
+      outer *= d;
+    else if (i < first + count)
+      length *= d;
+    else
+      inner *= d;
     if (i < first || i >= first + count) dims.push_back(d);
   }
   Tensor y = output(Shape(std::move(dims)), x);
@@ -94,9 +97,8 @@ Tensor broadcast_to(const Tensor& x, const Shape& shape) {
   Tensor y = output(shape, x);
   const Tensor zero = Tensor::scalar(0, x.dtype(), x.device());
   kernels(x).binary(BinaryOp::add, x, zero, y);
-  return record("broadcast_to", y, {x}, [](const RuleArgs& r) {
-    return std::vector{sum_to(r.grads[0], r.inputs[0].shape())};
-  });
+  return record("broadcast_to", y, {x},
+                [](const RuleArgs& r) { return std::vector{sum_to(r.grads[0], r.inputs[0].shape())}; });
 }
 
 Tensor sum_to(const Tensor& x, const Shape& shape) {

@@ -17,8 +17,8 @@ Tensor bilinear_resize(const Tensor& x, int64_t height, int64_t width) {
 Tensor bilinear_resize_adjoint(const Tensor& g, int64_t height, int64_t width) {
   check_floating("bilinear_resize_adjoint", g);
   check_ndim("bilinear_resize_adjoint", g, 3, "maps [N, H, W]");
-  check(height > 0 && width > 0 && g.numel() > 0, "bilinear_resize_adjoint: cannot make ", height, " x ", width,
-        " of ", g.shape());
+  check(height > 0 && width > 0 && g.numel() > 0, "bilinear_resize_adjoint: cannot make ", height, " x ", width, " of ",
+        g.shape());
   Tensor gx = output({g.dim(0), height, width}, g);
   kernels(g).bilinear_resize_adjoint(g, gx);
   return record("bilinear_resize_adjoint", gx, {g}, [](const RuleArgs& r) {

@@ -11,8 +11,8 @@
 #include <memory>
 #include <string_view>
 
-#include "engine/check.h"
-#include "engine/file.h"
+#include "engine/base/check.h"
+#include "engine/base/file.h"
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wall"
@@ -249,8 +249,7 @@ Image crop(const Image& image, int y, int x, int height, int width) {
         "crop: ", height, " x ", width, " pixels at (", y, ", ", x, ") are not inside an image of ", image.height,
         " x ", image.width);
   Image result(height, width);
-  for (int row = 0; row < height; ++row)
-    std::copy_n(image.at(y + row, x), size_t(width) * 3, result.at(row, 0));
+  for (int row = 0; row < height; ++row) std::copy_n(image.at(y + row, x), size_t(width) * 3, result.at(row, 0));
   return result;
 }
 

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "engine/random.h"
+#include "engine/base/random.h"
 #include "nn/data/dataset.h"
 
 namespace boxcam {

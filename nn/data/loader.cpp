@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <numeric>
 
-#include "engine/check.h"
+#include "engine/base/check.h"
+#include "engine/base/random.h"
 #include "engine/profile.h"
-#include "engine/random.h"
 
 namespace boxcam {
 namespace {
@@ -90,9 +90,8 @@ void Loader::stop() {
 void Loader::work() {
   std::unique_lock lock(mutex_);
   for (;;) {
-    wanted_.wait(lock, [&] {
-      return stopping_ || next_taken_ == batches() || next_taken_ < next_given_ + options_.prefetch;
-    });
+    wanted_.wait(
+        lock, [&] { return stopping_ || next_taken_ == batches() || next_taken_ < next_given_ + options_.prefetch; });
     if (stopping_ || next_taken_ == batches()) return;
     const int64_t number = next_taken_++;
     lock.unlock();

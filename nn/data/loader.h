@@ -21,22 +21,22 @@ namespace boxcam {
 struct Batch {
   int64_t size = 0;
   int image_size = 0;
-  std::vector<uint8_t> images;           ///< NHWC RGB: size * image_size * image_size * 3
+  std::vector<uint8_t> images;  ///< NHWC RGB: size * image_size * image_size * 3
   std::vector<int32_t> labels;
-  std::vector<std::vector<Box>> boxes;   ///< in pixels of the network's input
+  std::vector<std::vector<Box>> boxes;  ///< in pixels of the network's input
   std::vector<std::string> ids, sources;
-  std::vector<int64_t> indices;          ///< in the data set
+  std::vector<int64_t> indices;  ///< in the data set
 };
 
 struct LoaderOptions {
   int64_t batch = 16;
   Preprocess preprocess = {};
-  bool shuffle = false;     ///< another order each epoch; otherwise the order of the data set
-  bool augment = false;     ///< apply preprocess.augment
+  bool shuffle = false;  ///< another order each epoch; otherwise the order of the data set
+  bool augment = false;  ///< apply preprocess.augment
   uint64_t seed = 0;
-  int threads = 2;          ///< workers
-  int prefetch = 4;         ///< batches made ahead, at most
-  bool drop_last = false;   ///< leave out a last batch that is short
+  int threads = 2;                  ///< workers
+  int prefetch = 4;                 ///< batches made ahead, at most
+  bool drop_last = false;           ///< leave out a last batch that is short
   std::string name = "the loader";  ///< in the profile (engine/profile.h), where the caller's waits for it are
   /// Memory to keep what is the same in every epoch, while it fits: samples decoded and, but for crop_flip, resized.
   int64_t cache_bytes = 0;

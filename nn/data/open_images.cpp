@@ -16,9 +16,9 @@
 #include <unordered_map>
 #include <utility>
 
-#include "engine/check.h"
-#include "engine/random.h"
-#include "engine/text.h"
+#include "engine/base/check.h"
+#include "engine/base/random.h"
+#include "engine/base/text.h"
 #include "nn/data/image.h"
 
 namespace boxcam {
@@ -198,21 +198,27 @@ Layout find_layout(const fs::path& dir, const std::string& split) {
         (folder / "<ImageID>.jpg").string(), " (OpenImages) or ", (folder / "data" / "<ImageID>.jpg").string(),
         " (FiftyOne)");
   if (fs::is_directory(folder / "data"))
-    return {"FiftyOne", folder / "data", folder / "labels" / "detections.csv", folder / "metadata" / "classes.csv",
-            folder / "metadata" / "hierarchy.json", {}};
+    return {"FiftyOne",
+            folder / "data",
+            folder / "labels" / "detections.csv",
+            folder / "metadata" / "classes.csv",
+            folder / "metadata" / "hierarchy.json",
+            {}};
   const std::string boxes = split + "-annotations-bbox.csv";
-  return {"official CSV", folder,
+  return {"official CSV",
+          folder,
           split == "train" ? first_existing(dir, {"oidv6-train-annotations-bbox.csv", boxes.c_str()}) : dir / boxes,
           first_existing(dir, {"class-descriptions-boxable.csv", "oidv7-class-descriptions-boxable.csv"}),
-          dir / "bbox_labels_600_hierarchy.json", dir / (split + "-images.csv")};
+          dir / "bbox_labels_600_hierarchy.json",
+          dir / (split + "-images.csv")};
 }
 
 // ---- Classes ----
 
 constexpr std::pair<const char*, const char*> aliases[] = {{"plane", "Airplane"}, {"ship", "Boat"}, {"car", "Car"}};
 
-constexpr std::pair<const char*, const char*> built_in_children[] = {  // subclass, class
-    {"/m/0h2r6", "/m/0k4j"},  {"/m/01lcw4", "/m/0k4j"}, {"/m/0pg52", "/m/0k4j"},    // Van, Limousine, Taxi: Car
+constexpr std::pair<const char*, const char*> built_in_children[] = {                // subclass, class
+    {"/m/0h2r6", "/m/0k4j"},  {"/m/01lcw4", "/m/0k4j"},  {"/m/0pg52", "/m/0k4j"},    // Van, Limousine, Taxi: Car
     {"/m/01btn", "/m/019jd"}, {"/m/02068x", "/m/019jd"}, {"/m/0ph39", "/m/019jd"}};  // Barge, Gondola, Canoe: Boat
 
 struct ClassList {
@@ -342,8 +348,7 @@ float coordinate(const Table& table, size_t column, const char* name) {
 
 /// Adds the boxes of wanted classes to their images. Returns the classes that the folder's images show, by MID.
 std::set<std::string> read_boxes(const fs::path& path, const std::unordered_map<std::string, int>& labels,
-                                 OpenImagesOptions::GroupOf group_of, const Index& index,
-                                 std::vector<Entry>& entries) {
+                                 OpenImagesOptions::GroupOf group_of, const Index& index, std::vector<Entry>& entries) {
   Table table(path);
   const size_t image = table.want("ImageID"), mid = table.want("LabelName");
   const size_t x_min = table.want("XMin"), x_max = table.want("XMax");
@@ -382,8 +387,8 @@ std::set<std::string> read_boxes(const fs::path& path, const std::unordered_map<
 /// Gives each image its class and the boxes of that class alone; removes images that are to be left out.
 void choose_labels(std::vector<Entry>& entries, int none, OpenImagesOptions::SeveralClasses several) {
   for (Entry& entry : entries) {
-    const auto largest = std::max_element(
-        entry.boxes.begin(), entry.boxes.end(), [](const LabelledBox& a, const LabelledBox& b) {
+    const auto largest =
+        std::max_element(entry.boxes.begin(), entry.boxes.end(), [](const LabelledBox& a, const LabelledBox& b) {
           return (a.x_max - a.x_min) * (a.y_max - a.y_min) < (b.x_max - b.x_min) * (b.y_max - b.y_min);
         });
     if (largest == entry.boxes.end()) {
@@ -391,8 +396,7 @@ void choose_labels(std::vector<Entry>& entries, int none, OpenImagesOptions::Sev
       continue;
     }
     entry.label = largest->label;
-    const size_t others =
-        std::erase_if(entry.boxes, [&](const LabelledBox& box) { return box.label != entry.label; });
+    const size_t others = std::erase_if(entry.boxes, [&](const LabelledBox& box) { return box.label != entry.label; });
     if (others > 0 && several == OpenImagesOptions::SeveralClasses::drop) entry.label = -1;
   }
   std::erase_if(entries, [](const Entry& entry) { return entry.label < 0; });
@@ -431,7 +435,9 @@ void keep_subset(std::vector<Entry>& entries, int64_t count, uint64_t seed) {
 class OpenImages : public Dataset {
  public:
   OpenImages(fs::path folder, std::string about, std::vector<std::string> classes, std::vector<Entry> entries)
-      : folder_(std::move(folder)), about_(std::move(about)), classes_(std::move(classes)),
+      : folder_(std::move(folder)),
+        about_(std::move(about)),
+        classes_(std::move(classes)),
         entries_(std::move(entries)) {}
 
   int64_t size() const override { return static_cast<int64_t>(entries_.size()); }

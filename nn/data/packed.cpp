@@ -16,8 +16,8 @@
 #include <type_traits>
 #include <utility>
 
-#include "engine/check.h"
-#include "engine/text.h"
+#include "engine/base/check.h"
+#include "engine/base/text.h"
 
 namespace boxcam {
 namespace {

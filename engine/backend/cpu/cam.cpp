@@ -52,12 +52,22 @@ template <class T>
 class CamBox {
  public:
   CamBox(int64_t h, int64_t w, int64_t rows, int64_t columns, bool constant_normalizer)
-      : h_(h), w_(w), rows_(rows), columns_(columns), constant_(constant_normalizer), ty_(bilinear_taps<T>(h, rows)),
-        tx_(bilinear_taps<T>(w, columns)), positive_(h * w), scaled_(h * w), grad_(h * w), wide_(h * columns),
-        wide_grad_(h * columns), line_(columns) {}
+      : h_(h),
+        w_(w),
+        rows_(rows),
+        columns_(columns),
+        constant_(constant_normalizer),
+        ty_(bilinear_taps<T>(h, rows)),
+        tx_(bilinear_taps<T>(w, columns)),
+        positive_(h * w),
+        scaled_(h * w),
+        grad_(h * w),
+        wide_(h * columns),
+        wide_grad_(h * columns),
+        line_(columns) {}
 
-  /// From the map to the CAM and the penalty; map_grad gets d penalty / d map. Memory has nothing to do for most of this:
-  /// it fetches the mask, and `next`, the activations that come after.
+  /// From the map to the CAM and the penalty; map_grad gets d penalty / d map. Memory has nothing to do for most of
+  /// this: it fetches the mask, and `next`, the activations that come after.
   T image(const T* map, const T* mask, std::span<const T> next, RowWriter<T>& writer, T* cam, T* map_grad) {
     const int64_t cells = h_ * w_;
     // ReLU and the first min-max.

@@ -5,7 +5,7 @@
 
 #include <oneapi/dnnl/dnnl.hpp>
 
-#include "engine/check.h"
+#include "engine/base/check.h"
 #include "engine/tensor.h"
 
 #if DNNL_VERSION_MAJOR != 2 && DNNL_VERSION_MAJOR != 3
@@ -58,12 +58,23 @@ inline ConvForward conv_forward(dnnl::algorithm algorithm, const dnnl::memory::d
                                 const dnnl::primitive_attr& attr = {}) {
   using dnnl::prop_kind;
 #if DNNL_VERSION_MAJOR >= 3
-  return {onednn_engine(), prop_kind::forward_training, algorithm, src, weights, bias, dst, g.strides, g.dilates,
-          g.pad_low, g.pad_high, attr};
+  return {onednn_engine(),
+          prop_kind::forward_training,
+          algorithm,
+          src,
+          weights,
+          bias,
+          dst,
+          g.strides,
+          g.dilates,
+          g.pad_low,
+          g.pad_high,
+          attr};
 #else
-  return {{prop_kind::forward_training, algorithm, src, weights, bias, dst, g.strides, g.dilates, g.pad_low,
-           g.pad_high},
-          attr, onednn_engine()};
+  return {
+      {prop_kind::forward_training, algorithm, src, weights, bias, dst, g.strides, g.dilates, g.pad_low, g.pad_high},
+      attr,
+      onednn_engine()};
 #endif
 }
 
@@ -82,11 +93,13 @@ inline ConvBackwardData conv_backward_data(dnnl::algorithm algorithm, const dnnl
                                            const ConvGeometry& g, const ConvForward& hint,
                                            const dnnl::primitive_attr& attr = {}) {
 #if DNNL_VERSION_MAJOR >= 3
-  return {onednn_engine(), algorithm, diff_src, weights, diff_dst, g.strides, g.dilates, g.pad_low, g.pad_high, hint,
-          attr};
+  return {onednn_engine(), algorithm, diff_src,   weights, diff_dst, g.strides,
+          g.dilates,       g.pad_low, g.pad_high, hint,    attr};
 #else
   return {{algorithm, diff_src, weights, diff_dst, g.strides, g.dilates, g.pad_low, g.pad_high},
-          attr, onednn_engine(), hint};
+          attr,
+          onednn_engine(),
+          hint};
 #endif
 }
 
@@ -95,11 +108,13 @@ inline ConvBackwardWeights conv_backward_weights(dnnl::algorithm algorithm, cons
                                                  const dnnl::memory::desc& diff_dst, const ConvGeometry& g,
                                                  const ConvForward& hint, const dnnl::primitive_attr& attr = {}) {
 #if DNNL_VERSION_MAJOR >= 3
-  return {onednn_engine(), algorithm, src, diff_weights, diff_dst, g.strides, g.dilates, g.pad_low, g.pad_high, hint,
-          attr};
+  return {onednn_engine(), algorithm, src,        diff_weights, diff_dst, g.strides,
+          g.dilates,       g.pad_low, g.pad_high, hint,         attr};
 #else
   return {{algorithm, src, diff_weights, diff_dst, g.strides, g.dilates, g.pad_low, g.pad_high},
-          attr, onednn_engine(), hint};
+          attr,
+          onednn_engine(),
+          hint};
 #endif
 }
 

@@ -1,4 +1,5 @@
-// Loops over fixed chunks: which thread works on what, and so every bit of the result, depends on the thread count alone.
+// Loops over fixed chunks: which thread works on what, and so every bit of the result, depends on the thread count
+// alone.
 #pragma once
 
 #include <omp.h>
@@ -9,7 +10,8 @@
 
 namespace boxcam::cpu {
 
-/// Calls f(begin, end) on disjoint ranges that cover [0, n); on one thread when there is less than `grain` for a second.
+/// Calls f(begin, end) on disjoint ranges that cover [0, n); on one thread when there is less than `grain` for a
+/// second.
 template <class F>
 void parallel_for(int64_t n, int64_t grain, F&& f) {
   const int64_t workers = std::min<int64_t>(omp_get_max_threads(), n / std::max<int64_t>(grain, 1));

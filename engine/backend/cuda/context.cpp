@@ -47,8 +47,7 @@ Context* make_context() {
   cudaDeviceProp properties;
   BOXCAM_CUDA(cudaGetDevice(&device));
   BOXCAM_CUDA(cudaGetDeviceProperties(&properties, device));
-  const std::string name =
-      str(properties.name, ", compute capability ", properties.major, ".", properties.minor);
+  const std::string name = str(properties.name, ", compute capability ", properties.major, ".", properties.minor);
   check(properties.major * 10 + properties.minor >= 75, "boxcam needs a GPU of compute capability 7.5 or more, found ",
         name);
 

@@ -96,8 +96,8 @@ bool with_cudnn(const ConvProblem& problem, const Operands& on) {
 
 }  // namespace
 
-std::vector<std::string> conv2d_implementations(const Shape& x, const Shape& w, const Shape& y,
-                                                const Conv2dSpec& spec, DType activations) {
+std::vector<std::string> conv2d_implementations(const Shape& x, const Shape& w, const Shape& y, const Conv2dSpec& spec,
+                                                DType activations) {
   context();
   std::vector<std::string> found;
   if (is_product(activations, w, spec)) return {"cuBLAS", "cuBLAS", "cuBLAS"};

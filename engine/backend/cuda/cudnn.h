@@ -81,8 +81,9 @@ class ConvPlan {
   int64_t workspace_ = 0, engine_ = -1;
 };
 
-/// The plans that compute the problem reproducibly, in its precision and with at most 1 GiB of work space, at most `wanted`, in the order in which cuDNN
-/// prefers them: a matter of the problem, the card and cuDNN's version; nothing is timed.
+/// The plans that compute the problem reproducibly, in its precision and with at most 1 GiB of work space, at most
+/// `wanted`, in the order in which cuDNN prefers them: a matter of the problem, the card and cuDNN's version; nothing
+/// is timed.
 std::vector<ConvPlan> conv_plans(const ConvProblem& problem, size_t wanted);
 
 }  // namespace boxcam::cuda

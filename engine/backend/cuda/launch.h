@@ -13,7 +13,7 @@ constexpr int64_t kMaxBlocks = 1 << 16;  // a kernel goes on in strides beyond t
 template <class Body>
 constexpr int kBlockThreads = kThreads;
 template <class Body>
-  requires requires { Body::kBlockThreads; }
+requires requires { Body::kBlockThreads; }
 constexpr int kBlockThreads<Body> = Body::kBlockThreads;
 
 /// The threads of one block, for block.h.

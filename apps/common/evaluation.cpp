@@ -1,0 +1,88 @@
+#include "apps/common/evaluation.h"
+
+#include <cmath>
+#include <cstdio>
+
+#include "apps/common/cam.h"
+#include "nn/input.h"
+#include "xai/boxes.h"
+
+namespace boxcam {
+
+std::optional<Evaluation> evaluate(ResNet& model, const Dataset& data, const DataOptions& data_options,
+                                   const CamOptions& cam, const std::function<bool()>& stop) {
+  const int64_t classes = static_cast<int64_t>(data.classes().size());
+  Evaluation result{Metrics(classes), 0, {}};
+  Loader loader(data, loader_options(data_options, data, false, 0));
+  loader.start_epoch(0);
+  GradMode mode(!has_closed_form(model, cam));  // the closed form needs no recorded pass
+  while (const auto batch = loader.next()) {
+    if (stop && stop()) return {};
+    const Device device = model.head().weight.device();
+    const Tensor labels = label_tensor(*batch, device);
+    const int64_t size = batch->image_size;
+    const Forward pass = model.forward(input_tensor(*batch, device), {Mode::eval, false}, cam.taps);
+    const Tensor map = cam_of(model, pass, explained_classes(pass, labels, cam), size, size, cam).cam;
+    const NoGrad no_grad;
+    const auto records = cam_records(map, box_masks(batch->boxes, size, size, cam.eval_margin, map.dtype(), device));
+    const auto predicted = predictions(pass.logits);
+    result.metrics.add(batch->labels, predicted, records);
+    result.cross_entropy += cross_entropy(pass.logits, labels).item() * static_cast<double>(batch->size);
+    for (size_t n = 0; n < records.size(); ++n)
+      if (!batch->sources[n].empty())
+        result.by_source.try_emplace(batch->sources[n], classes)
+            .first->second.add({&batch->labels[n], 1}, {&predicted[n], 1}, {&records[n], 1});
+  }
+  result.cross_entropy /= static_cast<double>(std::max<int64_t>(result.metrics.images(), 1));
+  return result;
+}
+
+nlohmann::json number(double value) { return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr); }
+
+void add_to_json(nlohmann::json& json, const std::string& prefix, const Evaluation& e, const CamOptions& cam) {
+  const Metrics& m = e.metrics;
+  json[prefix + "images"] = m.images();
+  json[prefix + "loss"] = number(e.cross_entropy);
+  json[prefix + "accuracy"] = number(m.accuracy());
+  json[prefix + "content_heatmap"] = number(m.content_heatmap(cam.content_heatmap));
+  json[prefix + "box_coverage"] = number(m.box_coverage());
+  json[prefix + "empty_cams"] = number(m.empty_cams());
+}
+
+nlohmann::json per_class_json(const Metrics& m, const std::vector<std::string>& classes) {
+  nlohmann::json json = nlohmann::json::object();
+  const auto accuracies = m.per_class_accuracy();
+  for (size_t c = 0; c < classes.size(); ++c) json[classes[c]] = number(accuracies[c]);
+  return json;
+}
+
+nlohmann::json confusion_json(const Metrics& m) {
+  nlohmann::json rows = nlohmann::json::array();
+  for (int64_t label = 0; label < m.classes(); ++label) {
+    rows.push_back(nlohmann::json::array());
+    for (int64_t p = 0; p < m.classes(); ++p) rows.back().push_back(m.confusion(label, p));
+  }
+  return rows;
+}
+
+std::string percent(double fraction) {
+  if (std::isnan(fraction)) return "-";
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2f %%", 100 * fraction);
+  return text;
+}
+
+std::string summary(const Evaluation& e, const CamOptions& cam) {
+  const Metrics& m = e.metrics;
+  return str("accuracy ", percent(m.accuracy()), "   Content-Heatmap ", percent(m.content_heatmap(cam.content_heatmap)),
+             "   box coverage ", percent(m.box_coverage()), "   empty CAMs ", percent(m.empty_cams()));
+}
+
+std::string empty_cam_warning(const Metrics& m) {
+  if (!(m.empty_cams() > 0.1)) return "";
+  return str("warning: ", percent(m.empty_cams()),
+             " of the CAMs are empty, so Content-Heatmap means little: it leaves "
+             "those images out, and a network that empties its CAMs looks like one that looks at the object");
+}
+
+}  // namespace boxcam

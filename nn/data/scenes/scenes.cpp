@@ -1,0 +1,255 @@
+#include "nn/data/scenes/scenes.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <numbers>
+#include <utility>
+
+#include "engine/base/check.h"
+#include "engine/base/random.h"
+#include "nn/data/scenes/backgrounds.h"
+#include "nn/data/scenes/objects.h"
+#include "nn/data/scenes/raster.h"
+
+namespace boxcam {
+namespace {
+
+constexpr int64_t none_label = 3;
+constexpr int64_t index_limit = int64_t{1} << 32;
+constexpr std::array<const char*, 4> split_names{"train", "validation", "test_in", "test_out"};
+constexpr std::array<const char*, 3> background_names{"sky", "sea", "road"};
+
+// The decisions about a scene that draw on random numbers independently of each other, so that one never shifts
+// another's numbers: the layout of the objects is the same whatever their class turns out to be.
+enum class Part : uint64_t { plan, background, layout, camera, noise, object };
+
+void check_options(const SceneOptions& options) {
+  check(options.image_size >= 32 && options.image_size <= 1024,
+        "scenes: the image size must lie in 32 to 1024 pixels, found ", options.image_size);
+  check(options.context_correlation >= 0 && options.context_correlation <= 1,
+        "scenes: the context correlation must lie in [0, 1], found ", options.context_correlation);
+}
+
+// One image owns 2^32 positions of its split's stream, each part 2^28 of them: no two ever share a number.
+Random part_random(uint64_t seed, ScenesSplit split, int64_t index, Part part, uint64_t which = 0) {
+  const uint64_t stream = stream_of(str("scenes/", split_names[static_cast<size_t>(split)]));
+  return Random(seed, stream, (static_cast<uint64_t>(index) << 32) + ((static_cast<uint64_t>(part) + which) << 28));
+}
+
+struct Plan {
+  int64_t label;
+  Background background;
+};
+
+Plan plan_scene(uint64_t seed, ScenesSplit split, int64_t index, double context_correlation) {
+  Random random = part_random(seed, split, index, Part::plan);
+  const int64_t label = random.below(4);
+  double usual = context_correlation;
+  if (split == ScenesSplit::test_in) usual = 1;
+  if (split == ScenesSplit::test_out) usual = 0;
+  const bool in_context = random.chance(usual);
+  const int64_t wrong = (label + 1 + random.below(2)) % 3, any = random.below(3);
+  const int64_t background = label == none_label ? any : (in_context ? label : wrong);
+  return {label, static_cast<Background>(background)};
+}
+
+// Where an object goes.
+struct Placement {
+  Box box;        // relative to the image
+  double aspect;  // width / height before the rotation
+  double angle;   // radians
+  bool flip;
+};
+
+// Draws the layout without knowing the class: number, size, shape, pose and place of the boxes depend on nothing but
+// the horizon (objects stand below it). Areas are 5 % to 35 % of the image, log-uniform.
+std::vector<Placement> lay_out(double horizon, Random& random) {
+  const double u = random.uniform();
+  size_t count = u < .6 ? 1 : (u < .85 ? 2 : 3);
+  const auto apart = [](const Box& a, const Box& b) {
+    constexpr double gap = .02;
+    return a.x_max + gap < b.x_min || b.x_max + gap < a.x_min || a.y_max + gap < b.y_min || b.y_max + gap < a.y_min;
+  };
+  for (int attempt = 1;; ++attempt) {
+    std::vector<Placement> placements;
+    while (placements.size() < count) {
+      Placement p;
+      const double area = std::exp(random.uniform(std::log(.05), std::log(count == 1 ? .35 : .35 * .45)));
+      p.aspect = std::exp(random.uniform(std::log(1.5), std::log(2.3)));
+      p.angle = std::clamp(random.normal() * 7, -15.0, 15.0) * std::numbers::pi / 180;
+      p.flip = random.chance(.5);
+      // The bounds of a turned body: half way between those of a rectangle and of an ellipse.
+      const double c = std::cos(p.angle), s = std::abs(std::sin(p.angle));
+      const double turned_width = (p.aspect * c + s + std::hypot(p.aspect * c, s)) / 2;
+      const double turned_height = (p.aspect * s + c + std::hypot(p.aspect * s, c)) / 2;
+      const double ratio = turned_width / turned_height;
+      const double w = std::sqrt(area * ratio), h = std::sqrt(area / ratio);
+      const double x = random.uniform(.01, .99 - w);
+      const double lowest = horizon > 0 ? std::max(h + .01, horizon + h * .35) : h + .01;
+      const double bottom = random.uniform(lowest, .99);
+      p.box = {x, bottom - h, x + w, bottom};
+      const auto clear_of = [&](const Placement& other) { return apart(p.box, other.box); };
+      if (!std::all_of(placements.begin(), placements.end(), clear_of)) break;
+      placements.push_back(p);
+    }
+    if (placements.size() == count) return placements;
+    if (attempt % 100 == 0) --count;  // very rare: the boxes drawn leave no room
+  }
+}
+
+// How far apart two colours look: brightness counts more than hue, above all in small and dark pictures.
+double distance(Colour a, Colour b) {
+  const double r = a.r - b.r, g = a.g - b.g, blue = a.b - b.b;
+  return 1.4 * std::abs(.3 * r + .59 * g + .11 * blue) + .5 * std::hypot(r, g, blue);
+}
+
+// Two palette colours that stand out against what lies behind the box; the palette is the same for every class.
+std::pair<Colour, Colour> pick_colours(const Canvas& canvas, const Box& box, Random& random) {
+  const double middle = (box.y_min + box.y_max) / 2;
+  const Colour upper = canvas.mean(box.x_min, box.y_min, box.x_max, middle);
+  const Colour lower = canvas.mean(box.x_min, middle, box.x_max, box.y_max);
+  const auto contrast = [&](Colour c) { return std::min(distance(c, upper), distance(c, lower)); };
+  const auto draw = [&](double wanted) {
+    std::vector<Colour> palette = scene_palette();
+    shuffle(palette, random);
+    const auto found = std::find_if(palette.begin(), palette.end(), [&](Colour c) { return contrast(c) >= wanted; });
+    if (found != palette.end()) return *found;
+    return *std::max_element(palette.begin(), palette.end(),
+                             [&](Colour a, Colour b) { return contrast(a) < contrast(b); });
+  };
+  const Colour primary = draw(90);
+  return {primary, draw(70)};
+}
+
+Box bounds(const SceneShape& shape) {
+  Box b{1e9, 1e9, -1e9, -1e9};
+  for (const ShapePart& part : shape)
+    for (const Point& p : part.polygon)
+      b = {std::min(b.x_min, p.x), std::min(b.y_min, p.y), std::max(b.x_max, p.x), std::max(b.y_max, p.y)};
+  return b;
+}
+
+// Turns the shape, then scales it to fill the placement's box exactly.
+void place(SceneShape& shape, const Placement& placement) {
+  const double c = std::cos(placement.angle), s = std::sin(placement.angle), mirror = placement.flip ? -1 : 1;
+  for (ShapePart& part : shape)
+    for (Point& p : part.polygon) p = {mirror * c * p.x - s * p.y, mirror * s * p.x + c * p.y};
+  const Box from = bounds(shape), to = placement.box;
+  const double sx = (to.x_max - to.x_min) / (from.x_max - from.x_min);
+  const double sy = (to.y_max - to.y_min) / (from.y_max - from.y_min);
+  for (ShapePart& part : shape)
+    for (Point& p : part.polygon) p = {to.x_min + (p.x - from.x_min) * sx, to.y_min + (p.y - from.y_min) * sy};
+}
+
+struct Exposure {
+  Colour gain;
+  double contrast, noise;
+};
+
+Exposure draw_exposure(Random& random) {
+  const double gain = random.uniform(.7, 1.2), contrast = random.uniform(.78, 1.1);
+  const auto cast = [&] { return gain * std::clamp(1 + .05 * random.normal(), .88, 1.12); };
+  const double r = cast(), g = cast(), b = cast();
+  return {{r, g, b}, contrast, random.uniform(2, 9)};
+}
+
+uint8_t quantise(double value) { return static_cast<uint8_t>(std::clamp(value, 0.0, 255.0) + .5); }
+
+// Nearly normal noise from integers: the sum of four bytes, which is much cheaper than Box-Muller.
+double byte_noise(Random& random) {
+  constexpr double deviation = 147.8;  // sqrt(4 * (256^2 - 1) / 12)
+  const uint32_t bits = random.next();
+  const auto sum = (bits & 255) + (bits >> 8 & 255) + (bits >> 16 & 255) + (bits >> 24);
+  return (static_cast<double>(sum) - 510) / deviation;
+}
+
+void expose(const Canvas& canvas, const Exposure& exposure, Random& noise, Image& image) {
+  const Colour gain = exposure.gain;
+  for (int y = 0; y < image.height; ++y)
+    for (int x = 0; x < image.width; ++x) {
+      const Colour& c = canvas.at(y, x);
+      uint8_t* pixel = image.at(y, x);
+      const auto seen = [&](double value, double channel_gain) {
+        return quantise(((value - 128) * exposure.contrast + 128) * channel_gain + exposure.noise * byte_noise(noise));
+      };
+      pixel[0] = seen(c.r, gain.r);
+      pixel[1] = seen(c.g, gain.g);
+      pixel[2] = seen(c.b, gain.b);
+    }
+}
+
+}  // namespace
+
+Sample draw_scene(uint64_t seed, ScenesSplit split, int64_t index, const SceneOptions& options) {
+  check_options(options);
+  check(index >= 0 && index < index_limit, "scenes: image ", index, " is not in [0, ", index_limit, ")");
+  const auto part = [&](Part which, uint64_t number = 0) { return part_random(seed, split, index, which, number); };
+  const Plan plan = plan_scene(seed, split, index, options.context_correlation);
+
+  Sample sample;
+  sample.label = plan.label;
+  sample.id = str(index);
+  sample.source = background_names[static_cast<size_t>(plan.background)];
+  sample.image = Image(options.image_size, options.image_size);
+
+  Canvas canvas(options.image_size);
+  Random background_random = part(Part::background);
+  const double horizon = paint_background(canvas, plan.background, background_random);
+
+  if (plan.label != none_label && options.objects) {
+    Random layout_random = part(Part::layout);
+    const std::vector<Placement> placements = lay_out(horizon, layout_random);
+    std::vector<std::pair<Colour, Colour>> colours;  // chosen before any object hides the background
+    for (const Placement& p : placements) colours.push_back(pick_colours(canvas, p.box, layout_random));
+    for (size_t i = 0; i < placements.size(); ++i) {
+      Random object_random = part(Part::object, i);
+      SceneShape shape =
+          draw_object(plan.label, placements[i].aspect, colours[i].first, colours[i].second, object_random);
+      place(shape, placements[i]);
+      for (const ShapePart& piece : shape) canvas.fill(piece.polygon, piece.top, piece.bottom);
+      const Box box = bounds(shape);
+      const double size = options.image_size;
+      sample.boxes.push_back({box.x_min * size, box.y_min * size, box.x_max * size, box.y_max * size});
+    }
+  }
+
+  Exposure exposure{{1, 1, 1}, 1, 0};
+  Random camera_random = part(Part::camera), noise_random = part(Part::noise);
+  if (options.camera) exposure = draw_exposure(camera_random);
+  expose(canvas, exposure, noise_random, sample.image);
+  return sample;
+}
+
+Scenes::Scenes(uint64_t seed, int64_t count, ScenesSplit split, const SceneOptions& options)
+    : seed_(seed), count_(count), split_(split), options_(options) {
+  check(count >= 0 && count < index_limit, "scenes: the number of images must lie in [0, ", index_limit, "), found ",
+        count);
+  check_options(options);
+}
+
+Sample Scenes::load(int64_t index) const {
+  check(index >= 0 && index < count_, "scenes: image ", index, " is not in [0, ", count_, ")");
+  return draw_scene(seed_, split_, index, options_);
+}
+
+int64_t Scenes::label(int64_t index) const {
+  check(index >= 0 && index < count_, "scenes: image ", index, " is not in [0, ", count_, ")");
+  return plan_scene(seed_, split_, index, options_.context_correlation).label;
+}
+
+const std::vector<std::string>& Scenes::classes() const {
+  static const std::vector<std::string> names{"plane", "ship", "car", "none"};
+  return names;
+}
+
+std::string Scenes::describe() const {
+  const std::string context = split_ == ScenesSplit::test_in ? "in context"
+                              : split_ == ScenesSplit::test_out
+                                  ? "out of context"
+                                  : str("context correlation ", options_.context_correlation);
+  return str("scenes: ", count_, " procedural images of ", options_.image_size, "x", options_.image_size, " (",
+             split_names[static_cast<size_t>(split_)], ", ", context, ", seed ", seed_, ")");
+}
+
+}  // namespace boxcam

@@ -1,0 +1,399 @@
+#include "nn/files/safetensors.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <set>
+
+#include "engine/base/check.h"
+
+namespace boxcam {
+namespace {
+
+using nlohmann::json;
+
+static_assert(std::endian::native == std::endian::little, "weight files are little-endian and are read as they are");
+
+constexpr uint64_t longest_header = 100'000'000;  // the reference implementation's limit
+constexpr const char* metadata_key = "__metadata__";
+
+struct StoredName {
+  StoredType type;
+  const char* name;
+};
+constexpr StoredName stored_names[] = {
+    {StoredType::f32, "F32"}, {StoredType::f64, "F64"}, {StoredType::f16, "F16"}, {StoredType::bf16, "BF16"},
+    {StoredType::i64, "I64"}, {StoredType::i32, "I32"}, {StoredType::u8, "U8"},
+};
+
+float half_to_float(uint16_t half) {
+  const uint32_t sign = uint32_t{half & 0x8000u} << 16, exponent = half >> 10 & 31u, mantissa = half & 0x3ffu;
+  if (exponent == 0) return std::ldexp(static_cast<float>(mantissa), -24) * (sign ? -1.0f : 1.0f);
+  const uint32_t wide = exponent == 31 ? 0xffu : exponent + 112;
+  return std::bit_cast<float>(sign | wide << 23 | mantissa << 13);
+}
+
+float bfloat_to_float(uint16_t bits) { return std::bit_cast<float>(uint32_t{bits} << 16); }
+
+DType dtype_in_memory(StoredType type) {
+  switch (type) {
+    case StoredType::f64: return DType::f64;
+    case StoredType::i32: return DType::i32;
+    case StoredType::u8: return DType::u8;
+    default: return DType::f32;
+  }
+}
+
+struct Entry {
+  std::string name;
+  StoredType type;
+  Shape shape;
+  uint64_t begin, end;  // bytes, counted from the end of the header
+};
+
+// One file being read; every message names it.
+class Reader {
+ public:
+  explicit Reader(const std::string& path) : path_(path) {
+    std::error_code error;
+    size_ = std::filesystem::file_size(path, error);
+    if (!error) file_.open(path, std::ios::binary);
+    check(!error && file_.good(), "cannot read ", path, ": ", error ? error.message() : std::strerror(errno));
+  }
+
+  TensorFile read() {
+    check(size_ >= 8, path_, " is not a safetensors file: it has only ", size_, " bytes");
+    uint64_t header_size = 0;
+    bytes_to(reinterpret_cast<char*>(&header_size), sizeof header_size);
+    check(header_size <= longest_header, path_, " is not a safetensors file: its header would have ", header_size,
+          " bytes, more than the format allows");
+    check(header_size <= size_ - 8, path_, " is truncated: its header should have ", header_size,
+          " bytes, the file has ", size_ - 8, " after the length");
+    data_size_ = size_ - 8 - header_size;
+    std::string header(header_size, '\0');
+    bytes_to(header.data(), header_size);
+    check(header.starts_with('{'), path_, " is not a safetensors file: its header does not begin with '{'");
+
+    TensorFile content;
+    content.path = path_;
+    const std::vector<Entry> entries = parse(header, content.metadata);
+    check_layout(entries);
+    for (const Entry& entry : entries) {
+      file_.seekg(static_cast<std::streamoff>(8 + header_size + entry.begin));
+      content.tensors.push_back(load(entry));
+    }
+    return content;
+  }
+
+ private:
+  void bytes_to(char* target, uint64_t count) {
+    file_.read(target, static_cast<std::streamsize>(count));
+    check(file_.gcount() == static_cast<std::streamsize>(count), path_, ": expected ", count, " bytes, got ",
+          file_.gcount());
+  }
+
+  std::vector<Entry> parse(const std::string& header, std::map<std::string, std::string>& metadata) const {
+    std::vector<std::string> names;  // json sorts its keys; the file's own order is kept here
+    std::set<std::string> seen;
+    const auto watch = [&](int depth, json::parse_event_t event, json& value) {
+      const bool opens = event == json::parse_event_t::object_start || event == json::parse_event_t::array_start;
+      check(!(opens && depth > 2), path_, ": the header is nested too deeply for a safetensors file");
+      if (event == json::parse_event_t::key && depth == 1) {
+        names.push_back(value.get<std::string>());
+        check(seen.insert(names.back()).second, path_, ": the header names the tensor ", names.back(), " twice");
+      }
+      return true;
+    };
+    json object;
+    try {
+      object = json::parse(header, watch);
+    } catch (const json::exception& error) {
+      fail(path_, ": the header is not valid JSON (", error.what(), ")");
+    }
+
+    std::vector<Entry> entries;
+    for (const std::string& name : names) {
+      const json& value = object[name];
+      check(value.is_object(), path_, ": the header's ", name, " is not an object");
+      if (name != metadata_key) {
+        entries.push_back(parse_entry(name, value));
+        continue;
+      }
+      for (const auto& [key, text] : value.items()) {
+        check(text.is_string(), path_, ": the metadata value ", key, " is not a string");
+        metadata[key] = text.get<std::string>();
+      }
+    }
+    return entries;
+  }
+
+  Entry parse_entry(const std::string& name, const json& value) const {
+    const auto field = [&](const char* key) -> const json& {
+      const auto found = value.find(key);
+      check(found != value.end(), path_, ": tensor ", name, " has no ", key);
+      return *found;
+    };
+    const auto numbers = [&](const char* key) {
+      const json& list = field(key);
+      check(list.is_array(), path_, ": the ", key, " of tensor ", name, " is not a list");
+      std::vector<uint64_t> values;
+      for (const json& number : list) {
+        check(number.is_number_unsigned(), path_, ": the ", key, " of tensor ", name,
+              " holds something that is not a count");
+        values.push_back(number.get<uint64_t>());
+      }
+      return values;
+    };
+
+    Entry entry{name, StoredType::f32, {}, 0, 0};
+    const json& dtype = field("dtype");
+    const auto known = std::find_if(std::begin(stored_names), std::end(stored_names),
+                                    [&](const StoredName& stored) { return dtype == stored.name; });
+    check(known != std::end(stored_names), path_, ": tensor ", name, " has the dtype ",
+          dtype.dump(-1, ' ', true, json::error_handler_t::replace),
+          "; boxcam reads F32, F64, F16, BF16, I64, I32 and U8");
+    entry.type = known->type;
+
+    uint64_t bytes = item_size(entry.type);
+    std::vector<int64_t> dims;
+    for (const uint64_t extent : numbers("shape")) {
+      check(extent <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max()) &&
+                !__builtin_mul_overflow(bytes, extent, &bytes),
+            path_, ": the shape of tensor ", name, " is too large");
+      dims.push_back(static_cast<int64_t>(extent));
+    }
+    entry.shape = Shape(dims);
+
+    const std::vector<uint64_t> offsets = numbers("data_offsets");
+    check(offsets.size() == 2 && offsets[0] <= offsets[1], path_, ": tensor ", name,
+          " needs two data_offsets, the second not below the first");
+    entry.begin = offsets[0];
+    entry.end = offsets[1];
+    check(entry.end <= data_size_, path_, " is truncated or damaged: tensor ", name, " ends at byte ", entry.end,
+          " of the data, of which the file has ", data_size_);
+    check(entry.end - entry.begin == bytes, path_, ": tensor ", name, " ", known->name, entry.shape, " needs ", bytes,
+          " bytes, its data_offsets hold ", entry.end - entry.begin);
+    return entry;
+  }
+
+  // The format demands that the tensors cover the data exactly. This also bounds the memory they need.
+  void check_layout(std::vector<Entry> entries) const {
+    std::sort(entries.begin(), entries.end(),
+              [](const Entry& a, const Entry& b) { return std::pair(a.begin, a.end) < std::pair(b.begin, b.end); });
+    uint64_t position = 0;
+    for (const Entry& entry : entries) {
+      check(entry.begin == position, path_, ": tensor ", entry.name,
+            entry.begin < position ? " overlaps" : " leaves a gap after", " the tensor before it (it begins at byte ",
+            entry.begin, ", expected ", position, ")");
+      position = entry.end;
+    }
+    check(position == data_size_, path_, ": ", data_size_ - position, " bytes after the last tensor belong to none");
+  }
+
+  FileTensor load(const Entry& entry) {
+    if (entry.type == StoredType::f32 || entry.type == StoredType::f64) {  // straight to where they stay
+      Tensor tensor = Tensor::empty(entry.shape, dtype_in_memory(entry.type));
+      bytes_to(static_cast<char*>(tensor.raw_data()), entry.end - entry.begin);
+      return {entry.name, tensor};
+    }
+    std::vector<char> bytes(entry.end - entry.begin);
+    bytes_to(bytes.data(), bytes.size());
+    return decode_tensor(entry.name, entry.type, entry.shape, bytes);
+  }
+
+  std::string path_;
+  std::ifstream file_;
+  uint64_t size_ = 0, data_size_ = 0;
+};
+
+// A new file beside `path` that takes its place in one step, or vanishes.
+class Replacement {
+ public:
+  explicit Replacement(const std::string& path) : path_(path), partial_(path + ".partial") {
+    descriptor_ = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    check(descriptor_ >= 0, "cannot write ", path_, ": ", std::strerror(errno));
+  }
+  Replacement(const Replacement&) = delete;
+  Replacement& operator=(const Replacement&) = delete;
+  ~Replacement() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+    if (!done_) ::unlink(partial_.c_str());
+  }
+
+  void write(const void* bytes, size_t count) {
+    const char* next = static_cast<const char*>(bytes);
+    while (count > 0) {
+      const ssize_t written = ::write(descriptor_, next, count);
+      if (written < 0 && errno == EINTR) continue;
+      check(written > 0, "cannot write ", path_, ": ", std::strerror(errno));
+      next += written;
+      count -= static_cast<size_t>(written);
+    }
+  }
+
+  void commit() {
+    const bool flushed = ::fsync(descriptor_) == 0;
+    const bool closed = ::close(std::exchange(descriptor_, -1)) == 0;
+    check(flushed && closed, "cannot write ", path_, ": ", std::strerror(errno));
+    check(::rename(partial_.c_str(), path_.c_str()) == 0, "cannot write ", path_, ": ", std::strerror(errno));
+    done_ = true;
+    // The rename itself reaches the disk with its folder. Where a file system cannot do that, the file is still whole.
+    const std::filesystem::path folder = std::filesystem::path(path_).parent_path();
+    const int handle = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (handle < 0) return;
+    ::fsync(handle);
+    ::close(handle);
+  }
+
+ private:
+  std::string path_, partial_;
+  int descriptor_ = -1;
+  bool done_ = false;
+};
+
+StoredType stored_type(const FileTensor& entry) {
+  if (entry.is_int64()) return StoredType::i64;
+  switch (entry.tensor.dtype()) {
+    case DType::f64: return StoredType::f64;
+    case DType::i32: return StoredType::i32;
+    case DType::u8: return StoredType::u8;
+    case DType::bf16: return StoredType::bf16;
+    case DType::f32: break;
+  }
+  return StoredType::f32;
+}
+
+size_t byte_count(const FileTensor& entry) {
+  return static_cast<size_t>(entry.shape().numel()) * item_size(stored_type(entry));
+}
+
+// `order`: which tensor lies where in the data, as positions in content.tensors.
+std::string make_header(const TensorFile& content, const std::vector<size_t>& order) {
+  std::vector<size_t> begin(content.tensors.size());
+  size_t position = 0;
+  for (const size_t i : order) {
+    begin[i] = position;
+    position += byte_count(content.tensors[i]);
+  }
+
+  std::string header = "{";
+  if (!content.metadata.empty()) header += json(metadata_key).dump() + ":" + json(content.metadata).dump();
+  for (size_t i = 0; i < content.tensors.size(); ++i) {
+    const FileTensor& entry = content.tensors[i];
+    const auto* stored = std::find_if(std::begin(stored_names), std::end(stored_names),
+                                      [&](const StoredName& s) { return s.type == stored_type(entry); });
+    header += header.size() > 1 ? "," : "";
+    header += json(entry.name).dump() + ":{\"dtype\":\"" + stored->name +
+              "\",\"shape\":" + json(entry.shape().dims()).dump() + ",\"data_offsets\":[" + std::to_string(begin[i]) +
+              "," + std::to_string(begin[i] + byte_count(entry)) + "]}";
+  }
+  header += "}";
+  header.resize((header.size() + 7) / 8 * 8, ' ');
+  return header;
+}
+
+}  // namespace
+
+size_t item_size(StoredType type) {
+  switch (type) {
+    case StoredType::f64:
+    case StoredType::i64: return 8;
+    case StoredType::f16:
+    case StoredType::bf16: return 2;
+    case StoredType::u8: return 1;
+    case StoredType::f32:
+    case StoredType::i32: break;
+  }
+  return 4;
+}
+
+FileTensor decode_tensor(const std::string& name, StoredType type, const Shape& shape, std::span<const char> bytes) {
+  const size_t count = static_cast<size_t>(shape.numel());
+  check(bytes.size() == count * item_size(type), "tensor ", name, " ", shape, " needs ", count * item_size(type),
+        " bytes, found ", bytes.size());
+  if (type == StoredType::i64) {
+    std::vector<int64_t> values(count);
+    if (count > 0) std::memcpy(values.data(), bytes.data(), bytes.size());
+    return {name, shape, std::move(values)};
+  }
+  Tensor tensor = Tensor::empty(shape, dtype_in_memory(type));
+  if (type == StoredType::f16 || type == StoredType::bf16) {
+    const auto widen = type == StoredType::f16 ? half_to_float : bfloat_to_float;
+    float* target = tensor.data<float>();
+    for (size_t i = 0; i < count; ++i) {
+      uint16_t bits;
+      std::memcpy(&bits, bytes.data() + 2 * i, sizeof bits);
+      target[i] = widen(bits);
+    }
+  } else if (count > 0) {
+    std::memcpy(tensor.raw_data(), bytes.data(), bytes.size());
+  }
+  return {name, tensor};
+}
+
+const FileTensor* TensorFile::find(const std::string& name) const {
+  const auto found = std::find_if(tensors.begin(), tensors.end(), [&](const FileTensor& t) { return t.name == name; });
+  return found == tensors.end() ? nullptr : &*found;
+}
+
+const FileTensor& TensorFile::at(const std::string& name) const {
+  const FileTensor* found = find(name);
+  check(found != nullptr, path, " has no tensor ", name);
+  return *found;
+}
+
+int64_t TensorFile::int64_at(const std::string& name) const {
+  const FileTensor& entry = at(name);
+  check(entry.is_int64() && entry.int64.size() == 1, path, ": tensor ", name, " should be one 64-bit integer");
+  return entry.int64[0];
+}
+
+TensorFile read_safetensors(const std::string& path) { return Reader(path).read(); }
+
+void write_safetensors(const std::string& path, const TensorFile& content) {
+  std::set<std::string> names;
+  for (const FileTensor& entry : content.tensors) {
+    check(entry.name != metadata_key && names.insert(entry.name).second, "cannot write ", path, ": the tensor name ",
+          entry.name, entry.name == metadata_key ? " is reserved" : " is used twice");
+    check(!entry.is_int64() || entry.int64_shape.numel() == static_cast<int64_t>(entry.int64.size()), "cannot write ",
+          path, ": tensor ", entry.name, " ", entry.int64_shape, " has ", entry.int64.size(), " values");
+  }
+  std::vector<size_t> order(content.tensors.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return item_size(stored_type(content.tensors[a])) > item_size(stored_type(content.tensors[b]));
+  });
+  std::string header;
+  try {
+    header = make_header(content, order);
+  } catch (const json::exception&) {
+    fail("cannot write ", path, ": a tensor name or a metadata text is not valid UTF-8");
+  }
+
+  Replacement file(path);
+  const uint64_t header_size = header.size();
+  file.write(&header_size, sizeof header_size);
+  file.write(header.data(), header.size());
+  for (const size_t i : order) {
+    const FileTensor& entry = content.tensors[i];
+    if (entry.is_int64()) {
+      file.write(entry.int64.data(), byte_count(entry));
+    } else {
+      const Tensor on_host = entry.tensor.to(Device::cpu);
+      file.write(on_host.raw_data(), byte_count(entry));
+    }
+  }
+  file.commit();
+}
+
+}  // namespace boxcam

@@ -1,0 +1,33 @@
+#include "nn/input.h"
+
+#include <array>
+
+#include "engine/ops.h"
+
+namespace boxcam {
+
+Tensor input_tensor(const Batch& batch, Device device) {
+  const Shape shape{batch.size, batch.image_size, batch.image_size, 3};
+  constexpr std::array mean = {0.485, 0.456, 0.406}, deviation = {0.229, 0.224, 0.225};
+  if (device != Device::cpu) {  // the bytes travel, a quarter of the floats; in f64 they round as the table below
+    const Tensor bytes = Tensor::from(shape, batch.images, device).to(DType::f64);
+    const Tensor means = Tensor::from({3}, std::span<const double>(mean), device);
+    const Tensor deviations = Tensor::from({3}, std::span<const double>(deviation), device);
+    return ((bytes / Tensor::scalar(255, DType::f64, device) - means) / deviations).to(DType::f32);
+  }
+  std::array<std::array<float, 256>, 3> table;
+  for (int c = 0; c < 3; ++c)
+    for (int v = 0; v < 256; ++v) table[c][v] = static_cast<float>((v / 255.0 - mean[c]) / deviation[c]);
+  Tensor x = Tensor::empty(shape);
+  const uint8_t* in = batch.images.data();
+  float* out = x.data<float>();
+  const auto pixels = static_cast<int64_t>(batch.images.size() / 3);
+#pragma omp parallel for schedule(static) if (pixels > (1 << 14))
+  for (int64_t i = 0; i < pixels; ++i)
+    for (int c = 0; c < 3; ++c) out[3 * i + c] = table[c][in[3 * i + c]];
+  return x;
+}
+
+Tensor label_tensor(const Batch& batch, Device device) { return Tensor::from({batch.size}, batch.labels, device); }
+
+}  // namespace boxcam

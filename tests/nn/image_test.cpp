@@ -1,0 +1,271 @@
+#include "nn/data/image.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "engine/base/check.h"
+
+namespace boxcam {
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path fixtures = fs::path(BOXCAM_SOURCE_DIR) / "tests" / "fixtures";
+
+std::string read_bytes(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+class ImageFiles : public testing::Test {
+ protected:
+  void SetUp() override {
+    const char* name = testing::UnitTest::GetInstance()->current_test_info()->name();
+    folder_ = fs::temp_directory_path() / str("boxcam_image_test_", getpid(), "_", name);
+    fs::create_directories(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  std::string write(const std::string& name, const std::string& bytes) const {
+    std::ofstream(folder_ / name, std::ios::binary) << bytes;
+    return folder_ / name;
+  }
+
+  fs::path folder_;
+};
+
+template <class Action>
+std::string error_of(Action action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+#define EXPECT_ERROR(action, ...)                                         \
+  do {                                                                    \
+    const std::string message = error_of([&] { action; });                \
+    for (const std::string& part : std::vector<std::string>{__VA_ARGS__}) \
+      EXPECT_TRUE(has(message, part)) << message << "\nlacks: " << part;  \
+  } while (false)
+
+// The picture of make_resize_fixture.py.
+Image picture(int height, int width) {
+  Image image(height, width);
+  for (int y = 0; y < height; ++y)
+    for (int x = 0; x < width; ++x)
+      for (int c = 0; c < 3; ++c) {
+        const bool edge = (x + 2 * y + 40 * c) % 97 < 30;
+        const int value = edge ? 255 * ((x / 5 + y / 7) % 2) : (x * x * 3 + x * y * 7 + y * 11 + c * 85) % 256;
+        image.at(y, x)[c] = static_cast<uint8_t>(value);
+      }
+  return image;
+}
+
+int largest_difference(const uint8_t* a, const uint8_t* b, size_t count) {
+  int largest = 0;
+  for (size_t i = 0; i < count; ++i) largest = std::max(largest, std::abs(int{a[i]} - int{b[i]}));
+  return largest;
+}
+
+void expect_box(const Box& box, double x_min, double y_min, double x_max, double y_max) {
+  EXPECT_DOUBLE_EQ(box.x_min, x_min);
+  EXPECT_DOUBLE_EQ(box.y_min, y_min);
+  EXPECT_DOUBLE_EQ(box.x_max, x_max);
+  EXPECT_DOUBLE_EQ(box.y_max, y_max);
+}
+
+Sample sample_of(int height, int width, std::vector<Box> boxes) {
+  Sample sample;
+  sample.image = picture(height, width);
+  sample.boxes = std::move(boxes);
+  return sample;
+}
+
+TEST(Resize, AgreesWithTorchvisionAndPillowWithinOneLevel) {
+  const std::string fixture = read_bytes(fixtures / "resize.bin");
+  ASSERT_FALSE(fixture.empty());
+  size_t at = 0;
+  int cases = 0;
+  for (; at < fixture.size(); ++cases) {
+    int32_t size[4];
+    std::memcpy(size, fixture.data() + at, sizeof size);
+    at += sizeof size;
+    const Image ours = resize(picture(size[0], size[1]), size[2], size[3]);
+    ASSERT_EQ(ours.height, size[2]);
+    ASSERT_EQ(ours.width, size[3]);
+    for (const char* whose : {"torchvision", "Pillow"}) {
+      ASSERT_LE(at + ours.pixels.size(), fixture.size());
+      const auto* theirs = reinterpret_cast<const uint8_t*>(fixture.data() + at);
+      EXPECT_LE(largest_difference(ours.pixels.data(), theirs, ours.pixels.size()), 1)
+          << whose << ", " << size[0] << " x " << size[1] << " -> " << size[2] << " x " << size[3];
+      at += ours.pixels.size();
+    }
+  }
+  EXPECT_EQ(cases, 7);
+}
+
+TEST(Resize, KeepsFlatPicturesAndTheSameSizeExactly) {
+  Image flat(50, 70);
+  for (size_t i = 0; i < flat.pixels.size(); ++i) flat.pixels[i] = std::array<uint8_t, 3>{255, 0, 131}[i % 3];
+  const Image smaller = resize(flat, 13, 31);
+  for (size_t i = 0; i < smaller.pixels.size(); ++i) ASSERT_EQ(smaller.pixels[i], flat.pixels[i % 3]);
+  const Image image = picture(9, 14);
+  EXPECT_EQ(resize(image, 9, 14).pixels, image.pixels);
+  EXPECT_ERROR(resize(image, 0, 5), "resize", "0 x 5");
+  EXPECT_ERROR(resize(Image(), 4, 5), "resize", "0 x 0");
+}
+
+TEST(Geometry, BoxesMoveWithResizeCropAndFlip) {
+  Sample sample = sample_of(40, 80, {{10, 4, 30, 20}, {60, 30, 80, 40}});
+  resize(sample, 20, 20);
+  expect_box(sample.boxes[0], 2.5, 2, 7.5, 10);
+  expect_box(sample.boxes[1], 15, 15, 20, 20);
+
+  sample = sample_of(40, 80, {{10, 4, 30, 20}, {60, 30, 80, 40}, {15, 0, 20, 6}});
+  const Image before = sample.image;
+  crop(sample, 5, 15, 30, 45);  // x 15..60, y 5..35: the second box only touches it, the third keeps one row
+  ASSERT_EQ(sample.boxes.size(), 2u);
+  expect_box(sample.boxes[0], 0, 0, 15, 15);
+  expect_box(sample.boxes[1], 0, 0, 5, 1);
+  EXPECT_EQ(std::memcmp(sample.image.at(29, 44), before.at(34, 59), 3), 0);
+
+  sample = sample_of(4, 10, {{1, 0, 3, 4}});
+  flip_horizontal(sample);
+  expect_box(sample.boxes[0], 7, 0, 9, 4);
+  EXPECT_EQ(std::memcmp(sample.image.at(2, 0), picture(4, 10).at(2, 9), 3), 0);
+  flip_horizontal(sample);
+  EXPECT_EQ(sample.image.pixels, picture(4, 10).pixels);
+  expect_box(sample.boxes[0], 1, 0, 3, 4);
+
+  EXPECT_ERROR(crop(sample.image, 0, 5, 4, 6), "crop", "4 x 6", "4 x 10");
+  EXPECT_ERROR(crop(sample.image, -1, 0, 2, 2), "crop");
+}
+
+TEST(Prepare, SquashAndCropWithoutAugmentation) {
+  Preprocess preprocess{.image_size = 28};
+  Sample squashed = prepare(sample_of(56, 112, {{0, 0, 112, 56}, {28, 14, 56, 28}}), preprocess, nullptr);
+  EXPECT_EQ(squashed.image.height, 28);
+  EXPECT_EQ(squashed.image.width, 28);
+  expect_box(squashed.boxes[0], 0, 0, 28, 28);
+  expect_box(squashed.boxes[1], 7, 7, 14, 14);
+
+  // 28 * 256 / 224 = 32: 56 x 112 becomes 32 x 64, of which rows 2..30 and columns 18..46 stay.
+  preprocess.resize = Preprocess::Resize::crop;
+  const Sample cropped = prepare(sample_of(56, 112, {{0, 0, 112, 56}, {0, 0, 7, 7}}), preprocess, nullptr);
+  EXPECT_EQ(cropped.image.pixels, crop(resize(picture(56, 112), 32, 64), 2, 18, 28, 28).pixels);
+  ASSERT_EQ(cropped.boxes.size(), 1u);
+  expect_box(cropped.boxes[0], 0, 0, 28, 28);
+
+  EXPECT_ERROR(prepare(sample_of(5, 5, {}), Preprocess{.image_size = 0}, nullptr), "image size", "0");
+}
+
+TEST(Prepare, AugmentationFollowsItsRandomNumbersAlone) {
+  const Preprocess preprocess{.image_size = 24, .augment = Preprocess::Augment::crop_flip};
+  int distinct = 0;
+  std::vector<uint8_t> previous;
+  for (uint64_t seed = 0; seed < 200; ++seed) {
+    const Sample original = sample_of(60, 90, {{70, 40, 90, 60}});
+    Random a(seed), b(seed);
+    const Sample first = prepare(original, preprocess, &a), second = prepare(original, preprocess, &b);
+    ASSERT_EQ(first.image.pixels, second.image.pixels);
+    ASSERT_EQ(first.image.height, 24);
+    ASSERT_EQ(first.image.width, 24);
+    ASSERT_EQ(first.boxes.size(), 1u) << "a crop lost the only box, seed " << seed;
+    const Box& box = first.boxes[0];
+    ASSERT_TRUE(0 <= box.x_min && box.x_min < box.x_max && box.x_max <= 24) << box.x_min << " " << box.x_max;
+    ASSERT_TRUE(0 <= box.y_min && box.y_min < box.y_max && box.y_max <= 24) << box.y_min << " " << box.y_max;
+    distinct += first.image.pixels != previous;
+    previous = first.image.pixels;
+  }
+  EXPECT_GT(distinct, 190);
+}
+
+TEST(Prepare, FlipsHalfOfTheTime) {
+  const Preprocess preprocess{.image_size = 10, .augment = Preprocess::Augment::flip};
+  int flipped = 0;
+  for (uint64_t seed = 0; seed < 400; ++seed) {
+    Random random(seed);
+    const Sample sample = prepare(sample_of(10, 10, {{0, 0, 2, 10}}), preprocess, &random);
+    const bool mirrored = sample.boxes[0].x_min == 8;
+    flipped += mirrored;
+    ASSERT_EQ(sample.image.pixels, (mirrored ? flip_horizontal(picture(10, 10)) : picture(10, 10)).pixels);
+  }
+  EXPECT_NEAR(flipped, 200, 50);
+}
+
+TEST_F(ImageFiles, DecodesColourGreyAlphaAndPalette) {
+  const int colours[4][3] = {{200, 40, 40}, {40, 200, 40}, {40, 40, 200}, {200, 200, 200}};
+  for (const char* name : {"rgb.jpg", "grey.jpg", "grey_alpha.png", "palette.png"}) {
+    const Image image = read_image(fixtures / name);
+    ASSERT_EQ(image.height, 16) << name;
+    ASSERT_EQ(image.width, 32) << name;
+    for (int quarter = 0; quarter < 4; ++quarter)
+      for (int c = 0; c < 3; ++c) {
+        const int* colour = colours[quarter];
+        int expected = colour[c];
+        if (std::string(name) == "grey.jpg") expected = (299 * colour[0] + 587 * colour[1] + 114 * colour[2]) / 1000;
+        if (std::string(name) == "grey_alpha.png") expected = colour[0];
+        EXPECT_NEAR(image.at(4 + 8 * (quarter / 2), 8 + 16 * (quarter % 2))[c], expected, 3) << name << " " << quarter;
+      }
+  }
+}
+
+TEST_F(ImageFiles, WritesPngThatReadsBackExactly) {
+  const Image image = picture(37, 53);
+  const std::string path = folder_ / "picture.png";
+  write_png(path, image);
+  EXPECT_EQ(read_image(path).pixels, image.pixels);
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1) << "a temporary file was left behind";
+
+  EXPECT_ERROR(write_png(folder_ / "absent" / "a.png", image), (folder_ / "absent" / "a.png").string(), "No such file");
+  EXPECT_ERROR(write_png(path, Image()), path, "0 x 0");
+}
+
+TEST_F(ImageFiles, RefusesMissingTruncatedAndBrokenFiles) {
+  EXPECT_ERROR(read_image(folder_ / "absent.jpg"), (folder_ / "absent.jpg").string(), "No such file");
+  EXPECT_ERROR(read_image(folder_), folder_.string());
+  EXPECT_ERROR(read_image(write("empty.jpg", "")), "empty.jpg", "empty");
+  EXPECT_ERROR(read_image(write("text.jpg", "not a picture")), "text.jpg", "neither a JPEG nor a PNG");
+
+  const std::string png = read_bytes(fixtures / "palette.png");
+  for (const std::string& whole : {read_bytes(fixtures / "rgb.jpg"), png}) {
+    ASSERT_GT(whole.size(), 100u);
+    const bool jpeg = whole[0] == '\xFF';
+    for (size_t size : {whole.size() - 1, whole.size() - 5, whole.size() / 2, size_t{9}}) {
+      EXPECT_ERROR(read_image(write("cut", whole.substr(0, size))), (folder_ / "cut").string(), "truncated",
+                   jpeg ? "end marker" : "IEND");
+    }
+  }
+
+  std::string broken = png;
+  const size_t data = broken.find("IDAT");
+  ASSERT_NE(data, std::string::npos);
+  broken[data + 4] = '\0';  // the zlib header
+  EXPECT_ERROR(read_image(write("broken.png", broken)), "broken.png", "broken: ");
+}
+
+TEST_F(ImageFiles, AThumbnailsEndMarkerDoesNotHideATruncation) {
+  const std::string whole = read_bytes(fixtures / "rgb.jpg");
+  const std::string thumbnail = "thumbnail \xFF\xD9";
+  std::string segment = "\xFF\xE1";
+  segment += '\0';
+  segment += static_cast<char>(thumbnail.size() + 2);
+  segment += thumbnail;
+  const std::string with_thumbnail = whole.substr(0, 2) + segment + whole.substr(2);
+  EXPECT_EQ(read_image(write("whole.jpg", with_thumbnail + "trailing bytes")).pixels,
+            read_image(fixtures / "rgb.jpg").pixels);
+  EXPECT_ERROR(read_image(write("cut.jpg", with_thumbnail.substr(0, with_thumbnail.size() - 2))), "truncated");
+}
+
+}  // namespace
+}  // namespace boxcam
