@@ -14,11 +14,12 @@ struct Options {
   std::string checkpoint, split = "test", json;
   DataOptions data;
   ModelOptions model;
-  CamOptions cam;
+  ExplainOptions explain;
+  Measuring measuring;
   RunOptions run;
 };
 
-int run(const Options& o) {
+int run(Options o) {
   apply(o.run);
   catch_interrupts();
   std::string note;
@@ -27,21 +28,21 @@ int run(const Options& o) {
     splits = open_test_splits(o.data, note);
   else
     splits.push_back({o.split, open_split(o.data, o.split)});
-  ResNet model = load_model(o.checkpoint, o.model.model, static_cast<int64_t>(splits[0].data->classes().size()));
-  move_to(o.run.device, model.named_tensors());
-  model.set_activation_dtype(o.run.precision);
+  const auto model = load_model(o.checkpoint, o.model.model, static_cast<int64_t>(splits[0].data->classes().size()));
+  place(*model, o.run);
+  settle_taps(o.explain, *model);
   if (!note.empty()) std::cout << "note: " << note << "\n";
 
   nlohmann::json json = nlohmann::json::object();
   if (!note.empty()) json["note"] = note;
   for (const DataSplit& split : splits) {
-    const auto e = evaluate(model, *split.data, o.data, o.cam, interrupted);
+    const auto e = evaluate(*model, *split.data, o.data, o.explain, o.measuring, interrupted);
     if (!e) return 130;
     const Metrics& m = e->metrics;
-    std::cout << split.name << ": " << split.data->describe() << "\n  " << summary(*e, o.cam) << "   cross-entropy "
-              << e->cross_entropy << "\n";
+    std::cout << split.name << ": " << split.data->describe() << "\n  " << summary(*e, o.measuring)
+              << "   cross-entropy " << e->cross_entropy << "\n";
     nlohmann::json entry = nlohmann::json::object();
-    add_to_json(entry, "", *e, o.cam);
+    add_to_json(entry, "", *e, o.measuring);
     entry["content_heatmap_batch"] = number(m.content_heatmap(ContentHeatmap::batch));
     entry["content_heatmap_pooled"] = number(m.content_heatmap(ContentHeatmap::pooled));
     entry["content_heatmap_image_mean"] = number(m.content_heatmap(ContentHeatmap::image_mean));
@@ -84,7 +85,7 @@ int main(int argc, char** argv) {
   app.add_option("--json", o.json, "write the numbers to this file");
   add_data_options(app, o.data, true);
   add_model_options(app, o.model);
-  add_cam_options(app, o.cam);
+  add_cam_options(app, o.explain, o.measuring);
   add_run_options(app, o.run);
   return run_app(app, argc, argv, [&] {
     settle_data_options(app, o.data);

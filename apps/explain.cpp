@@ -19,7 +19,8 @@ struct Options {
   std::vector<std::string> images;
   DataOptions data;
   ModelOptions model;
-  CamOptions cam;
+  ExplainOptions explain;
+  Measuring measuring;
   RunOptions run;
 };
 
@@ -29,14 +30,14 @@ void make_folder(const std::string& option, const std::string& path) {
   check(!error, option, ": cannot make the folder ", path, ": ", error.message());
 }
 
-int run(const Options& o) {
+int run(Options o) {
   apply(o.run);
   catch_interrupts();
   std::vector<std::string> classes = o.data.classes;
   classes.push_back("none");
-  ResNet model = load_model(o.checkpoint, o.model.model, static_cast<int64_t>(classes.size()));
-  move_to(o.run.device, model.named_tensors());
-  model.set_activation_dtype(o.run.precision);
+  const auto model = load_model(o.checkpoint, o.model.model, static_cast<int64_t>(classes.size()));
+  place(*model, o.run);
+  settle_taps(o.explain, *model);
   int64_t explained = -1;
   if (o.class_name != "predicted") {
     const auto found = std::find(classes.begin(), classes.end(), o.class_name);
@@ -56,7 +57,7 @@ int run(const Options& o) {
     Sample sample;
     sample.image = read_image(path);
     sample = prepare(std::move(sample), {o.data.image_size, o.data.resize, {}}, nullptr);
-    const Explanation e = explain(model, sample, explained, o.cam);
+    const ImageExplanation e = explain_image(*model, sample.image, explained, o.explain);
     const std::string file = o.output + "/" + stem + ".png";
     write_png(file, overlay_picture(sample, e, classes, false));
     std::cout << path << ": " << classes[e.predicted] << " " << 100 * e.score << " %, Grad-CAM of "
@@ -65,12 +66,12 @@ int run(const Options& o) {
     const std::string folder = o.images.size() == 1 ? o.dump : o.dump + "/" + stem;
     make_folder("--dump", folder);
     write_npy(folder + "/logits.npy", e.logits);
-    write_npy(folder + "/cam.npy", e.cam.cam.detach());
-    for (size_t i = 0; i < o.cam.taps.size(); ++i) {
-      const std::string end = o.cam.taps.size() == 1 ? ".npy" : "." + o.cam.taps[i] + ".npy";
+    write_npy(folder + "/cam.npy", e.explanation.cam.detach());
+    for (size_t i = 0; i < o.explain.taps.size(); ++i) {
+      const std::string end = o.explain.taps.size() == 1 ? ".npy" : "." + o.explain.taps[i] + ".npy";
       write_npy(folder + "/activations" + end, e.activations[i]);
-      write_npy(folder + "/alpha" + end, e.cam.alpha[i].detach());
-      write_npy(folder + "/cam_raw" + end, e.cam.raw[i].detach());
+      write_npy(folder + "/alpha" + end, e.explanation.alpha[i].detach());
+      write_npy(folder + "/cam_raw" + end, e.explanation.raw[i].detach());
     }
   }
   return 0;
@@ -90,7 +91,7 @@ int main(int argc, char** argv) {
       "folder for logits, activations, alpha, cam_raw and cam as .npy (of several taps: alpha.layer3.npy ...)");
   add_data_options(app, o.data, false);
   add_model_options(app, o.model);
-  add_cam_options(app, o.cam);
+  add_cam_options(app, o.explain, o.measuring);
   add_run_options(app, o.run);
   return run_app(app, argc, argv, [&] {
     check(app.count("--cam-class") == 0, "--cam-class: explain takes the class from --class");

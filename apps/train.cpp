@@ -1,9 +1,10 @@
-// Trains a ResNet with cross-entropy + lambda * box penalty, in the eight numbered steps of the thesis.
+// Trains a classifier with cross-entropy + lambda * penalty: epochs of train_step.cpp's eight steps, each validated and
+// kept, then the test. The loop is Run::operator().
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <iostream>
-#include <limits>
+#include <optional>
 
 #include "apps/common/data.h"
 #include "apps/common/evaluation.h"
@@ -12,6 +13,7 @@
 #include "apps/common/progress.h"
 #include "apps/common/run_folder.h"
 #include "apps/train_step.h"
+#include "engine/base/text.h"
 #include "engine/device.h"
 
 using namespace boxcam;
@@ -21,7 +23,6 @@ namespace {
 struct Options {
   DataOptions data;
   ModelOptions model;
-  CamOptions cam;
   TrainOptions train;
   RunOptions run;
 };
@@ -45,185 +46,251 @@ nlohmann::json identity(const Options& o, const CLI::App& app, const Dataset& tr
   return json;
 }
 
-int run(const Options& o, const CLI::App& app) {
-  const TrainOptions& t = o.train;
-  apply(o.run);
-  catch_interrupts();
-
-  // Data, model, optimiser.
-  const auto train = open_split(o.data, "train"), validation = open_split(o.data, "validation");
+/// Opened first, so that what is wrong with it is said before a model is made.
+std::unique_ptr<Dataset> training_split(const DataOptions& options) {
+  auto train = open_split(options, "train");
   check(train->size() > 1, "the training split has ", train->size(), " images: at least 2 are needed");
-  std::string weights_report;
-  ResNet CL = make_model(o.model, static_cast<int64_t>(train->classes().size()), o.run.seed, weights_report);
-  CL.set_activation_dtype(o.run.precision);
-  CL.check_taps(o.cam.taps);
-  const RunFolder folder(t.output, t.resume);
-  std::optional<ResNet> GC;
-  if (t.cam_model == TrainOptions::CamModel::copy) GC = CL.clone();
-  move_to(o.run.device, CL.named_tensors());
-  if (GC) move_to(o.run.device, GC->named_tensors());
-  Optimizer optimizer(only_parameters(CL.named_tensors()), t.optimizer);
-  Loader loader(*train, loader_options(o.data, *train, true, o.run.seed));
-  const int64_t total_steps = t.epochs * loader.batches();
+  return train;
+}
 
-  const nlohmann::json run_json = identity(o, app, *train, *validation);
-  Progress progress;
-  if (t.resume) {
-    folder.check_same_options(run_json.at("options"));
-    progress = folder.load_checkpoint(CL, optimizer);
-    if (GC) GC->copy_from(CL);
-    folder.truncate_epochs(progress.epoch);
-    const std::string before = folder.record_device(run_json.at("identity"), progress);
-    if (!before.empty())
-      std::cerr << "note: the run was on " << before << " and goes on on " << name(o.run.device)
-                << ": its bits will be those of neither; run.json says from where on\n";
-  } else {
-    folder.write_json("run.json", run_json);
-    folder.save_checkpoint(CL, optimizer, progress);
+/// Of a run until its first step: makes the model, and settles what depends on it.
+NewModel new_model(Options& o, const Dataset& train) {
+  NewModel made = make_model(o.model, static_cast<int64_t>(train.classes().size()), o.run.seed);
+  place(*made.model, o.run);
+  settle_taps(o.train.method.explain, *made.model);
+  o.train.implied.emplace_back("tap", join(o.train.method.explain.taps, ","));
+  return made;
+}
+
+class Run {
+ public:
+  Run(Options options, const CLI::App& app)
+      : o_(std::move(options)),
+        train_(training_split(o_.data)),
+        validation_(open_split(o_.data, "validation")),
+        made_(new_model(o_, *train_)),
+        folder_(o_.train.output, o_.train.resume),
+        step_(CL_, o_.train.method, o_.train.optimizer),
+        loader_(*train_, loader_options(o_.data, *train_, true, o_.run.seed)),
+        run_json_(identity(o_, app, *train_, *validation_)),
+        metrics_(static_cast<int64_t>(train_->classes().size())) {}
+
+  /// The exit status.
+  int operator()() {
+    o_.train.resume ? resume() : begin();
+    introduce();
+    for (; progress_.epoch < o_.train.epochs; ++progress_.epoch) {
+      if (!train_epoch()) return leave();
+      const std::optional<Evaluation> validated = validate();
+      if (!validated) return leave();
+      keep(*validated);
+      if (interrupted()) return left("after epoch ", progress_.epoch + 1);
+    }
+    return test() ? 0 : left("in the test");
   }
 
-  std::cout << "train       " << train->describe() << "\nvalidation  " << validation->describe() << "\nmodel       "
-            << o.model.model << ", " << CL.parameter_count() << " parameters, " << weights_report
-            << "\nsteps       (1) "
-            << (GC ? "Grad-CAM on a copy of the classifier" : "Grad-CAM on the classifier itself: nothing to copy")
-            << ", (8) " << (GC ? "the classifier is copied onto it" : "nothing to copy") << "\noutput      " << t.output
-            << (t.resume ? str(", resumed at epoch ", progress.epoch + 1, ", batch ", progress.batch) : "")
+ private:
+  void begin();
+  void resume();
+  void introduce() const;
+  bool train_epoch();                    ///< false when interrupted
+  std::optional<Evaluation> validate();  ///< empty when interrupted
+  void record(const Evaluation& validated) const;
+  void keep(const Evaluation& validated);
+  bool test();  ///< false when interrupted
+  int leave();
+  template <class... Where>
+  int left(const Where&... where) const {
+    std::cerr << "interrupted: stopped " << str(where...) << "; go on with the same command and --resume\n";
+    return 130;
+  }
+  void save(const Progress& progress) { folder_.save_checkpoint(CL_, step_.optimizer(), progress); }
+
+  Options o_;
+  std::unique_ptr<Dataset> train_, validation_;
+  NewModel made_;
+  Classifier& CL_ = *made_.model;
+  RunFolder folder_;
+  TrainStep step_;
+  Loader loader_;
+  nlohmann::json run_json_;
+  Progress progress_;
+  // Of the epoch.
+  Metrics metrics_;
+  std::optional<ProgressBar> bar_;
+  double learning_rate_ = 0;  // of its last step
+};
+
+void Run::begin() {
+  folder_.write_json("run.json", run_json_);
+  save(progress_);
+}
+
+void Run::resume() {
+  folder_.check_same_options(run_json_.at("options"));
+  progress_ = folder_.load_checkpoint(CL_, step_.optimizer());
+  step_.renew_copy();
+  folder_.truncate_epochs(progress_.epoch);
+  const std::string before = folder_.record_device(run_json_.at("identity"), progress_);
+  if (!before.empty())
+    std::cerr << "note: the run was on " << before << " and goes on on " << name(o_.run.device)
+              << ": its bits will be those of neither; run.json says from where on\n";
+}
+
+void Run::introduce() const {
+  const bool copies = step_.copy() != nullptr;
+  std::cout << "train       " << train_->describe() << "\nvalidation  " << validation_->describe() << "\nmodel       "
+            << CL_.name() << ", " << CL_.parameter_count() << " parameters, " << made_.report << "\nsteps       (1) "
+            << (copies ? "Grad-CAM on a copy of the classifier" : "Grad-CAM on the classifier itself: nothing to copy")
+            << ", (8) " << (copies ? "the classifier is copied onto it" : "nothing to copy") << "\noutput      "
+            << o_.train.output
+            << (o_.train.resume ? str(", resumed at epoch ", progress_.epoch + 1, ", batch ", progress_.batch) : "")
             << std::endl;
+}
 
-  for (; progress.epoch < t.epochs; ++progress.epoch) {
-    Metrics metrics(static_cast<int64_t>(train->classes().size()));
-    if (!progress.metrics.empty()) metrics.restore(progress.metrics);
-    ProgressBar bar(str("epoch ", progress.epoch + 1, "/", t.epochs), loader.batches(), progress.batch);
-    // Of the last step, also when all of the epoch's were done before a resume.
-    double learning_rate = t.schedule.at(std::max<int64_t>(optimizer.steps() - 1, 0), total_steps);
-    const auto save = [&] {
-      progress.metrics = metrics.state();
-      folder.save_checkpoint(CL, optimizer, progress);
-    };
-    const auto leave = [&] {
-      bar.clear();
-      save();
-      std::cerr << "interrupted: stopped in epoch " << progress.epoch + 1 << " after batch " << progress.batch << " of "
-                << loader.batches() << "; go on with the same command and --resume\n";
-      return 130;
-    };
+/// The batches of an epoch that are not trained yet.
+bool Run::train_epoch() {
+  const Method& method = o_.train.method;
+  const Schedule& schedule = o_.train.schedule;
+  const int64_t total_steps = o_.train.epochs * loader_.batches();
+  metrics_ = Metrics(metrics_.classes());
+  if (!progress_.metrics.empty()) metrics_.restore(progress_.metrics);
+  bar_.emplace(str("epoch ", progress_.epoch + 1, "/", o_.train.epochs), loader_.batches(), progress_.batch);
+  const Optimizer& optimizer = step_.optimizer();
+  // Of the last step, also when all of the epoch's were done before a resume.
+  learning_rate_ = schedule.at(std::max<int64_t>(optimizer.steps() - 1, 0), total_steps);
 
-    loader.start_epoch(progress.epoch, progress.batch);
-    while (const auto batch = loader.next()) {
-      learning_rate = t.schedule.at(optimizer.steps(), total_steps);
-      const StepReport step =
-          train_step(CL, GC ? &*GC : nullptr, optimizer, step_input(*batch, t, o.run, optimizer.steps()), learning_rate,
-                     o.cam, t, metrics);
-      ++progress.batch;
-      progress.cross_entropy += step.cross_entropy;
-      progress.penalty += step.penalty;
-      bar.advance(batch->size, str("cross-entropy ", step.cross_entropy, "  penalty ", step.penalty, "  accuracy ",
-                                   percent(metrics.accuracy()), "  Content-Heatmap ",
-                                   percent(metrics.content_heatmap(o.cam.content_heatmap))));
-      if (interrupted()) return leave();
-    }
-    bar.clear();
-
-    const auto v = evaluate(CL, *validation, o.data, o.cam, interrupted);
-    if (!v) return leave();
-    check(std::isfinite(v->cross_entropy), "epoch ", progress.epoch + 1, ": the cross-entropy on the validation split ",
-          "is not finite, the weights have diverged; ", kDiverged);
-    const double steps = static_cast<double>(progress.batch);
-    const double cross_entropy = progress.cross_entropy / steps, penalty = progress.penalty / steps;
-    const double val_heatmap = v->metrics.content_heatmap(o.cam.content_heatmap);
-    folder.add_epoch({{"epoch", progress.epoch},
-                      {"learning_rate", learning_rate},
-                      {"loss", number(cross_entropy + t.lambda * penalty)},
-                      {"cross_entropy", number(cross_entropy)},
-                      {"penalty", number(penalty)},
-                      {"train_accuracy", number(metrics.accuracy())},
-                      {"train_content_heatmap", number(metrics.content_heatmap(o.cam.content_heatmap))},
-                      {"train_empty_cams", number(metrics.empty_cams())},
-                      {"val_loss", number(v->cross_entropy)},
-                      {"val_accuracy", number(v->metrics.accuracy())},
-                      {"val_content_heatmap", number(val_heatmap)},
-                      {"val_box_coverage", number(v->metrics.box_coverage())},
-                      {"val_empty_cams", number(v->metrics.empty_cams())},
-                      {"images_per_second", bar.images_per_second()},
-                      {"seconds", bar.seconds()}});
-    std::printf(
-        "epoch %lld/%lld  cross-entropy %.4f  penalty %.4f  train accuracy %s  |  validation %s  |  %.1f images/s\n",
-        static_cast<long long>(progress.epoch + 1), static_cast<long long>(t.epochs), cross_entropy, penalty,
-        percent(metrics.accuracy()).c_str(), summary(*v, o.cam).c_str(), bar.images_per_second());
-    const std::string warning = empty_cam_warning(v->metrics);
-    if (!warning.empty()) std::cout << warning << "\n";
-    std::cout << std::flush;
-
-    // The best epoch so far; a NaN (no Content-Heatmap at all) never is.
-    const double value = t.best_by == TrainOptions::BestBy::last       ? static_cast<double>(progress.epoch)
-                         : t.best_by == TrainOptions::BestBy::accuracy ? v->metrics.accuracy()
-                                                                       : val_heatmap;
-    if (progress.best_epoch < 0 || value > progress.best_value || std::isnan(progress.best_value)) {
-      progress.best_value = value;
-      progress.best_epoch = progress.epoch;
-      folder.save_model("best.safetensors", CL);
-    }
-    folder.save_model("last.safetensors", CL);
-
-    Progress next;
-    next.epoch = progress.epoch + 1;
-    next.best_epoch = progress.best_epoch;
-    next.best_value = progress.best_value;
-    folder.save_checkpoint(CL, optimizer, next);
-    next.epoch = progress.epoch;  // the loop counts it up
-    progress = next;
-    if (interrupted()) {
-      std::cerr << "interrupted: stopped after epoch " << progress.epoch + 1
-                << "; go on with the same command and --resume\n";
-      return 130;
-    }
+  loader_.start_epoch(progress_.epoch, progress_.batch);
+  while (const auto batch = loader_.next()) {
+    learning_rate_ = schedule.at(optimizer.steps(), total_steps);
+    const StepInput input = step_input(*batch, method.penalty, o_.run.device, o_.run.seed, optimizer.steps());
+    const StepReport step = step_(input, learning_rate_, metrics_);
+    ++progress_.batch;
+    progress_.cross_entropy += step.cross_entropy;
+    progress_.penalty += step.penalty;
+    bar_->advance(batch->size, str("cross-entropy ", step.cross_entropy, "  penalty ", step.penalty, "  accuracy ",
+                                   percent(metrics_.accuracy()), "  Content-Heatmap ",
+                                   percent(metrics_.content_heatmap(method.measuring.content_heatmap))));
+    if (interrupted()) return false;
   }
+  bar_->clear();
+  return true;
+}
 
-  // The kept epoch on the test split.
-  CL = load_model(folder.file("best.safetensors"), o.model.model, 0);
-  move_to(o.run.device, CL.named_tensors());
-  CL.set_activation_dtype(o.run.precision);
+std::optional<Evaluation> Run::validate() {
+  auto v = evaluate(CL_, *validation_, o_.data, o_.train.method.explain, o_.train.method.measuring, interrupted);
+  if (v)
+    check(std::isfinite(v->cross_entropy), "epoch ", progress_.epoch + 1,
+          ": the cross-entropy on the validation split is not finite, the weights have diverged; ", kDiverged);
+  return v;
+}
+
+/// The epoch's line in epochs.jsonl and on the terminal.
+void Run::record(const Evaluation& v) const {
+  const Measuring& measuring = o_.train.method.measuring;
+  const double steps = static_cast<double>(progress_.batch);
+  const double cross_entropy = progress_.cross_entropy / steps, penalty = progress_.penalty / steps;
+  folder_.add_epoch({{"epoch", progress_.epoch},
+                     {"learning_rate", learning_rate_},
+                     {"loss", number(cross_entropy + o_.train.method.penalty.lambda * penalty)},
+                     {"cross_entropy", number(cross_entropy)},
+                     {"penalty", number(penalty)},
+                     {"train_accuracy", number(metrics_.accuracy())},
+                     {"train_content_heatmap", number(metrics_.content_heatmap(measuring.content_heatmap))},
+                     {"train_empty_cams", number(metrics_.empty_cams())},
+                     {"val_loss", number(v.cross_entropy)},
+                     {"val_accuracy", number(v.metrics.accuracy())},
+                     {"val_content_heatmap", number(v.metrics.content_heatmap(measuring.content_heatmap))},
+                     {"val_box_coverage", number(v.metrics.box_coverage())},
+                     {"val_empty_cams", number(v.metrics.empty_cams())},
+                     {"images_per_second", bar_->images_per_second()},
+                     {"seconds", bar_->seconds()}});
+  std::printf(
+      "epoch %lld/%lld  cross-entropy %.4f  penalty %.4f  train accuracy %s  |  validation %s  |  %.1f images/s\n",
+      static_cast<long long>(progress_.epoch + 1), static_cast<long long>(o_.train.epochs), cross_entropy, penalty,
+      percent(metrics_.accuracy()).c_str(), summary(v, measuring).c_str(), bar_->images_per_second());
+  const std::string warning = empty_cam_warning(v.metrics);
+  if (!warning.empty()) std::cout << warning << "\n";
+  std::cout << std::flush;
+}
+
+/// Records the epoch, keeps its weights, and the best ones so far; a NaN (no Content-Heatmap at all) never is best.
+void Run::keep(const Evaluation& v) {
+  record(v);
+  const TrainOptions& t = o_.train;
+  const double value = t.best_by == TrainOptions::BestBy::last ? static_cast<double>(progress_.epoch)
+                       : t.best_by == TrainOptions::BestBy::accuracy
+                           ? v.metrics.accuracy()
+                           : v.metrics.content_heatmap(t.method.measuring.content_heatmap);
+  if (progress_.best_epoch < 0 || value > progress_.best_value || std::isnan(progress_.best_value)) {
+    progress_.best_value = value;
+    progress_.best_epoch = progress_.epoch;
+    folder_.save_model("best.safetensors", CL_);
+  }
+  folder_.save_model("last.safetensors", CL_);
+
+  Progress next;
+  next.epoch = progress_.epoch + 1;
+  next.best_epoch = progress_.best_epoch;
+  next.best_value = progress_.best_value;
+  save(next);
+  progress_ = next;
+  progress_.epoch = next.epoch - 1;  // the loop counts on
+}
+
+/// Interrupted within an epoch.
+int Run::leave() {
+  bar_->clear();
+  progress_.metrics = metrics_.state();
+  save(progress_);
+  return left("in epoch ", progress_.epoch + 1, " after batch ", progress_.batch, " of ", loader_.batches());
+}
+
+/// The kept epoch on the test split.
+bool Run::test() {
+  const auto& [explain, penalty, reading, measuring, clip] = o_.train.method;
+  const auto best = load_model(folder_.file("best.safetensors"), o_.model.model, 0);
+  place(*best, o_.run);
   std::string note;
-  const auto splits = open_test_splits(o.data, note);
-  nlohmann::json test = {{"best_epoch", progress.best_epoch}};
+  const auto splits = open_test_splits(o_.data, note);
+  nlohmann::json test = {{"best_epoch", progress_.best_epoch}};
   if (!note.empty()) {
     std::cout << "note: " << note << "\n";
     test["note"] = note;
   }
   for (size_t i = 0; i < splits.size(); ++i) {
-    const auto e = evaluate(CL, *splits[i].data, o.data, o.cam, interrupted);
-    if (!e) {
-      std::cerr << "interrupted: stopped in the test; go on with the same command and --resume\n";
-      return 130;
-    }
-    std::cout << splits[i].name << ", epoch " << progress.best_epoch + 1 << ": " << summary(*e, o.cam) << "\n";
+    const auto e = evaluate(*best, *splits[i].data, o_.data, explain, measuring, interrupted);
+    if (!e) return false;
+    std::cout << splits[i].name << ", epoch " << progress_.best_epoch + 1 << ": " << summary(*e, measuring) << "\n";
     const std::string warning = empty_cam_warning(e->metrics);
     if (!warning.empty()) std::cout << warning << "\n";
-    add_to_json(test, i == 0 ? "test_" : "out_of_context_", *e, o.cam);
+    add_to_json(test, i == 0 ? "test_" : "out_of_context_", *e, measuring);
     if (i > 0) continue;
     test["split"] = splits[i].name;
-    test["per_class_accuracy"] = per_class_json(e->metrics, train->classes());
+    test["per_class_accuracy"] = per_class_json(e->metrics, train_->classes());
     test["confusion"] = confusion_json(e->metrics);
   }
-  folder.write_json("test.json", test);
-  write_overlay_sheet(folder.file("overlays.png"), CL, splits, o.data, o.cam);
-  std::cout << "overlays    " << folder.file("overlays.png") << "\n";
-  return 0;
+  folder_.write_json("test.json", test);
+  write_overlay_sheet(folder_.file("overlays.png"), *best, splits, o_.data, explain);
+  std::cout << "overlays    " << folder_.file("overlays.png") << "\n";
+  return true;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Trains a ResNet with cross-entropy + lambda * the Grad-CAM mass outside the boxes.", "train");
+  CLI::App app("Trains a classifier with cross-entropy + lambda * the Grad-CAM mass outside the boxes.", "train");
   Options o;
   add_data_options(app, o.data, true);
   add_model_options(app, o.model);
-  add_cam_options(app, o.cam);
+  add_cam_options(app, o.train.method.explain, o.train.method.measuring);
   add_train_options(app, o.train);
   add_run_options(app, o.run);
   return run_app(app, argc, argv, [&] {
     settle_data_options(app, o.data);
-    settle_train_options(app, o.data, o.cam, o.train);
-    return run(o, app);
+    settle_train_options(app, o.data, o.train);
+    apply(o.run);
+    catch_interrupts();
+    return Run(o, app)();
   });
 }

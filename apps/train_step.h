@@ -2,14 +2,13 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "apps/common/options.h"
-#include "models/resnet.h"
+#include "apps/common/method.h"
 #include "nn/data/loader.h"
 #include "nn/optim.h"
-#include "xai/metrics.h"
 
 namespace boxcam {
 
@@ -27,9 +26,8 @@ struct StepInput {
   std::vector<std::string> ids;
 };
 
-/// With --boxes shuffled the boxed images exchange boxes in a random cycle, a function of (seed, step). Tensors are on
-/// the device of the run.
-StepInput step_input(const Batch& batch, const TrainOptions& options, const RunOptions& run, int64_t step);
+/// With Penalty::shuffled_boxes the boxed images exchange boxes in a random cycle, a function of (seed, step).
+StepInput step_input(const Batch& batch, const Penalty& penalty, Device device, uint64_t seed, int64_t step);
 
 /// What a step computes, in its order and under the names of docs/method.md. `gc` is the pass that is explained, `cl`
 /// the one that predicts; they are one where Grad-CAM reads the classifier's own training pass. `taught` is the part of
@@ -47,21 +45,43 @@ struct Step {
   std::vector<Tensor> gradients;  ///< of CL's parameters, as the optimiser gets them
 };
 
-/// Called after each of the eight steps with its number and what is computed so far.
-using StepWatch = std::function<void(int number, const Step& step)>;
+/// Who looks on. `after` is called after each of the eight steps with its number and what is computed so far; `taps`
+/// are kept in `cl` and, where it is recorded, in `gc`, beside those that are explained. Looking on changes no bit.
+struct StepWatch {
+  std::function<void(int number, const Step& step)> after = {};
+  std::vector<std::string> taps = {};
+};
 
 /// Which images enter the penalty; empty: all.
-std::vector<char> counted_images(const StepInput& input, const TrainOptions& options);
+std::vector<char> counted_images(const StepInput& input, const Penalty& penalty);
 
 struct StepReport {
   double cross_entropy, penalty;
 };
 
-/// CL is the classifier; GC the copy of it on which the thesis takes Grad-CAM, or null. `optimizer` holds CL's
-/// parameters. Throws Error that names the step, the term and an image when something is not finite; no parameter was
-/// changed then, but CL's running statistics have moved.
-StepReport train_step(ResNet& CL, ResNet* GC, Optimizer& optimizer, const StepInput& input, double learning_rate,
-                      const CamOptions& cam, const TrainOptions& options, Metrics& metrics,
-                      const StepWatch& watch = {});
+/// The step of one method on one classifier. It owns the optimiser and, where the reading has one, the thesis' copy.
+class TrainStep {
+ public:
+  /// CL must outlive the step. A method without taps explains CL's default tap.
+  TrainStep(Classifier& CL, const Method& method, const OptimizerOptions& optimizer);
+
+  /// Throws Error that names the step, the term and an image when something is not finite; no parameter was changed
+  /// then, but CL's running statistics have moved.
+  StepReport operator()(const StepInput& input, double learning_rate, Metrics& metrics, const StepWatch& watch = {});
+
+  Optimizer& optimizer() { return optimizer_; }
+  /// The copy, or null. CL was changed from outside: `renew_copy` makes them equal again.
+  const Classifier* copy() const { return GC_.get(); }
+  void renew_copy();
+
+ private:
+  std::vector<Tensor> gradients_of(const Step& step) const;
+  void check_finite(const Step& step, const StepInput& input) const;
+
+  Classifier& CL_;
+  Method method_;
+  std::unique_ptr<Classifier> GC_;
+  Optimizer optimizer_;
+};
 
 }  // namespace boxcam

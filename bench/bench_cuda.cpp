@@ -1,6 +1,5 @@
 // The work of bench_resnet and bench_grad_cam on the CUDA device. Every iteration ends with a wait for the device.
 // Without a GPU each benchmark reports why it did not run.
-#include "apps/common/cam.h"
 #include "apps/train_step.h"
 #include "bench/machine.h"
 #include "models/resnet.h"
@@ -67,7 +66,7 @@ void train_step(benchmark::State& state, bool tf32, DType activations) {
     Optimizer optimizer(only_parameters(model.named_tensors()), {});
     time_on_gpu(state, n, [&] {
       const auto gradients = [&] {  // the graph is gone before the optimiser writes
-        const Forward f = model.forward(x, {Mode::train, true});
+        const Forward f = model.forward(x, ForwardOptions::training());
         return grad_and_release({cross_entropy(f.logits, labels)}, model.parameters());
       }();
       optimizer.step(gradients, 0.01);
@@ -84,11 +83,11 @@ void box_step(benchmark::State& state, DType activations) {
     auto& [model, x, labels] = training;
     Optimizer optimizer(only_parameters(model.named_tensors()), {});
     const Tensor mask = on_gpu(box_masks(some_boxes(n, kSize), kSize, kSize, 0));
-    const CamOptions cam;
+    const ExplainOptions options{.cam = {.gradient = CamGradient::full}, .taps = {model.default_tap()}};
     time_on_gpu(state, n, [&] {
       const auto gradients = [&] {
-        const Forward f = model.forward(x, {Mode::train, true}, cam.taps);
-        const Tensor losses = cam_of(model, f, labels, kSize, kSize, cam, CamGradient::full, mask).box_losses;
+        const Forward f = model.forward(x, ForwardOptions::training(), options.taps);
+        const Tensor losses = explain(model, x, f, labels, options, {&cam_losses().front(), mask}).losses;
         return grad_and_release({cross_entropy(f.logits, labels) + 25.0 * mean(losses)}, model.parameters());
       }();
       optimizer.step(gradients, 0.01);
@@ -103,14 +102,11 @@ void app_step(benchmark::State& state, DType activations, double lambda) {
     Training training(n, activations);
     auto& [model, x, labels] = training;
     const StepInput input{x, labels, some_boxes(n, kSize), some_boxes(n, kSize), std::vector<std::string>(n, "random")};
-    TrainOptions options;
-    options.lambda = lambda;
-    options.penalty_gradient = TrainOptions::PenaltyGradient::full;
-    options.cam_model = TrainOptions::CamModel::shared;
-    options.cam_batch_norm = CamOptions::BatchNorm::train;
-    Optimizer optimizer(only_parameters(model.named_tensors()), options.optimizer);
+    Method method;  // the whole gradient, on the classifier's own training pass
+    method.penalty.lambda = lambda;
+    TrainStep step(model, method, {});
     Metrics metrics(kClasses);
-    time_on_gpu(state, n, [&] { train_step(model, nullptr, optimizer, input, 1e-6, {}, options, metrics); });
+    time_on_gpu(state, n, [&] { step(input, 1e-6, metrics); });
   });
 }
 

@@ -4,16 +4,16 @@
 // for the penalty.
 #include "bench/step.h"
 #include "xai/boxes.h"
-#include "xai/grad_cam.h"
-#include "xai/losses.h"
+#include "xai/explain.h"
 
 namespace boxcam::bench {
 namespace {
 
 constexpr int64_t kSize = 224;
+const CamLoss& box = cam_losses().front();
 
-GradCamOptions cam_options(bool backward) {
-  GradCamOptions options;
+CamOptions cam_options(bool backward) {
+  CamOptions options;
   if (backward) options.gradient = CamGradient::full;
   return options;
 }
@@ -36,9 +36,9 @@ void closed_form(benchmark::State& state, bool fused, bool backward) {
   const Tensor labels = some_labels(n, kClasses), mask = box_masks(some_boxes(n, kSize), kSize, kSize, 0);
   const double seconds = measure(state, n, [&] {
     const GradMode mode(backward);
-    const GradCam explained =
-        grad_cam_linear_head(head, labels, tap, kSize, kSize, cam_options(backward), fused ? mask : Tensor{});
-    const Tensor penalty = fused ? mean(explained.box_losses) : box_penalty(explained.cam, mask);
+    const Explanation explained = explain_linear_head(head, labels, tap, kSize, kSize, cam_options(backward),
+                                                      fused ? MaskedLoss{&box, mask} : MaskedLoss{});
+    const Tensor penalty = fused ? mean(explained.losses) : box_penalty(explained.cam, mask);
     if (backward) grad({penalty}, {tap, head});
   });
   // Forward reads the activations and the mask and writes the CAM; backward reads activations and mask again (the
@@ -54,21 +54,21 @@ void through_grad(benchmark::State& state, const std::string& tap, bool backward
   ResNet model(resnet_config("resnet50"), kClasses);
   std::vector<Tensor> behind;
   for (NamedTensor& t : model.named_tensors()) {
-    if (!t.is_parameter) continue;
+    if (!t.is_parameter()) continue;
     const bool is_stem = t.name.starts_with("conv1") || t.name.starts_with("bn1");
     const std::string stage = is_stem ? "" : t.name.substr(0, tap.size());  // "layer1" < .. < "layer4"; "fc.weig"
     if (stage == "" || (stage.starts_with("layer") && stage < tap)) t.tensor.set_requires_grad(false);
     if (stage.starts_with("layer") ? stage > tap : t.name == "fc.weight") behind.push_back(t.tensor);
   }
   const Tensor labels = some_labels(n, kClasses), mask = box_masks(some_boxes(n, kSize), kSize, kSize, 0);
-  const Forward f = model.forward(uniform({n, kSize, kSize, 3}, -2, 2), {Mode::train, false}, {tap});
+  const Forward f = model.forward(uniform({n, kSize, kSize, 3}, -2, 2), ForwardOptions::observing(Mode::train), {tap});
   const Tensor A = f.taps.at(tap);
   std::vector<Tensor> wanted = behind;
   wanted.push_back(A);
   measure(state, n, [&] {
-    const GradCam explained = grad_cam(f.logits, labels, {A}, kSize, kSize, cam_options(backward), mask);
+    const Explanation explained = explain(f.logits, labels, {A}, kSize, kSize, cam_options(backward), {&box, mask});
     const GradMode mode(backward);
-    const Tensor penalty = mean(explained.box_losses);
+    const Tensor penalty = mean(explained.losses);
     if (backward) grad({penalty}, wanted);
   });
 }

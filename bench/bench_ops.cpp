@@ -252,7 +252,7 @@ void register_optimizers() {
       std::vector<NamedTensor> parameters;
       std::vector<Tensor> gradients;
       for (const NamedTensor& t : model.named_tensors()) {
-        if (!t.is_parameter) continue;
+        if (!t.is_parameter()) continue;
         parameters.push_back(t);
         gradients.push_back(uniform(t.tensor.shape(), -1e-3, 1e-3));
       }

@@ -16,7 +16,7 @@ double forward_flops(ResNet& model, const Tensor& x) {
   const Forward f = model.forward(x, {}, model.tap_names());
   double flops = 0;
   for (const NamedTensor& t : model.named_tensors()) {
-    if (!t.is_conv_weight) continue;
+    if (t.layout != NamedTensor::Layout::convolution) continue;
     const size_t downsample = t.name.find(".downsample");  // as large as its block's output
     const Tensor& y = f.taps.at(t.name.substr(0, downsample != std::string::npos ? downsample : t.name.rfind('.')));
     flops += 2.0 * static_cast<double>(t.tensor.numel()) * static_cast<double>(y.numel() / y.dim(3));
@@ -46,32 +46,24 @@ void cross_entropy_step(benchmark::State& state, const char* name, int64_t batch
 }
 
 /// A reading of the penalty, and the forward and backward passes it needs.
-struct Reading {
-  TrainOptions::PenaltyGradient gradient;
-  TrainOptions::CamModel model;
-  CamOptions::BatchNorm batch_norm;
+struct Case {
+  Reading reading;
   int forwards, backwards;
   double lambda = 1;
 };
 
-void train_step_of(benchmark::State& state, const Reading& reading) {
+void train_step_of(benchmark::State& state, const Case& c) {
   ResNet CL(resnet_config("resnet50"), kClasses);
-  std::optional<ResNet> GC;
-  if (reading.model == TrainOptions::CamModel::copy) GC = CL.clone();
   const StepInput input{uniform({kBatch, kSize, kSize, 3}, -2, 2), some_labels(kBatch, kClasses),
                         some_boxes(kBatch, kSize), some_boxes(kBatch, kSize),
                         std::vector<std::string>(kBatch, "random")};
-  TrainOptions options;
-  options.lambda = reading.lambda;
-  options.penalty_gradient = reading.gradient;
-  options.cam_model = reading.model;
-  options.cam_batch_norm = reading.batch_norm;
-  Optimizer optimizer(only_parameters(CL.named_tensors()), options.optimizer);
+  Method method;
+  method.penalty.lambda = c.lambda;
+  method.reading = c.reading;
+  TrainStep step(CL, method, {});
   Metrics metrics(kClasses);
-  const double flops = reading.forwards * forward_flops(CL, input.x) + reading.backwards * backward_flops(CL, input.x);
-  report_flops(state, flops, measure(state, kBatch, [&] {
-                 train_step(CL, GC ? &*GC : nullptr, optimizer, input, 1e-6, {}, options, metrics);
-               }));
+  const double flops = c.forwards * forward_flops(CL, input.x) + c.backwards * backward_flops(CL, input.x);
+  report_flops(state, flops, measure(state, kBatch, [&] { step(input, 1e-6, metrics); }));
 }
 
 /// The copy of step (8) onto a model that exists, and with `fresh` into a new one: parameters and running statistics,
@@ -90,9 +82,9 @@ void model_copy(benchmark::State& state, bool fresh) {
 }
 
 void register_all() {
-  using Teaches = TrainOptions::PenaltyGradient;
-  using Norm = CamOptions::BatchNorm;
-  using Model = TrainOptions::CamModel;
+  using Teaches = Reading::Teaches;
+  using Norm = Reading::BatchNorm;
+  using Model = Reading::CamModel;
   add("inference/resnet50", inference, "resnet50", kSize);
   add("inference/resnet18", inference, "resnet18", kSize);
   add("inference/resnet-mini", inference, "resnet-mini", 96);
@@ -102,18 +94,20 @@ void register_all() {
   add("cross_entropy_step/resnet-mini", cross_entropy_step, "resnet-mini", 32, 96, DType::f32);
 
   // On the classifier itself; with eval batch norm the CAM needs a pass of its own.
-  const auto step = [](const std::string& name, const Reading& reading) {
-    add("train_step/resnet50/" + name, train_step_of, reading)->Iterations(3);
+  const auto step = [](const std::string& name, Teaches teaches, Model model, Norm norm, int forwards, int backwards,
+                       double lambda = 1) {
+    const Reading reading{.teaches = teaches, .cam_model = model, .batch_norm = norm};
+    add("train_step/resnet50/" + name, train_step_of, Case{reading, forwards, backwards, lambda})->Iterations(3);
   };
-  step("lambda_0", {Teaches::full, Model::shared, Norm::train, 1, 1, 0});
-  step("full", {Teaches::full, Model::shared, Norm::train, 1, 1});
-  step("full_eval", {Teaches::full, Model::shared, Norm::eval, 2, 2});
-  step("activations", {Teaches::activations, Model::shared, Norm::train, 1, 1});
-  step("weights", {Teaches::weights, Model::shared, Norm::train, 1, 1});
-  step("leak", {Teaches::leak, Model::shared, Norm::train, 1, 1});
+  step("lambda_0", Teaches::full, Model::shared, Norm::train, 1, 1, 0);
+  step("full", Teaches::full, Model::shared, Norm::train, 1, 1);
+  step("full_eval", Teaches::full, Model::shared, Norm::eval, 2, 2);
+  step("activations", Teaches::activations, Model::shared, Norm::train, 1, 1);
+  step("weights", Teaches::weights, Model::shared, Norm::train, 1, 1);
+  step("leak", Teaches::leak, Model::shared, Norm::train, 1, 1);
   // On a copy: the thesis to the letter, and the reading in which copy and lambda both matter.
-  step("thesis", {Teaches::constant, Model::copy, Norm::eval, 2, 1});
-  step("transfer", {Teaches::transfer, Model::copy, Norm::eval, 2, 2});
+  step("thesis", Teaches::constant, Model::copy, Norm::eval, 2, 1);
+  step("transfer", Teaches::transfer, Model::copy, Norm::eval, 2, 2);
 
   add("model_copy/existing", model_copy, false);
   add("model_copy/fresh", model_copy, true);

@@ -25,7 +25,7 @@ class CrossEntropyStep {
 
   void operator()() {
     const auto gradients = [&] {  // the graph is gone before the optimiser writes
-      const Forward f = model.forward(x, {Mode::train, true});
+      const Forward f = model.forward(x, ForwardOptions::training());
       return grad_and_release({cross_entropy(f.logits, labels_)}, model.parameters());
     }();
     optimizer_.step(gradients, 0.01);

@@ -2,11 +2,12 @@
 // names, same initialisation, same numbers.
 #pragma once
 
-#include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "nn/layers.h"
+#include "nn/classifier.h"
 
 namespace boxcam {
 
@@ -17,74 +18,58 @@ struct ResNetConfig {
     bottleneck,     ///< 1x1, 3x3 with the stride, 1x1 to four times the width (torchvision, "v1.5")
     bottleneck_v1,  ///< the stride in the first 1x1 (He et al. 2015)
   };
-  std::string name;
+  std::string name, what;  ///< `what` in a few words, for help
   Block block = Block::basic;
-  std::vector<int64_t> depths, widths, strides;  ///< of the four stages
-  int64_t stem_kernel = 7, stem_width = 64;      ///< stride 2
-  bool stem_pool = true;                         ///< 3x3 max pool, stride 2
+  std::vector<int64_t> depths, widths = {64, 128, 256, 512}, strides = {1, 2, 2, 2};  ///< of the four stages
+  int64_t stem_kernel = 7, stem_width = 64;                                           ///< stride 2
+  bool stem_pool = true;                                                              ///< 3x3 max pool, stride 2
   Pool2dSpec pool{3, 2, 1, false};
 };
 
-/// resnet18|34|50|101|152, resnet50-v1, resnet-mini. Throws Error that lists the names.
-ResNetConfig resnet_config(const std::string& name);
-const std::vector<std::string>& resnet_names();
+/// resnet50 first.
+const std::vector<ResNetConfig>& resnet_configs();
+/// Throws Error that lists the names.
+const ResNetConfig& resnet_config(const std::string& name);
 
-/// What a forward pass returns: logits [N, classes] and the activations that were asked for by name.
-struct Forward {
-  Tensor logits;
-  std::map<std::string, Tensor> taps;  ///< [N, h, w, K]
-};
-
-class ResNet {
+class ResNet : public Classifier {
  public:
+  static constexpr const char* kHead = "fc";  ///< the linear head's name
+
   /// Fresh weights: a pure function of (config, seed). dtype f32 or f64.
   ResNet(const ResNetConfig& config, int64_t classes, DType dtype = DType::f32, uint64_t seed = 0);
 
-  /// The type of the activations between the images and the head: that of the parameters (the default), or bf16 beside
-  /// parameters of f32. Throws Error for another.
-  void set_activation_dtype(DType dtype);
+  const std::string& name() const override { return config_.name; }
+  void set_activation_dtype(DType dtype) override;
 
-  /// x: [N, H, W, 3], normalised, in the parameters' type. Taps are in the activations' type, and named "conv1",
-  /// "layer1"
-  /// .. "layer4", a block "layer4.2" or a convolution's output "layer4.2.conv3". Throws as check_taps.
-  Forward forward(const Tensor& x, const ForwardOptions& options, const std::vector<std::string>& taps = {});
+  /// Taps are "conv1", "layer1" .. "layer4", a block "layer4.2" or a convolution's output "layer4.2.conv3".
+  Forward forward(const Tensor& x, const ForwardOptions& options, const std::vector<std::string>& taps = {}) override;
+  std::vector<std::string> tap_names() const override;
+  Tensor head_of(const std::string& tap) const override;
+  std::string part_of(const std::string& tensor) const override;  ///< "stem", "layer1" .. "layer4", "fc"
 
-  /// All parameters and buffers, in torchvision's order and under its names. The handles share the model's memory.
-  std::vector<NamedTensor> named_tensors() const;
-  std::vector<Tensor> parameters() const;
-  int64_t parameter_count() const;
-
-  ResNet clone() const;                  ///< a deep copy: shares nothing
-  void copy_from(const ResNet& source);  ///< overwrites parameters and buffers
+  std::unique_ptr<Classifier> copy() const override { return std::make_unique<ResNet>(clone()); }
+  ResNet clone() const;  ///< the same by value; a copy by C++'s own means shares all tensors
 
   const ResNetConfig& config() const { return config_; }
   const Linear& head() const { return fc_; }
-  /// Whether the tap's activations go straight into global average pooling and the linear head.
-  bool feeds_head(const std::string& tap) const;
-  std::vector<std::string> tap_names() const;
-  /// Throws Error for a tap that does not exist, naming the nearest.
-  void check_taps(const std::vector<std::string>& taps) const;
+
+ protected:
+  void visit(const TensorVisitor& visitor) override;
 
  private:
   struct Block {
     std::string name;
-    std::vector<Conv2d> convs;
-    std::vector<BatchNorm2d> norms;
-    bool has_downsample = false;
-    Conv2d downsample_conv;
-    BatchNorm2d downsample_norm;
+    std::vector<ConvNorm> layers;
+    std::optional<ConvNorm> downsample;
   };
   struct Taps;
-  template <class F>
-  void for_each_tensor(F f);
-  Tensor run_conv(const std::string& name, const Conv2d& conv, BatchNorm2d& norm, const Tensor& x,
-                  const ForwardOptions& options, const Taps& taps, bool with_relu, Tensor residual = {});
+  Tensor run_conv(const std::string& name, ConvNorm& layer, const Tensor& x, const ForwardOptions& options,
+                  const Taps& taps, bool with_relu, Tensor residual = {});
   Tensor run_block(Block& block, Tensor x, const ForwardOptions& options, const Taps& taps);
 
   ResNetConfig config_;
   DType activation_dtype_;
-  Conv2d conv1_;
-  BatchNorm2d bn1_;
+  ConvNorm stem_;
   std::vector<std::vector<Block>> stages_;
   Linear fc_;
 };

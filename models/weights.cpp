@@ -126,19 +126,19 @@ Tensor ohwi_to_oihw(const Tensor& w) {
   return transposed(w, {w.dim(0), w.dim(3), w.dim(1), w.dim(2)}, w.dim(0), w.dim(1) * w.dim(2), w.dim(3));
 }
 
+bool is_convolution(const NamedTensor& entry) { return entry.layout == NamedTensor::Layout::convolution; }
+
 Shape shape_in_files(const NamedTensor& entry) {
   const Shape& s = entry.tensor.shape();
-  return entry.is_conv_weight ? Shape{s[0], s[3], s[1], s[2]} : s;
+  return is_convolution(entry) ? Shape{s[0], s[3], s[1], s[2]} : s;
 }
 
-bool is_counter(const std::string& name) { return name.ends_with("num_batches_tracked"); }
+bool is_counter(const NamedTensor& entry) { return entry.role == NamedTensor::Role::counter; }
+
+// A file's counter: the file has no more to tell it by. Files from before torch 0.4 have none.
+bool is_stored_counter(const std::string& name) { return name.ends_with("num_batches_tracked"); }
 
 bool is_float(DType dtype) { return dtype == DType::f32 || dtype == DType::f64; }
-
-// "layer4" names layer4.0.conv1.weight, not layer40.
-bool names_part(const std::string& part, const std::string& name) {
-  return name.starts_with(part) && (name.size() == part.size() || name[part.size()] == '.');
-}
 
 std::vector<std::string> parts_of(const std::vector<NamedTensor>& model) {
   std::set<std::string> parts;
@@ -153,8 +153,9 @@ std::vector<std::string> parts_of(const std::vector<NamedTensor>& model) {
 void check_allowed(const std::vector<std::string>& allowed, const std::vector<NamedTensor>& model) {
   const std::vector<std::string> parts = parts_of(model);
   for (const std::string& part : allowed)
-    check(std::find(parts.begin(), parts.end(), part) != parts.end(), "no part of the model is called '", part,
-          "', which --weights-allow-missing names; did you mean ", join(nearest(part, parts), " or "), "?");
+    check(std::find(parts.begin(), parts.end(), part) != parts.end(),
+          "no part of the model that may be missing is called '", part, "'; did you mean ",
+          join(nearest(part, parts), " or "), "?");
 }
 
 // What the entry becomes in the model, still on the host; null when it is another kind of number.
@@ -163,7 +164,7 @@ std::optional<Tensor> converted(const FileTensor& source, const NamedTensor& tar
   if (is_float(wanted)) {
     if (source.is_int64() || !is_float(source.tensor.dtype())) return std::nullopt;
     const Tensor values = source.tensor.to(wanted);
-    return target.is_conv_weight ? oihw_to_ohwi(values) : values;
+    return is_convolution(target) ? oihw_to_ohwi(values) : values;
   }
   if (!source.is_int64()) return source.tensor.dtype() == wanted ? std::optional(source.tensor) : std::nullopt;
   if (wanted != DType::i32) return std::nullopt;
@@ -182,13 +183,16 @@ struct Faults {
   void raise(const TensorFile& file, size_t model_size, size_t matched) const {
     std::vector<std::string> reasons;
     if (!missing.empty())
-      reasons.push_back(str(missing.size(), " of the model's ", model_size, " tensors missing in the file: ",
-                            few(missing), " (--weights-allow-missing names parts that may start fresh)"));
+      reasons.push_back(
+          str(missing.size(), " of the model's ", model_size, " tensors missing in the file: ", few(missing)));
     if (!unexpected.empty()) reasons.push_back(str(unexpected.size(), " unexpected in the file: ", few(unexpected)));
     if (!mis_shaped.empty()) reasons.push_back(str(mis_shaped.size(), " of another shape: ", few(mis_shaped)));
     if (!mistyped.empty()) reasons.push_back(str(mistyped.size(), " of another kind of number: ", few(mistyped)));
     if (reasons.empty()) return;
-    fail(file.path, matched == 0 ? " belongs to another model" : " does not fit the model", ": ", join(reasons, "; "));
+    const std::string text = str(file.path, matched == 0 ? " belongs to another model" : " does not fit the model",
+                                 ": ", join(reasons, "; "));
+    if (!missing.empty()) throw MissingTensors(text);
+    throw Error(text);
   }
 };
 
@@ -207,9 +211,9 @@ TensorFile read_weights(const std::string& path) {
 
 LoadReport load_weights(const std::vector<NamedTensor>& model, const TensorFile& file, const LoadOptions& options) {
   check_allowed(options.allow_missing, model);
-  const auto may_miss = [&](const std::string& name) {
-    return is_counter(name) || std::any_of(options.allow_missing.begin(), options.allow_missing.end(),
-                                           [&](const std::string& part) { return names_part(part, name); });
+  const auto may_miss = [&](const NamedTensor& target) {
+    return is_counter(target) || std::any_of(options.allow_missing.begin(), options.allow_missing.end(),
+                                             [&](const std::string& part) { return names_part(part, target.name); });
   };
   std::map<std::string, const FileTensor*> entries;
   for (const FileTensor& entry : file.tensors) entries[entry.name] = &entry;
@@ -219,7 +223,7 @@ LoadReport load_weights(const std::vector<NamedTensor>& model, const TensorFile&
   };
   // Weight and bias of the head are replaced together: one without the other would mean nothing.
   const bool new_head = options.replace_head && std::any_of(model.begin(), model.end(), [&](const NamedTensor& target) {
-                          return names_part("fc", target.name) && differs(target);
+                          return target.head && differs(target);
                         });
 
   LoadReport report;
@@ -233,13 +237,13 @@ LoadReport load_weights(const std::vector<NamedTensor>& model, const TensorFile&
     names.insert(target.name);
     const auto found = entries.find(target.name);
     if (found == entries.end()) {
-      (may_miss(target.name) ? report.missing : faults.missing).push_back(target.name);
-      if (!is_counter(target.name)) report.started_fresh.push_back(target.name);
+      (may_miss(target) ? report.missing : faults.missing).push_back(target.name);
+      if (!is_counter(target)) report.started_fresh.push_back(target.name);
       continue;
     }
     ++matched;
     const FileTensor& source = *found->second;
-    const bool in_new_head = new_head && names_part("fc", target.name);
+    const bool in_new_head = new_head && target.head;
     if (differs(target))
       (in_new_head ? report.mis_shaped : faults.mis_shaped)
           .push_back(str(target.name, " (file ", source.shape(), ", model ", shape_in_files(target), ")"));
@@ -253,7 +257,7 @@ LoadReport load_weights(const std::vector<NamedTensor>& model, const TensorFile&
   }
   for (const FileTensor& entry : file.tensors)
     if (!names.contains(entry.name))
-      (is_counter(entry.name) ? report.unexpected : faults.unexpected).push_back(entry.name);
+      (is_stored_counter(entry.name) ? report.unexpected : faults.unexpected).push_back(entry.name);
   faults.raise(file, model.size(), matched);
 
   for (auto& [target, values] : copies) target.copy_from(values.to(target.device()));
@@ -274,10 +278,10 @@ TensorFile export_weights(const std::vector<NamedTensor>& model) {
   TensorFile file;
   for (const NamedTensor& entry : model) {
     const Tensor values = entry.tensor.to(Device::cpu);
-    if (is_counter(entry.name))
+    if (is_counter(entry))
       file.tensors.emplace_back(entry.name, values.shape(), std::vector<int64_t>{static_cast<int64_t>(values.item())});
     else
-      file.tensors.emplace_back(entry.name, entry.is_conv_weight ? ohwi_to_oihw(values) : values.clone());
+      file.tensors.emplace_back(entry.name, is_convolution(entry) ? ohwi_to_oihw(values) : values.clone());
   }
   return file;
 }

@@ -16,10 +16,16 @@ namespace boxcam {
 /// or damaged, or wants anything executed.
 TensorFile read_weights(const std::string& path);
 
+/// The file lacks tensors that LoadOptions::allow_missing could let start fresh.
+struct MissingTensors : Error {
+  using Error::Error;
+};
+
 struct LoadOptions {
-  /// Parts of the model ("layer4", "fc") whose tensors may be missing from the file and then keep their fresh values.
+  /// Parts of the model (as names_part has them) whose tensors may be missing from the file and then keep their fresh
+  /// values.
   std::vector<std::string> allow_missing;
-  /// A file for another number of classes: `fc` keeps its fresh values where its shape differs.
+  /// A file for another number of classes: the head keeps its fresh values where its shape differs.
   bool replace_head = true;
 };
 
@@ -36,7 +42,8 @@ struct LoadReport {
 
 /// Copies the file's tensors into the model's, by name, as the model's dtype; convolution weights go from OIHW to OHWI.
 /// Nothing is copied unless everything fits. Throws Error listing by name every tensor that is missing, unexpected, of
-/// another shape or of another kind of number, and for an entry of allow_missing that names no part of the model.
+/// another shape or of another kind of number (MissingTensors where some are missing), and for an entry of
+/// allow_missing that names no part of the model.
 LoadReport load_weights(const std::vector<NamedTensor>& model, const TensorFile& file, const LoadOptions& options = {});
 
 /// "318 tensors were loaded from FILE; 2 started fresh (fc.weight, fc.bias)", then the notes, one a line.

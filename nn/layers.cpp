@@ -26,8 +26,8 @@ Conv2d Conv2d::make(const std::string& name, int64_t in, int64_t out, int64_t ke
           spec};
 }
 
-void Conv2d::collect(const std::string& prefix, std::vector<NamedTensor>& out) const {
-  out.push_back({prefix + ".weight", weight, true, true});
+void Conv2d::visit(const std::string& prefix, const TensorVisitor& visitor) {
+  visitor({prefix + ".weight", weight, NamedTensor::Role::parameter, NamedTensor::Layout::convolution}, weight);
 }
 
 BatchNorm2d BatchNorm2d::make(int64_t channels, DType dtype) {
@@ -49,19 +49,6 @@ Tensor BatchNorm2d::operator()(const Tensor& x, const ForwardOptions& options, b
   return y;
 }
 
-Tensor BatchNorm2d::folded(const Conv2d& conv, const Tensor& x, bool with_relu, Tensor residual) const {
-  const Tensor scale = weight / sqrt(running_var + eps), shift = bias - running_mean * scale;
-  return conv2d_bias(x, conv.weight * reshape(scale, {scale.numel(), 1, 1, 1}), shift, conv.spec, with_relu,
-                     std::move(residual));
-}
-
-Tensor BatchNorm2d::then(const Conv2d& conv, const Tensor& x, const ForwardOptions& options) {
-  BatchStatistics batch;
-  Tensor y = batch_norm_train_conv2d(x, weight, bias, eps, conv.weight, conv.spec, &batch);
-  if (options.update_running_statistics) update_running_statistics(batch, x);
-  return y;
-}
-
 void BatchNorm2d::update_running_statistics(const BatchStatistics& batch, const Tensor& x) {
   const double n = static_cast<double>(x.numel() / x.dim(3));
   check(n > 1, "batch norm in training needs more than one value for each channel, found the input ", x.shape());
@@ -70,12 +57,31 @@ void BatchNorm2d::update_running_statistics(const BatchStatistics& batch, const 
   num_batches_tracked.data<int32_t>()[0] += 1;  // a counter stays on the host, whatever device the rest is on
 }
 
-void BatchNorm2d::collect(const std::string& prefix, std::vector<NamedTensor>& out) const {
-  out.push_back({prefix + ".weight", weight});
-  out.push_back({prefix + ".bias", bias});
-  out.push_back({prefix + ".running_mean", running_mean, false});
-  out.push_back({prefix + ".running_var", running_var, false});
-  out.push_back({prefix + ".num_batches_tracked", num_batches_tracked, false});
+void BatchNorm2d::visit(const std::string& prefix, const TensorVisitor& visitor) {
+  using Role = NamedTensor::Role;
+  visitor({prefix + ".weight", weight}, weight);
+  visitor({prefix + ".bias", bias}, bias);
+  visitor({prefix + ".running_mean", running_mean, Role::buffer}, running_mean);
+  visitor({prefix + ".running_var", running_var, Role::buffer}, running_var);
+  visitor({prefix + ".num_batches_tracked", num_batches_tracked, Role::counter}, num_batches_tracked);
+}
+
+ConvNorm ConvNorm::make(const std::string& name, int64_t in, int64_t out, int64_t kernel, const Conv2dSpec& spec,
+                        DType dtype, uint64_t seed) {
+  return {Conv2d::make(name, in, out, kernel, spec, dtype, seed), BatchNorm2d::make(out, dtype)};
+}
+
+Tensor ConvNorm::folded(const Tensor& x, bool with_relu, Tensor residual) const {
+  const Tensor scale = norm.weight / sqrt(norm.running_var + norm.eps), shift = norm.bias - norm.running_mean * scale;
+  return conv2d_bias(x, conv.weight * reshape(scale, {scale.numel(), 1, 1, 1}), shift, conv.spec, with_relu,
+                     std::move(residual));
+}
+
+Tensor ConvNorm::norm_relu_conv(const Tensor& x, const Conv2d& next, const ForwardOptions& options) {
+  BatchStatistics batch;
+  Tensor y = batch_norm_train_conv2d(x, norm.weight, norm.bias, norm.eps, next.weight, next.spec, &batch);
+  if (options.update_running_statistics) norm.update_running_statistics(batch, x);
+  return y;
 }
 
 Linear Linear::make(const std::string& name, int64_t in, int64_t out, DType dtype, uint64_t seed) {
@@ -85,9 +91,11 @@ Linear Linear::make(const std::string& name, int64_t in, int64_t out, DType dtyp
           draw_parameter({out}, dtype, [&] { return biases.uniform(-bound, bound); })};
 }
 
-void Linear::collect(const std::string& prefix, std::vector<NamedTensor>& out) const {
-  out.push_back({prefix + ".weight", weight});
-  out.push_back({prefix + ".bias", bias});
+void Linear::visit(const std::string& prefix, const TensorVisitor& visitor, bool head) {
+  using Role = NamedTensor::Role;
+  using Layout = NamedTensor::Layout;
+  visitor({prefix + ".weight", weight, Role::parameter, Layout::plain, head}, weight);
+  visitor({prefix + ".bias", bias, Role::parameter, Layout::plain, head}, bias);
 }
 
 }  // namespace boxcam

@@ -14,6 +14,11 @@ enum class Mode { train, eval };
 struct ForwardOptions {
   Mode mode = Mode::eval;
   bool update_running_statistics = false;  ///< in `train`: the one pass of a step that predicts; never a CAM pass
+
+  /// The pass of a training step that predicts: batch statistics, and the running ones move.
+  static constexpr ForwardOptions training() { return {Mode::train, true}; }
+  /// A pass that looks on: it moves nothing.
+  static constexpr ForwardOptions observing(Mode mode = Mode::eval) { return {mode, false}; }
 };
 
 /// A convolution without bias, as in every ResNet. weight: [out, kh, kw, in].
@@ -25,7 +30,7 @@ struct Conv2d {
   static Conv2d make(const std::string& name, int64_t in, int64_t out, int64_t kernel, const Conv2dSpec& spec,
                      DType dtype, uint64_t seed);
   Tensor operator()(const Tensor& x) const { return conv2d(x, weight, spec); }
-  void collect(const std::string& prefix, std::vector<NamedTensor>& out) const;
+  void visit(const std::string& prefix, const TensorVisitor& visitor);
 };
 
 /// Batch normalisation over N, H, W. PyTorch's defaults: eps 1e-5, momentum 0.1, running variance unbiased.
@@ -37,15 +42,24 @@ struct BatchNorm2d {
   static BatchNorm2d make(int64_t channels, DType dtype);
   /// normalise x, then + residual if defined, then ReLU if asked: one pass over memory.
   Tensor operator()(const Tensor& x, const ForwardOptions& options, bool with_relu, const Tensor& residual = {});
-  /// The convolution, then what the call above does, in `eval` mode and for no derivative: with the statistics folded
-  /// into the convolution's weight and a bias, one pass. The residual may be moved in, as in conv2d_bias.
-  Tensor folded(const Conv2d& conv, const Tensor& x, bool with_relu, Tensor residual = {}) const;
-  /// In `train` mode: normalise x, ReLU, then the convolution. What lies between them is not kept but made again.
-  Tensor then(const Conv2d& conv, const Tensor& x, const ForwardOptions& options);
-  void collect(const std::string& prefix, std::vector<NamedTensor>& out) const;
-
- private:
+  /// As momentum says, from what a training pass over x measured.
   void update_running_statistics(const BatchStatistics& batch, const Tensor& x);
+  void visit(const std::string& prefix, const TensorVisitor& visitor);
+};
+
+/// A convolution and the batch norm of its output.
+struct ConvNorm {
+  Conv2d conv;
+  BatchNorm2d norm;
+
+  static ConvNorm make(const std::string& name, int64_t in, int64_t out, int64_t kernel, const Conv2dSpec& spec,
+                       DType dtype, uint64_t seed);
+  /// Both, then + residual if defined, then ReLU if asked, in `eval` mode and for no derivative: with the statistics
+  /// folded into the convolution's weight and a bias, one pass. The residual may be moved in, as in conv2d_bias.
+  Tensor folded(const Tensor& x, bool with_relu, Tensor residual = {}) const;
+  /// In `train` mode: this batch norm of x, ReLU, then the convolution of `next`. What lies between them is not kept
+  /// but made again.
+  Tensor norm_relu_conv(const Tensor& x, const Conv2d& next, const ForwardOptions& options);
 };
 
 /// y = x W^T + b. weight: [out, in], bias: [out].
@@ -55,7 +69,7 @@ struct Linear {
   /// Uniform in +-1/sqrt(in), as PyTorch's nn.Linear.
   static Linear make(const std::string& name, int64_t in, int64_t out, DType dtype, uint64_t seed);
   Tensor operator()(const Tensor& x) const { return matmul(x, weight, false, true) + bias; }
-  void collect(const std::string& prefix, std::vector<NamedTensor>& out) const;
+  void visit(const std::string& prefix, const TensorVisitor& visitor, bool head = false);
 };
 
 }  // namespace boxcam

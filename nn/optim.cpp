@@ -42,8 +42,8 @@ std::vector<NamedTensor> Optimizer::state() const {
   std::vector<NamedTensor> list;
   const bool sgd = options_.kind == OptimizerOptions::Kind::sgd;
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    list.push_back({(sgd ? "momentum." : "first_moment.") + parameters_[i].name, first_[i], false});
-    if (!sgd) list.push_back({"second_moment." + parameters_[i].name, second_[i], false});
+    list.push_back({(sgd ? "momentum." : "first_moment.") + parameters_[i].name, first_[i], NamedTensor::Role::buffer});
+    if (!sgd) list.push_back({"second_moment." + parameters_[i].name, second_[i], NamedTensor::Role::buffer});
   }
   return list;
 }

@@ -52,7 +52,7 @@ class Fixture {
 /// The values of a model's tensor in torchvision's order (convolution weights OIHW; ours are OHWI).
 inline std::vector<double> torchvision_order(const NamedTensor& named, const Tensor& values) {
   const std::vector<double> own = values.to_vector();
-  if (!named.is_conv_weight) return own;
+  if (!(named.layout == NamedTensor::Layout::convolution)) return own;
   const int64_t out = values.dim(0), window = values.dim(1) * values.dim(2), in = values.dim(3);
   std::vector<double> result(own.size());
   for (int64_t o = 0; o < out; ++o)
@@ -67,7 +67,7 @@ inline void fill(const NamedTensor& named, uint64_t seed) {
   const std::string& name = named.name;
   if (name.ends_with("num_batches_tracked")) return target.copy_from(Tensor::zeros(target.shape(), target.dtype()));
   double low = -0.3, high = 0.3;
-  if (named.is_conv_weight) {
+  if ((named.layout == NamedTensor::Layout::convolution)) {
     high = std::sqrt(3.0 / static_cast<double>(target.numel() / target.dim(0)));
     low = -high;
   } else if (name.starts_with("fc.")) {
@@ -77,7 +77,7 @@ inline void fill(const NamedTensor& named, uint64_t seed) {
   }
   Random random(seed, stream_of(name));
   std::vector<double> values(target.numel());
-  if (!named.is_conv_weight) {
+  if (!(named.layout == NamedTensor::Layout::convolution)) {
     for (double& v : values) v = random.uniform(low, high);
   } else {
     const int64_t out = target.dim(0), window = target.dim(1) * target.dim(2), in = target.dim(3);
@@ -231,14 +231,12 @@ inline void expect_rows(const std::vector<NamedTensor>& named, const std::vector
 }
 
 /// The model's parameters, or its running statistics without the counters.
-inline std::vector<NamedTensor> parameters_of(const ResNet& model) {
-  std::vector<NamedTensor> result = model.named_tensors();
-  std::erase_if(result, [](const NamedTensor& t) { return !t.is_parameter; });
-  return result;
+inline std::vector<NamedTensor> parameters_of(const Classifier& model) {
+  return only_parameters(model.named_tensors());
 }
-inline std::vector<NamedTensor> statistics_of(const ResNet& model) {
+inline std::vector<NamedTensor> statistics_of(const Classifier& model) {
   std::vector<NamedTensor> result = model.named_tensors();
-  std::erase_if(result, [](const NamedTensor& t) { return t.is_parameter || t.name.ends_with("num_batches_tracked"); });
+  std::erase_if(result, [](const NamedTensor& t) { return t.role != NamedTensor::Role::buffer; });
   return result;
 }
 inline std::vector<Tensor> tensors_of(const std::vector<NamedTensor>& named) {

@@ -1,11 +1,10 @@
 #include "xai/cam_box.h"
 
 #include "engine/backend/kernels.h"
-#include "xai/losses.h"
 
 namespace boxcam {
 
-CamBox cam_box(const Tensor& A, const Tensor& alpha, const Tensor& mask, CamNormalizer normalizer) {
+FusedCam cam_box(const Tensor& A, const Tensor& alpha, const Tensor& mask, CamNormalizer normalizer) {
   check(A.ndim() == 4 && alpha.shape() == Shape{A.dim(0), A.dim(3)} && mask.ndim() == 3 && mask.dim(0) == A.dim(0),
         "cam_box: expected A [N, h, w, K], alpha [N, K] and a mask [N, H, W], found ", A.shape(), ", ", alpha.shape(),
         " and ", mask.shape());

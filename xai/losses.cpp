@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
+#include "xai/cam_box.h"
+
 namespace boxcam {
 
 namespace {
-
-constexpr double kEpsilon = 1e-7;
 
 void check_maps(const char* loss, const Tensor& C, const Tensor& B) {
   check(C.ndim() == 3 && C.shape() == B.shape(), loss, ": expected a CAM and a mask of one shape [N, H, W], found ",
@@ -30,7 +30,7 @@ Tensor box_loss(const Tensor& C, const Tensor& B) {
 
 Tensor energy_loss(const Tensor& C, const Tensor& B) {
   check_maps("energy", C, B);
-  const Tensor share = sum(C * outside(B), {1, 2}) / (sum(C, {1, 2}) + kEpsilon), has_box = boxed(B);
+  const Tensor share = sum(C * outside(B), {1, 2}) / (sum(C, {1, 2}) + kCamEpsilon), has_box = boxed(B);
   return has_box * share + (-has_box + 1.0) * box_loss(C, B);
 }
 
@@ -47,12 +47,12 @@ Tensor l1_loss(const Tensor& C, const Tensor& B) {
 Tensor ppce_loss(const Tensor& C, const Tensor& B) {
   check_maps("ppce", C, B);
   const Tensor area = sum(B, {1, 2});
-  return sum(B * -log(C + kEpsilon), {1, 2}) / (area + (-boxed(B) + 1.0));  // 0 / 1 where there is no box
+  return sum(B * -log(C + kCamEpsilon), {1, 2}) / (area + (-boxed(B) + 1.0));  // 0 / 1 where there is no box
 }
 
 const std::vector<CamLoss>& cam_losses() {
   static const std::vector<CamLoss> losses = {
-      {"box", "mean C (1 - B)", box_loss},
+      {"box", "mean C (1 - B)", box_loss, cam_box},
       {"energy", "sum_out C / sum C; C of an image without a box as in box", energy_loss},
       {"rrr", "sum_out C^2", rrr_loss},
       {"l1", "mean |C - B|", l1_loss},

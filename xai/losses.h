@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/ops.h"
+#include "xai/cam.h"
 
 namespace boxcam {
 
@@ -20,10 +21,19 @@ Tensor l1_loss(const Tensor& C, const Tensor& B);   ///< mean_ij |C - B| (GRADIA
 /// mean_in BCE(C, 1) = mean_in -ln(C + 1e-7) (HAICS, 2021); 0 for an image without a box.
 Tensor ppce_loss(const Tensor& C, const Tensor& B);
 
+/// What a kernel makes in one pass over the activations: M [N, h, w], the CAM [N, H, W] of profile pgc_1_4, and the
+/// loss of every image [N].
+struct FusedCam {
+  Tensor raw, cam, losses;
+};
+/// From A [N, h, w, K], a weight for each channel [N, K] and masks [N, H, W].
+using FusedCamLoss = FusedCam (*)(const Tensor& A, const Tensor& alpha, const Tensor& B, CamNormalizer normalizer);
+
 struct CamLoss {
   const char* name;
   const char* formula;
   CamLossFunction of_images;
+  FusedCamLoss fused = nullptr;  ///< the same numbers and derivatives, in one pass with the CAM; null: there is none
 };
 /// `box`, the default, first.
 const std::vector<CamLoss>& cam_losses();

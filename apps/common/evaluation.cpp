@@ -3,28 +3,27 @@
 #include <cmath>
 #include <cstdio>
 
-#include "apps/common/cam.h"
 #include "nn/input.h"
 #include "xai/boxes.h"
 
 namespace boxcam {
 
-std::optional<Evaluation> evaluate(ResNet& model, const Dataset& data, const DataOptions& data_options,
-                                   const CamOptions& cam, const std::function<bool()>& stop) {
+std::optional<Evaluation> evaluate(Classifier& model, const Dataset& data, const DataOptions& data_options,
+                                   const ExplainOptions& explaining, const Measuring& measuring,
+                                   const std::function<bool()>& stop) {
   const int64_t classes = static_cast<int64_t>(data.classes().size());
   Evaluation result{Metrics(classes), 0, {}};
   Loader loader(data, loader_options(data_options, data, false, 0));
   loader.start_epoch(0);
-  GradMode mode(!has_closed_form(model, cam));  // the closed form needs no recorded pass
+  const Device device = model.device();
   while (const auto batch = loader.next()) {
     if (stop && stop()) return {};
-    const Device device = model.head().weight.device();
-    const Tensor labels = label_tensor(*batch, device);
+    const Tensor labels = label_tensor(*batch, device), x = input_tensor(*batch, device);
     const int64_t size = batch->image_size;
-    const Forward pass = model.forward(input_tensor(*batch, device), {Mode::eval, false}, cam.taps);
-    const Tensor map = cam_of(model, pass, explained_classes(pass, labels, cam), size, size, cam).cam;
+    const Forward pass = explained_forward(model, x, ForwardOptions::observing(), explaining);
+    const Tensor map = explain(model, x, pass, labels, explaining).cam;
     const NoGrad no_grad;
-    const auto records = cam_records(map, box_masks(batch->boxes, size, size, cam.eval_margin, map.dtype(), device));
+    const auto records = cam_records(map, box_masks(batch->boxes, size, size, measuring.margin, map.dtype(), device));
     const auto predicted = predictions(pass.logits);
     result.metrics.add(batch->labels, predicted, records);
     result.cross_entropy += cross_entropy(pass.logits, labels).item() * static_cast<double>(batch->size);
@@ -39,12 +38,12 @@ std::optional<Evaluation> evaluate(ResNet& model, const Dataset& data, const Dat
 
 nlohmann::json number(double value) { return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr); }
 
-void add_to_json(nlohmann::json& json, const std::string& prefix, const Evaluation& e, const CamOptions& cam) {
+void add_to_json(nlohmann::json& json, const std::string& prefix, const Evaluation& e, const Measuring& measuring) {
   const Metrics& m = e.metrics;
   json[prefix + "images"] = m.images();
   json[prefix + "loss"] = number(e.cross_entropy);
   json[prefix + "accuracy"] = number(m.accuracy());
-  json[prefix + "content_heatmap"] = number(m.content_heatmap(cam.content_heatmap));
+  json[prefix + "content_heatmap"] = number(m.content_heatmap(measuring.content_heatmap));
   json[prefix + "box_coverage"] = number(m.box_coverage());
   json[prefix + "empty_cams"] = number(m.empty_cams());
 }
@@ -72,10 +71,11 @@ std::string percent(double fraction) {
   return text;
 }
 
-std::string summary(const Evaluation& e, const CamOptions& cam) {
+std::string summary(const Evaluation& e, const Measuring& measuring) {
   const Metrics& m = e.metrics;
-  return str("accuracy ", percent(m.accuracy()), "   Content-Heatmap ", percent(m.content_heatmap(cam.content_heatmap)),
-             "   box coverage ", percent(m.box_coverage()), "   empty CAMs ", percent(m.empty_cams()));
+  return str("accuracy ", percent(m.accuracy()), "   Content-Heatmap ",
+             percent(m.content_heatmap(measuring.content_heatmap)), "   box coverage ", percent(m.box_coverage()),
+             "   empty CAMs ", percent(m.empty_cams()));
 }
 
 std::string empty_cam_warning(const Metrics& m) {

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/common/data.h"
+#include "apps/common/method.h"
 #include "apps/common/options.h"
 
 namespace boxcam {
@@ -17,18 +18,19 @@ struct Evaluation {
   std::map<std::string, Metrics> by_source;  ///< SourceSet, or the background of scenes
 };
 
-/// Eval mode; CAMs are the label's unless `cam` says otherwise. `stop` is asked between batches; when it says so the
-/// result is empty.
-std::optional<Evaluation> evaluate(ResNet& model, const Dataset& data, const DataOptions& data_options,
-                                   const CamOptions& cam, const std::function<bool()>& stop = {});
+/// Eval mode; CAMs are the label's unless `explain` says otherwise. `stop` is asked between batches; when it says so
+/// the result is empty.
+std::optional<Evaluation> evaluate(Classifier& model, const Dataset& data, const DataOptions& data_options,
+                                   const ExplainOptions& explain, const Measuring& measuring,
+                                   const std::function<bool()>& stop = {});
 
 /// Keys of test.json with the given prefix ("test_", "out_of_context_").
-void add_to_json(nlohmann::json& json, const std::string& prefix, const Evaluation& e, const CamOptions& cam);
+void add_to_json(nlohmann::json& json, const std::string& prefix, const Evaluation& e, const Measuring& measuring);
 nlohmann::json per_class_json(const Metrics& m, const std::vector<std::string>& classes);
 nlohmann::json confusion_json(const Metrics& m);  ///< rows: label, columns: prediction
 
 /// "accuracy 93.20 %   Content-Heatmap 71.40 %   box coverage 40.00 %   empty CAMs 0.00 %"
-std::string summary(const Evaluation& e, const CamOptions& cam);
+std::string summary(const Evaluation& e, const Measuring& measuring);
 /// A warning when the share of empty CAMs makes Content-Heatmap meaningless; empty when all is well.
 std::string empty_cam_warning(const Metrics& m);
 std::string percent(double fraction);  ///< "93.20 %", "-" for NaN

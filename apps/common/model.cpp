@@ -1,35 +1,41 @@
 #include "apps/common/model.h"
 
+#include "models/models.h"
 #include "models/weights.h"
 
 namespace boxcam {
 
-ResNet make_model(const ModelOptions& options, int64_t classes, uint64_t seed, std::string& report) {
-  ResNet model(resnet_config(options.model), classes, DType::f32, seed);
+NewModel make_model(const ModelOptions& options, int64_t classes, uint64_t seed) {
+  NewModel made{make_classifier(options.model, classes, DType::f32, seed), "random weights"};
   if (options.weights.empty()) {
     check(options.allow_missing.empty(), "--weights-allow-missing was given without --weights");
-    report = "random weights";
-  } else {
-    report = summary(load_weights(model.named_tensors(), read_weights(options.weights), {options.allow_missing, true}));
+    return made;
   }
+  try {
+    made.report = summary(
+        load_weights(made.model->named_tensors(), read_weights(options.weights), {options.allow_missing, true}));
+  } catch (const MissingTensors& e) {
+    fail(e.what(), " (--weights-allow-missing names parts that may start fresh)");
+  }
+  return made;
+}
+
+std::unique_ptr<Classifier> load_model(const std::string& checkpoint, const std::string& model_name, int64_t classes) {
+  const TensorFile file = read_weights(checkpoint);
+  const auto named = file.metadata.find("model");
+  const ModelKind& kind = model_kind(named != file.metadata.end() ? named->second : model_name);
+  check(!file.find("model." + kind.head + ".weight"), checkpoint,
+        " is what train --resume goes on from; take best.safetensors or last.safetensors of the same run");
+  const int64_t found = classes_in(file, kind);
+  check(classes == 0 || found == classes, checkpoint, " has ", found, " classes, the data have ", classes);
+  std::unique_ptr<Classifier> model = kind.make(found, DType::f32, 0);
+  load_weights(model->named_tensors(), file, {{}, false});
   return model;
 }
 
-ResNet load_model(const std::string& checkpoint, const std::string& model_name, int64_t classes) {
-  const TensorFile file = read_weights(checkpoint);
-  check(!file.find("model.fc.weight"), checkpoint,
-        " is what train --resume goes on from; take best.safetensors or "
-        "last.safetensors of the same run");
-  const FileTensor* head = file.find("fc.weight");
-  check(head && head->shape().ndim() == 2, checkpoint,
-        ": expected a trained ResNet with a head fc.weight [classes, K], ",
-        head ? str("found ", head->shape()) : "found no tensor of that name");
-  const int64_t found = head->shape()[0];
-  check(classes == 0 || found == classes, checkpoint, " has ", found, " classes, the data have ", classes);
-  const auto name = file.metadata.find("model");
-  ResNet model(resnet_config(name != file.metadata.end() ? name->second : model_name), found);
-  load_weights(model.named_tensors(), file, {{}, false});
-  return model;
+void place(Classifier& model, const RunOptions& run) {
+  move_to(run.device, model.named_tensors());
+  model.set_activation_dtype(run.precision);
 }
 
 }  // namespace boxcam

@@ -12,6 +12,7 @@
 #include "engine/base/text.h"
 #include "engine/device.h"
 #include "engine/profile.h"
+#include "models/models.h"
 
 namespace boxcam {
 
@@ -163,10 +164,10 @@ void add_data_options(CLI::App& app, DataOptions& o, bool training) {
 
 void add_model_options(CLI::App& app, ModelOptions& o) {
   const std::string group = "Model";
-  app.add_option("--model", o.model, "one of " + join(resnet_names()))
+  app.add_option("--model", o.model, "one of " + join(model_names()))
       ->check(CLI::Validator(
           [](std::string& text) -> std::string {
-            const auto& names = resnet_names();
+            const auto names = model_names();
             if (std::find(names.begin(), names.end(), text) != names.end()) return "";
             return "'" + text + "' is not one of " + join(names) + did_you_mean(text, names);
           },
@@ -181,36 +182,45 @@ void add_model_options(CLI::App& app, ModelOptions& o) {
       ->group(group);
 }
 
-void add_cam_options(CLI::App& app, CamOptions& o) {
-  const std::string group = "Grad-CAM";
-  app.add_option("--tap", o.taps,
-                 "the activations that are explained: layer1 .. layer4, layer4.2, layer4.2.conv3 ...; of several, "
-                 "comma-separated, the maps are averaged")
-      ->delimiter(',')
-      ->default_str(join(o.taps, ","))
+void add_cam_options(CLI::App& app, ExplainOptions& o, Measuring& measuring) {
+  const std::string group = "Explanation";
+  Words<const Explainer*> words;
+  std::string formulas;
+  for (const Explainer& e : explainers()) {
+    words.emplace_back(e.name, &e);
+    formulas += str(formulas.empty() ? "" : ", ", e.name, " ", e.formula);
+  }
+  add_choice<const Explainer*>(app, "--explainer", o.cam.explainer, words,
+                               "the map M of activations A and the score's gradient g: " + formulas)
       ->group(group);
-  add_choice<CamTarget>(app, "--cam-target", o.target, {{"logit", CamTarget::logit}, {"centered", CamTarget::centered}},
+  app.add_option("--tap", o.taps,
+                 "the activations that are explained (default: the model's last); of several, comma-separated, the "
+                 "maps are averaged")
+      ->delimiter(',')
+      ->group(group);
+  add_choice<CamTarget>(app, "--cam-target", o.cam.target,
+                        {{"logit", CamTarget::logit}, {"centered", CamTarget::centered}},
                         "the explained score: the class' logit (the thesis), or minus the mean of all logits")
       ->group(group);
-  add_choice<CamNormalizer>(app, "--cam-normalizer", o.normalizer,
+  add_choice<CamNormalizer>(app, "--cam-normalizer", o.cam.normalizer,
                             {{"differentiated", CamNormalizer::differentiated}, {"constant", CamNormalizer::constant}},
                             "whether minimum and maximum are differentiated or constants")
       ->group(group);
-  add_choice<bool>(app, "--cam-class", o.explains_predicted, {{"label", false}, {"predicted", true}},
+  add_choice<bool>(app, "--cam-class", o.predicted, {{"label", false}, {"predicted", true}},
                    "the class that is explained: the image's own, or the one the network predicts")
       ->group(group);
   add_choice<CamProfile>(
-      app, "--cam-profile", o.profile,
+      app, "--cam-profile", o.cam.profile,
       {{"pgc-1.4", CamProfile::pgc_1_4}, {"pgc-1.3.1", CamProfile::pgc_1_3_1}, {"paper", CamProfile::paper}},
       "the order of ReLU, min-max and resize, by release of pytorch-grad-cam")
       ->group(group);
-  add_choice<ContentHeatmap>(app, "--content-heatmap", o.content_heatmap,
+  add_choice<ContentHeatmap>(app, "--content-heatmap", measuring.content_heatmap,
                              {{"batch", ContentHeatmap::batch},
                               {"pooled", ContentHeatmap::pooled},
                               {"image-mean", ContentHeatmap::image_mean}},
                              "mean of batch ratios (the thesis), ratio of the split's sums, mean of image ratios")
       ->group(group);
-  app.add_option("--eval-margin", o.eval_margin, "pixels added around boxes when measuring (train: as --margin)")
+  app.add_option("--eval-margin", measuring.margin, "pixels added around boxes when measuring (train: as --margin)")
       ->check(at_least(0, "a number"))
       ->capture_default_str()
       ->group(group);
@@ -220,51 +230,52 @@ void add_train_options(CLI::App& app, TrainOptions& o) {
   using Kind = OptimizerOptions::Kind;
   using Curve = Schedule::Kind;
   const std::string method = "Method", group = "Training";
-  app.add_option("--lambda", o.lambda, "weight of the penalty (--loss)")
+  Penalty& penalty = o.method.penalty;
+  Reading& reading = o.method.reading;
+  app.add_option("--lambda", penalty.lambda, "weight of the penalty (--loss)")
       ->check(at_least(0, "a number"))
       ->capture_default_str()
       ->group(method);
-  app.add_option("--margin", o.margin, "pixels of the network's input added around boxes in the penalty")
+  app.add_option("--margin", penalty.margin, "pixels of the network's input added around boxes in the penalty")
       ->check(at_least(0, "a number"))
       ->capture_default_str()
       ->group(method);
-  Words<CamLossFunction> losses;
+  Words<const CamLoss*> losses;
   std::string formulas;
   for (const CamLoss& l : cam_losses()) {
-    losses.emplace_back(l.name, l.of_images);
+    losses.emplace_back(l.name, &l);
     formulas += str(formulas.empty() ? "" : ", ", l.name, " ", l.formula);
   }
-  add_choice<CamLossFunction>(app, "--loss", o.loss, losses, "the penalty of a CAM C and boxes B: " + formulas)
+  add_choice<const CamLoss*>(app, "--loss", penalty.loss, losses, "the penalty of a CAM C and boxes B: " + formulas)
       ->group(method);
-  add_choice<bool>(app, "--unboxed", o.skip_unboxed, {{"penalise", false}, {"skip", true}},
+  add_choice<bool>(app, "--unboxed", penalty.skip_unboxed, {{"penalise", false}, {"skip", true}},
                    "images without a box: their whole CAM is penalised, or they are left out of the penalty")
       ->group(method);
-  add_choice<bool>(app, "--boxes", o.shuffled_boxes, {{"own", false}, {"shuffled", true}},
+  add_choice<bool>(app, "--boxes", penalty.shuffled_boxes, {{"own", false}, {"shuffled", true}},
                    "penalise with the boxes of another image of the batch: the control")
       ->group(method);
-  add_choice<TrainOptions::PenaltyGradient>(
-      app, "--penalty-gradient", o.penalty_gradient,
-      {{"full", TrainOptions::PenaltyGradient::full},
-       {"constant", TrainOptions::PenaltyGradient::constant},
-       {"activations", TrainOptions::PenaltyGradient::activations},
-       {"weights", TrainOptions::PenaltyGradient::weights},
-       {"transfer", TrainOptions::PenaltyGradient::transfer},
-       {"leak", TrainOptions::PenaltyGradient::leak}},
+  add_choice<Reading::Teaches>(
+      app, "--penalty-gradient", reading.teaches,
+      {{"full", Reading::Teaches::full},
+       {"constant", Reading::Teaches::constant},
+       {"activations", Reading::Teaches::activations},
+       {"weights", Reading::Teaches::weights},
+       {"transfer", Reading::Teaches::transfer},
+       {"leak", Reading::Teaches::leak}},
       "what of the penalty is differentiated: all; nothing (the thesis to the letter); through the activations or "
       "through alpha only; all, on the copy, and added to the classifier's gradients; or nothing, but Grad-CAM's own "
       "gradient of the scores stays in the buffers and is added")
       ->group(method);
-  add_choice<bool>(app, "--transfer-gradient", o.transfer_activations, {{"full", false}, {"activations", true}},
+  add_choice<bool>(app, "--transfer-gradient", reading.transfer_activations, {{"full", false}, {"activations", true}},
                    "--penalty-gradient transfer: all of it, or through the activations only")
       ->group(method);
-  add_choice<TrainOptions::CamModel>(
-      app, "--cam-model", o.cam_model,
-      {{"shared", TrainOptions::CamModel::shared}, {"copy", TrainOptions::CamModel::copy}},
-      "Grad-CAM on the classifier itself, or on a copy of it (the thesis)")
+  add_choice<Reading::CamModel>(app, "--cam-model", reading.cam_model,
+                                {{"shared", Reading::CamModel::shared}, {"copy", Reading::CamModel::copy}},
+                                "Grad-CAM on the classifier itself, or on a copy of it (the thesis)")
       ->group(method);
-  add_choice<CamOptions::BatchNorm>(app, "--cam-batch-norm", o.cam_batch_norm,
-                                    {{"train", CamOptions::BatchNorm::train}, {"eval", CamOptions::BatchNorm::eval}},
-                                    "batch statistics or running statistics in the CAM's pass")
+  add_choice<Reading::BatchNorm>(app, "--cam-batch-norm", reading.batch_norm,
+                                 {{"train", Reading::BatchNorm::train}, {"eval", Reading::BatchNorm::eval}},
+                                 "batch statistics or running statistics in the CAM's pass")
       ->group(method);
   app.add_flag("--thesis", o.thesis,
                "the thesis' literal step: --cam-target logit --cam-model copy --cam-batch-norm eval "
@@ -299,7 +310,7 @@ void add_train_options(CLI::App& app, TrainOptions& o) {
       ->check(share())
       ->capture_default_str()
       ->group(group);
-  app.add_option("--clip-grad-norm", o.clip_grad_norm, "largest 2-norm of the whole gradient; 0: off")
+  app.add_option("--clip-grad-norm", o.method.clip_grad_norm, "largest 2-norm of the whole gradient; 0: off")
       ->check(at_least(0, "a number"))
       ->capture_default_str()
       ->group(group);
@@ -343,10 +354,12 @@ void add_run_options(CLI::App& app, RunOptions& o) {
       ->group(group);
 }
 
-void settle_train_options(const CLI::App& app, DataOptions& data, CamOptions& cam, TrainOptions& t) {
-  using PG = TrainOptions::PenaltyGradient;
-  using CM = TrainOptions::CamModel;
-  using BN = CamOptions::BatchNorm;
+void settle_train_options(const CLI::App& app, DataOptions& data, TrainOptions& t) {
+  CamOptions& cam = t.method.explain.cam;
+  Reading& reading = t.method.reading;
+  using PG = Reading::Teaches;
+  using CM = Reading::CamModel;
+  using BN = Reading::BatchNorm;
   const auto given = [&](const char* name) { return app.count(name) > 0; };
   // Gives an option the value that another one stands for; refuses another value.
   const auto imply = [&](const char* name, auto& value, auto implied, const char* word, const char* reason) {
@@ -357,37 +370,37 @@ void settle_train_options(const CLI::App& app, DataOptions& data, CamOptions& ca
   if (t.thesis) {
     const char* reason = "contradicts --thesis, which stands for the thesis' literal step";
     imply("--cam-target", cam.target, CamTarget::logit, "logit", reason);
-    imply("--cam-model", t.cam_model, CM::copy, "copy", reason);
-    imply("--cam-batch-norm", t.cam_batch_norm, BN::eval, "eval", reason);
-    imply("--penalty-gradient", t.penalty_gradient, PG::constant, "constant", reason);
+    imply("--cam-model", reading.cam_model, CM::copy, "copy", reason);
+    imply("--cam-batch-norm", reading.batch_norm, BN::eval, "eval", reason);
+    imply("--penalty-gradient", reading.teaches, PG::constant, "constant", reason);
     imply("--cam-profile", cam.profile, CamProfile::pgc_1_4, "pgc-1.4", reason);
     if (!given("--batch")) data.batch = 16;
     if (!given("--epochs")) t.epochs = 30;
   }
-  if (t.penalty_gradient == PG::transfer) {
+  if (reading.teaches == PG::transfer) {
     const char* reason =
         "contradicts --penalty-gradient transfer, whose gradient is taken on the copy, with running "
         "statistics: it implies --cam-model copy --cam-batch-norm eval";
-    imply("--cam-model", t.cam_model, CM::copy, "copy", reason);
-    imply("--cam-batch-norm", t.cam_batch_norm, BN::eval, "eval", reason);
+    imply("--cam-model", reading.cam_model, CM::copy, "copy", reason);
+    imply("--cam-batch-norm", reading.batch_norm, BN::eval, "eval", reason);
   }
-  refuse(given("--transfer-gradient") && t.penalty_gradient != PG::transfer, "--transfer-gradient",
+  refuse(given("--transfer-gradient") && reading.teaches != PG::transfer, "--transfer-gradient",
          "belongs to --penalty-gradient transfer");
-  refuse(t.cam_model == CM::copy && t.penalty_gradient == PG::leak, "--penalty-gradient",
+  refuse(reading.cam_model == CM::copy && reading.teaches == PG::leak, "--penalty-gradient",
          "leak does not go with --cam-model copy: the copy is what keeps Grad-CAM's gradient out of the classifier's "
          "buffers; use --cam-model shared");
-  refuse(t.cam_model == CM::copy && t.penalty_gradient != PG::constant && t.penalty_gradient != PG::transfer,
+  refuse(reading.cam_model == CM::copy && reading.teaches != PG::constant && reading.teaches != PG::transfer,
          "--penalty-gradient",
          "full, activations and weights do not go with --cam-model copy: the copy's CAM cannot reach the classifier; "
          "use --penalty-gradient constant (the thesis) or transfer, or --cam-model shared");
-  if (!given("--eval-margin")) cam.eval_margin = t.margin;
+  if (!given("--eval-margin")) t.method.measuring.margin = t.method.penalty.margin;
   if (t.learning_rate == 0) t.learning_rate = t.optimizer.kind == OptimizerOptions::Kind::sgd ? 0.01 : 0.001;
   t.schedule.learning_rate = t.learning_rate;
   if (t.output.empty()) t.output = "runs/train";
   t.implied.insert(t.implied.end(), {{"batch", std::to_string(data.batch)},
                                      {"epochs", std::to_string(t.epochs)},
                                      {"lr", str(t.learning_rate)},
-                                     {"eval-margin", str(cam.eval_margin)},
+                                     {"eval-margin", str(t.method.measuring.margin)},
                                      {"output", t.output}});
 }
 

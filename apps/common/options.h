@@ -8,14 +8,11 @@
 #include <string>
 #include <vector>
 
+#include "apps/common/method.h"
 #include "engine/device.h"
-#include "models/resnet.h"
 #include "nn/data/image.h"
 #include "nn/data/open_images.h"
 #include "nn/optim.h"
-#include "xai/grad_cam.h"
-#include "xai/losses.h"
-#include "xai/metrics.h"
 
 namespace boxcam {
 
@@ -41,35 +38,13 @@ struct ModelOptions {
   std::vector<std::string> allow_missing;
 };
 
-/// How CAMs are made and measured.
-struct CamOptions {
-  enum class BatchNorm { train, eval };
-  std::vector<std::string> taps = {"layer4"};  ///< several: their maps are averaged
-  CamTarget target = CamTarget::logit;
-  CamNormalizer normalizer = CamNormalizer::differentiated;
-  CamProfile profile = CamProfile::pgc_1_4;
-  bool explains_predicted = false;  ///< the predicted class instead of the label
-  ContentHeatmap content_heatmap = ContentHeatmap::batch;
-  double eval_margin = 0;  ///< pixels of the network's input
-};
-
 struct TrainOptions {
-  /// What the penalty teaches the classifier: docs/method.md, "The readings".
-  enum class PenaltyGradient { full, constant, activations, weights, transfer, leak };
-  enum class CamModel { shared, copy };
   enum class BestBy { content_heatmap, accuracy, last };
+  Method method;
   OptimizerOptions optimizer;
   Schedule schedule;
-  double learning_rate = 0;   ///< 0: 0.01 (sgd), 0.001 (adamw)
-  double clip_grad_norm = 0;  ///< 0: off
+  double learning_rate = 0;  ///< 0: 0.01 (sgd), 0.001 (adamw)
   int64_t epochs = 30;
-  double lambda = 0, margin = 0;
-  CamLossFunction loss = box_loss;
-  bool skip_unboxed = false, shuffled_boxes = false;
-  PenaltyGradient penalty_gradient = PenaltyGradient::full;
-  bool transfer_activations = false;  ///< transfer: through the activations only
-  CamModel cam_model = CamModel::shared;
-  CamOptions::BatchNorm cam_batch_norm = CamOptions::BatchNorm::train;
   BestBy best_by = BestBy::content_heatmap;
   bool thesis = false;
   std::string output;
@@ -90,13 +65,13 @@ struct RunOptions {
 
 void add_data_options(CLI::App& app, DataOptions& options, bool training);
 void add_model_options(CLI::App& app, ModelOptions& options);
-void add_cam_options(CLI::App& app, CamOptions& options);
+void add_cam_options(CLI::App& app, ExplainOptions& explain, Measuring& measuring);
 void add_train_options(CLI::App& app, TrainOptions& options);
 void add_run_options(CLI::App& app, RunOptions& options);
 
 /// What --thesis implies, for options that were not given; refuses those that contradict it, and pairs of options that
 /// cannot go together (docs/method.md, "The readings"), naming the reason. Call after parsing.
-void settle_train_options(const CLI::App& app, DataOptions& data, CamOptions& cam, TrainOptions& train);
+void settle_train_options(const CLI::App& app, DataOptions& data, TrainOptions& train);
 
 /// Sets threads, device and convolution algorithm, and starts the profile that run_app will write.
 void apply(const RunOptions& options);

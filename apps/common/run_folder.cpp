@@ -114,14 +114,14 @@ void RunFolder::truncate_epochs(int64_t epoch) const {
   write_file(file("epochs.jsonl"), {kept.str()});
 }
 
-void RunFolder::save_model(const std::string& name, const ResNet& model) const {
+void RunFolder::save_model(const std::string& name, const Classifier& model) const {
   TensorFile content = export_weights(model.named_tensors());
   content.metadata["format"] = "pt";
-  content.metadata["model"] = model.config().name;
+  content.metadata["model"] = model.name();
   write_safetensors(file(name), content);
 }
 
-void RunFolder::save_checkpoint(const ResNet& model, const Optimizer& optimizer, const Progress& p) const {
+void RunFolder::save_checkpoint(const Classifier& model, const Optimizer& optimizer, const Progress& p) const {
   TensorFile content;
   append(content, "model.", export_weights(model.named_tensors()));
   for (const NamedTensor& t : optimizer.state()) content.tensors.emplace_back("optimizer." + t.name, t.tensor);
@@ -130,11 +130,11 @@ void RunFolder::save_checkpoint(const ResNet& model, const Optimizer& optimizer,
   const std::vector<double> sums = {p.best_value, p.cross_entropy, p.penalty};
   content.tensors.emplace_back("sums", Tensor::from({static_cast<int64_t>(sums.size())}, sums));
   content.tensors.emplace_back("metrics", Tensor::from({static_cast<int64_t>(p.metrics.size())}, p.metrics));
-  content.metadata["model"] = model.config().name;
+  content.metadata["model"] = model.name();
   write_safetensors(file(kCheckpoint), content);
 }
 
-Progress RunFolder::load_checkpoint(ResNet& model, Optimizer& optimizer) const {
+Progress RunFolder::load_checkpoint(Classifier& model, Optimizer& optimizer) const {
   const TensorFile content = read_safetensors(file(kCheckpoint));
   load_weights(model.named_tensors(), part(content, "model."), {{}, false});
   const TensorFile state = part(content, "optimizer.");

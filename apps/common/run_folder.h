@@ -8,7 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "models/resnet.h"
+#include "nn/classifier.h"
 #include "nn/files/safetensors.h"
 #include "nn/optim.h"
 
@@ -45,9 +45,9 @@ class RunFolder {
   void add_epoch(const nlohmann::json& line) const;
   void truncate_epochs(int64_t epoch) const;
 
-  void save_model(const std::string& name, const ResNet& model) const;
-  void save_checkpoint(const ResNet& model, const Optimizer& optimizer, const Progress& progress) const;
-  Progress load_checkpoint(ResNet& model, Optimizer& optimizer) const;
+  void save_model(const std::string& name, const Classifier& model) const;
+  void save_checkpoint(const Classifier& model, const Optimizer& optimizer, const Progress& progress) const;
+  Progress load_checkpoint(Classifier& model, Optimizer& optimizer) const;
 
  private:
   std::string path_;

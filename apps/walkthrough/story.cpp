@@ -9,7 +9,6 @@
 #include "apps/common/data.h"
 #include "apps/common/model.h"
 #include "models/weights.h"
-#include "xai/losses.h"
 
 namespace boxcam {
 
@@ -22,7 +21,7 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 /// A model's tensors as they were when last looked at.
 class Snapshot {
  public:
-  explicit Snapshot(const ResNet& model) : tensors_(model.named_tensors()) {
+  explicit Snapshot(const Classifier& model) : tensors_(model.named_tensors()) {
     for (const NamedTensor& t : tensors_) before_.push_back(t.tensor.clone());
   }
 
@@ -32,7 +31,7 @@ class Snapshot {
     for (size_t i = 0; i < tensors_.size(); ++i) {
       const Tensor& now = tensors_[i].tensor;
       if (std::memcmp(now.raw_data(), before_[i].raw_data(), now.bytes()) == 0) continue;
-      ++(tensors_[i].is_parameter ? parameters : buffers);
+      ++(tensors_[i].is_parameter() ? parameters : buffers);
       before_[i].copy_from(now);
     }
     return {parameters, buffers};
@@ -66,7 +65,7 @@ std::vector<std::string> names_of(const std::map<std::string, Tensor>& taps) {
 }
 
 /// The gradient that `term` sends to the taps of a pass and to a model's parameters; zeros for an undefined term.
-Term gradients_of(const Tensor& term, const std::string& symbol, const Forward& pass, const ResNet& model) {
+Term gradients_of(const Tensor& term, const std::string& symbol, const Forward& pass, const Classifier& model) {
   Term result{symbol, {}, {}, term.defined()};
   std::vector<Tensor> inputs = model.parameters();
   const size_t count = inputs.size();
@@ -85,8 +84,8 @@ Term gradients_of(const Tensor& term, const std::string& symbol, const Forward& 
 
 /// The cross-entropy's gradients, from a pass of its own that equals the step's (which does not hold the taps when the
 /// CAM has another pass) and moves no running statistics.
-Term cross_entropy_term(ResNet& CL, const StepInput& input, const std::vector<std::string>& taps) {
-  const Forward pass = CL.forward(input.x, {Mode::train, false}, taps);
+Term cross_entropy_term(Classifier& CL, const StepInput& input, const std::vector<std::string>& taps) {
+  const Forward pass = CL.forward(input.x, ForwardOptions::observing(Mode::train), taps);
   return gradients_of(cross_entropy(pass.logits, input.labels), "CE", pass, CL);
 }
 
@@ -94,9 +93,11 @@ Term cross_entropy_term(ResNet& CL, const StepInput& input, const std::vector<st
 std::vector<Tensor> asked_of_maps(const Step& step, const StepInput& input, const WalkOptions& o) {
   std::vector<Tensor> maps;
   for (const Tensor& M : step.M) maps.push_back(M.detach().clone().set_requires_grad());
+  const auto& [explain, penalty, reading, measuring, clip] = o.train.method;
+  const CamOptions& cam = explain.cam;
   const int64_t size = input.x.dim(1);
-  const Tensor C = normalize_cam(maps, size, size, o.cam.profile, o.cam.normalizer);
-  return grad({mean_over_images(o.train.loss(C, step.B), counted_images(input, o.train))}, maps);
+  const Tensor C = normalize_cam(maps, size, size, cam.profile, cam.normalizer);
+  return grad({mean_over_images(penalty.loss->of_images(C, step.B), counted_images(input, penalty))}, maps);
 }
 
 /// From M to what the mean over the taps is taken of; the last stage of all is C itself.
@@ -112,17 +113,17 @@ std::vector<CamStage> stages_of(const Tensor& M, int64_t size, CamProfile profil
 }
 
 /// What a copy holds, and the time of copy_from onto one that has its memory already and of its pass over a batch.
-CopyCost cost_of_copy(const ResNet& CL, const Tensor& x) {
+CopyCost cost_of_copy(const Classifier& CL, const Tensor& x) {
   CopyCost cost;
   const size_t before = memory_use().now;
-  ResNet copy = CL.clone();
+  const auto copy = CL.copy();
   cost.bytes = memory_use().now - before;
   const auto start = Clock::now();
-  copy.copy_from(CL);
+  copy->copy_from(CL);
   cost.seconds = seconds_since(start);
   const auto pass = Clock::now();
   const NoGrad no_grad;
-  copy.forward(x, {Mode::eval, false});
+  copy->forward(x, ForwardOptions::observing());
   cost.forward_seconds = seconds_since(pass);
   return cost;
 }
@@ -152,52 +153,50 @@ Story tell_step(const WalkOptions& o) {
   story.data = data->describe();
   story.classes = data->classes();
   const int64_t classes = static_cast<int64_t>(story.classes.size());
-  std::string report = "weights of " + o.checkpoint;
-  ResNet CL = o.checkpoint.empty() ? make_model(o.model, classes, o.run.seed, report)
-                                   : load_model(o.checkpoint, o.model.model, classes);
-  CL.set_activation_dtype(o.run.precision);
-  CL.check_taps(o.cam.taps);
-  story.model = str(CL.config().name, ", ", CL.parameter_count(), " parameters, ", report);
+  const NewModel made = o.checkpoint.empty()
+                            ? make_model(o.model, classes, o.run.seed)
+                            : NewModel{load_model(o.checkpoint, o.model.model, classes), "weights of " + o.checkpoint};
+  Classifier& CL = *made.model;
+  place(CL, o.run);
+  Method method = t.method;
+  settle_taps(method.explain, CL);
+  story.taps = method.explain.taps;
+  story.model = str(CL.name(), ", ", CL.parameter_count(), " parameters, ", made.report);
 
   // The batch that `train` begins with.
   Loader loader(*data, loader_options(o.data, *data, true, o.run.seed));
   loader.start_epoch(0);
   story.batch = *loader.next();
-  story.input = step_input(story.batch, t, o.run, 0);
+  story.input = step_input(story.batch, method.penalty, o.run.device, o.run.seed, 0);
   story.learning_rate = t.schedule.at(0, t.epochs * loader.batches());
 
-  story.copies = t.cam_model == TrainOptions::CamModel::copy;
-  story.single_pass = !story.copies && t.cam_batch_norm == CamOptions::BatchNorm::train;
-  const auto step_with = [&](ResNet& classifier, Metrics& metrics, const auto& prepare, const auto& watch) {
-    std::optional<ResNet> GC;
-    if (story.copies) GC = classifier.clone();
-    Optimizer optimizer(only_parameters(classifier.named_tensors()), t.optimizer);
-    prepare(GC);
-    train_step(classifier, GC ? &*GC : nullptr, optimizer, story.input, story.learning_rate, o.cam, t, metrics, watch);
-  };
+  story.copies = method.reading.copies();
+  story.single_pass = method.reading.one_pass();
 
   {  // A rehearsal: the first step pays for making kernels and for fresh memory.
-    ResNet other = CL.clone();
+    const auto other = CL.copy();
     Metrics metrics(classes);
-    step_with(
-        other, metrics, [](const auto&) {}, StepWatch{});
+    TrainStep(*other, method, t.optimizer)(story.input, story.learning_rate, metrics);
   }
 
   const size_t before_story = memory_use().now;
   story.before = export_weights(CL.named_tensors());
-  story.before.metadata["model"] = CL.config().name;
+  story.before.metadata["model"] = CL.name();
   Snapshot classifier(CL);
-  const ResNet start = CL.clone();
-  std::optional<Snapshot> copy;
-  const ResNet* explained = &CL;
+  const auto start = CL.copy();
   size_t held = memory_use().now - before_story, allocated = 0;  // of the story's own
+  TrainStep train_step(CL, method, t.optimizer);
+  const Classifier& explained = train_step.copy() ? *train_step.copy() : CL;
   Clock::time_point begin;
   const auto go_on = [&] {
     reset_peak_memory();
     allocated = memory_use().allocated;
     begin = Clock::now();
   };
-  const auto watch = [&](int number, const Step& step) {
+  // Who looks on sees what reaches the head, whatever is explained.
+  StepWatch watch{.taps = {CL.default_tap()}};
+  std::optional<Snapshot> copy;
+  watch.after = [&](int number, const Step& step) {
     StepCost& cost = story.costs[number - 1];
     cost.seconds = seconds_since(begin);
     const MemoryUse use = memory_use();
@@ -210,8 +209,8 @@ Story tell_step(const WalkOptions& o) {
     }
     if (number == 5) {
       story.cross_entropy = cross_entropy_term(CL, story.input, names_of(step.gc.taps));
-      const bool leaks = t.penalty_gradient == TrainOptions::PenaltyGradient::leak;
-      story.penalty = gradients_of(step.taught, leaks ? "Σ score" : "λP", step.gc, *explained);
+      const bool leaks = method.reading.leaks();
+      story.penalty = gradients_of(step.taught, leaks ? "Σ score" : "λP", step.gc, explained);
       story.asked = asked_of_maps(step, story.input, o);
     }
     if (number == 8) story.step = without_history(step);
@@ -219,39 +218,28 @@ Story tell_step(const WalkOptions& o) {
     go_on();
   };
   Metrics metrics(classes);
-  step_with(
-      CL, metrics,
-      [&](const std::optional<ResNet>& GC) {
-        const size_t now = memory_use().now;
-        if (GC) copy.emplace(*GC), explained = &*GC;
-        held += memory_use().now - now;
-        go_on();
-      },
-      watch);
+  const size_t now = memory_use().now;
+  if (train_step.copy()) copy.emplace(*train_step.copy());
+  held += memory_use().now - now;
+  go_on();
+  train_step(story.input, story.learning_rate, metrics, watch);
 
   story.parameters = only_parameters(CL.named_tensors());
-  const std::vector<Tensor> old = start.parameters();
+  story.parts = CL.parts();
+  for (const NamedTensor& p : story.parameters) story.part_of.push_back(CL.part_of(p.name));
+  const std::vector<Tensor> old = start->parameters();
   const NoGrad no_grad;
   for (size_t i = 0; i < old.size(); ++i)
     story.change.push_back(norm_of(story.parameters[i].tensor - old[i]) / norm_of(old[i]));
-  for (const Tensor& M : story.step.M) story.stages.push_back(stages_of(M, story.input.x.dim(1), o.cam.profile));
+  for (const Tensor& M : story.step.M)
+    story.stages.push_back(stages_of(M, story.input.x.dim(1), method.explain.cam.profile));
   story.accuracy = metrics.accuracy();
-  story.content_heatmap = metrics.content_heatmap(o.cam.content_heatmap);
+  story.content_heatmap = metrics.content_heatmap(method.measuring.content_heatmap);
   story.box_coverage = metrics.box_coverage();
   story.empty_cams = metrics.empty_cams();
   story.copy = cost_of_copy(CL, story.input.x);
   if (story.copies) story.copy.seconds = story.costs[7].seconds;
   return story;
-}
-
-std::string part_of(const std::string& parameter) {
-  const std::string first = parameter.substr(0, parameter.find('.'));
-  return first == "conv1" || first == "bn1" ? "stem" : first;
-}
-
-const std::vector<std::string>& part_names() {
-  static const std::vector<std::string> names = {"stem", "layer1", "layer2", "layer3", "layer4", "fc"};
-  return names;
 }
 
 double norm_of(const Tensor& tensor) { return norm_of(std::vector<Tensor>{tensor}); }
@@ -268,7 +256,7 @@ double norm_of(const std::vector<Tensor>& tensors) {
 std::vector<Tensor> part(const Story& story, const std::vector<Tensor>& gradients, const std::string& name) {
   std::vector<Tensor> result;
   for (size_t i = 0; i < gradients.size(); ++i)
-    if (part_of(story.parameters[i].name) == name) result.push_back(gradients[i]);
+    if (story.part_of[i] == name) result.push_back(gradients[i]);
   return result;
 }
 
@@ -280,9 +268,9 @@ TensorFile dump_of(const Story& story, const WalkOptions& o) {
   add("input.labels", story.input.labels);
   add("step1.classes", s.classes);
   add("step1.logits", s.gc.logits);
-  for (size_t i = 0; i < o.cam.taps.size(); ++i) {
-    const std::string end = o.cam.taps.size() == 1 ? "" : "." + o.cam.taps[i];
-    add("step1.activations" + end, s.gc.taps.at(o.cam.taps[i]));
+  for (size_t i = 0; i < story.taps.size(); ++i) {
+    const std::string end = story.taps.size() == 1 ? "" : "." + story.taps[i];
+    add("step1.activations" + end, s.gc.taps.at(story.taps[i]));
     add("step1.alpha" + end, s.alpha[i]);
     add("step1.cam_raw" + end, s.M[i]);
     add("step4.cam_raw_gradient" + end, story.asked[i]);
@@ -295,7 +283,7 @@ TensorFile dump_of(const Story& story, const WalkOptions& o) {
   add("loss.penalty", s.P);
   add("loss.total", s.loss);
 
-  const bool leaks = o.train.penalty_gradient == TrainOptions::PenaltyGradient::leak;
+  const bool leaks = o.train.method.reading.leaks();
   const std::string taught = leaks ? "grad_leak." : "grad_penalty.";
   const auto add_parameters = [&](const std::string& prefix, const std::vector<Tensor>& gradients) {
     std::vector<NamedTensor> named = story.parameters;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/common/options.h"
 #include "apps/train_step.h"
 #include "nn/files/safetensors.h"
 
@@ -16,7 +17,6 @@ struct WalkOptions {
   std::string checkpoint, html, dump;  ///< files; empty: none
   DataOptions data;
   ModelOptions model;
-  CamOptions cam;
   TrainOptions train;
   RunOptions run;
 };
@@ -59,6 +59,9 @@ struct Story {
   double learning_rate = 0;
   TensorFile before;  ///< the classifier before the step, as its files have it
   std::vector<NamedTensor> parameters;
+  std::vector<std::string> parts;             ///< of the model, by which its parameters are summed up
+  std::vector<std::string> part_of;           ///< of each parameter
+  std::vector<std::string> taps;              ///< that are explained
   std::vector<double> change;                 ///< of each parameter: |after - before| / |before| (2-norms)
   Step step;                                  ///< without history
   std::vector<std::vector<CamStage>> stages;  ///< of each tap
@@ -82,10 +85,6 @@ Story tell_step(const WalkOptions& options);
 
 /// Every intermediate and every parameter gradient by name; convolutions OIHW.
 TensorFile dump_of(const Story& story, const WalkOptions& options);
-
-/// The parts of a ResNet by which its parameters are summed up: "stem", "layer1" .. "layer4", "fc".
-std::string part_of(const std::string& parameter);
-const std::vector<std::string>& part_names();
 
 double norm_of(const Tensor& tensor);                ///< the 2-norm of f32 values
 double norm_of(const std::vector<Tensor>& tensors);  ///< of all their values

@@ -8,7 +8,6 @@
 #include "apps/walkthrough/html.h"
 #include "apps/walkthrough/story_text.h"
 #include "engine/base/text.h"
-#include "xai/losses.h"
 
 namespace boxcam {
 
@@ -129,6 +128,7 @@ class Page {
   Page(const Story& story, const WalkOptions& options)
       : story_(story),
         o_(options),
+        method_(options.train.method),
         chapters_(chapters(story, options)),
         rows_(image_rows(story, options)),
         size_(static_cast<int>(story.input.x.dim(1))),
@@ -167,6 +167,7 @@ class Page {
 
   const Story& story_;
   const WalkOptions& o_;
+  const Method& method_;
   const std::vector<Chapter> chapters_;
   const std::vector<ImageRow> rows_;
   const int size_;
@@ -195,7 +196,7 @@ std::string Page::boxes(int64_t n) const {
   const std::string dash = formatted(" stroke-dasharray=\"%.1f %.1f\"", 5 * line, 3 * line);
   for (const Box& box : story_.input.penalty_boxes[n]) {
     svg += rectangle(box, 0, "#000", 4, "") + rectangle(box, 0, "#fff", 2, "");
-    if (o_.train.margin > 0) svg += rectangle(box, o_.train.margin, "#fff", 1.5, dash.c_str());
+    if (method_.penalty.margin > 0) svg += rectangle(box, method_.penalty.margin, "#fff", 1.5, dash.c_str());
   }
   return svg + "</svg>";
 }
@@ -272,14 +273,14 @@ void Page::summary() {
           "Grad-CAM penalty reads, writes, costs and teaches, in the eight numbered steps of the thesis (Aiskovich, "
           "<i>Controlando el sesgo con técnicas de explicabilidad</i>, 2023).</p>\n<p class=\"reading\"><b>The "
           "reading.</b> "
-       << escape_html(reading_in_words(o_.train)) << "</p>\n<table class=\"facts\">\n";
-  fact("Reading", "<code>" + escape_html(reading_in_options(o_)) + "</code>");
+       << escape_html(reading_in_words(method_)) << "</p>\n<table class=\"facts\">\n";
+  fact("Reading", "<code>" + escape_html(reading_in_options(story_, o_)) + "</code>");
   fact("Data", escape_html(story_.data));
   fact("Batch",
        str(story_.images(), " images of ", size_, " × ", size_, " pixels, the first batch of epoch 0 under seed ",
            o_.run.seed, ": ", escape_html(labels_in_words(story_))));
   fact("Model", escape_html(story_.model));
-  fact("λ", number_html(o_.train.lambda));
+  fact("λ", number_html(method_.penalty.lambda));
   const Step& s = story_.step;
   fact("Loss", str("CE ", number_html(s.cross_entropy.item()), " + λ × P ", number_html(s.P.item()), " = ",
                    number_html(s.loss.item())));
@@ -291,12 +292,12 @@ void Page::summary() {
 
 /// Which way values go in the step, and which way gradients come back in this reading.
 void Page::flow() {
-  using Teaches = TrainOptions::PenaltyGradient;
-  const Teaches reading = o_.train.penalty_gradient;
+  using Teaches = Reading::Teaches;
+  const Teaches reading = method_.reading.teaches;
   const bool two = !story_.single_pass, penalty = story_.penalty.teaches && reading != Teaches::leak;
   const bool by_activations = penalty && reading != Teaches::weights;
   const bool by_weights = penalty && (reading == Teaches::full || reading == Teaches::weights ||
-                                      (reading == Teaches::transfer && !o_.train.transfer_activations));
+                                      (reading == Teaches::transfer && !method_.reading.transfer_activations));
   out_
       << "<svg class=\"flow\" viewBox=\"0 0 1180 250\" role=\"img\" aria-label=\"the flow of values and gradients\">\n";
   const auto node = [&](double x, double y, double width, double height, const std::string& text,
@@ -325,7 +326,7 @@ void Page::flow() {
   if (two) {
     node(150, top, 120, 60, "CL", "train");
     node(150, low, 120, 90, story_.copies ? "GC, the copy" : "CL again",
-         o_.train.cam_batch_norm == CamOptions::BatchNorm::eval ? "eval" : "train");
+         method_.reading.batch_norm == Reading::BatchNorm::eval ? "eval" : "train");
     arrow(90, 102, 148, top + 8, kGrey);
     arrow(90, 118, 148, low - 12, kGrey);
   } else {
@@ -376,7 +377,7 @@ void Page::flow() {
 }
 
 void Page::activations(int64_t n, size_t tap) {
-  const Tensor& A = story_.step.gc.taps.at(o_.cam.taps[tap]);
+  const Tensor& A = story_.step.gc.taps.at(story_.taps[tap]);
   const Tensor& alpha = story_.step.alpha[tap];
   const int64_t cells = A.dim(1) * A.dim(2), channels = A.dim(3);
   const float *a = A.data<float>() + n * cells * channels, *weight = alpha.data<float>() + n * channels;
@@ -392,7 +393,7 @@ void Page::activations(int64_t n, size_t tap) {
   std::stable_sort(order.begin(), order.end(),
                    [&](int64_t i, int64_t j) { return std::abs(share[i]) > std::abs(share[j]); });
 
-  const std::string where = escape_html(o_.cam.taps[tap]);
+  const std::string where = escape_html(story_.taps[tap]);
   const auto show = [&](const std::vector<float>& values, const std::string& caption) {
     const auto [low, high] = std::minmax_element(values.begin(), values.end());
     out_ << map(values, A.dim(1), A.dim(2), *low, *high, ColourMap::sequential, "activation", caption, n);
@@ -401,8 +402,8 @@ void Page::activations(int64_t n, size_t tap) {
        << photo(n, story_.input.penalty_boxes[n].empty()
                        ? "<b>Input</b>, without a box"
                        : "<b>Input</b> with " +
-                             std::string(o_.train.shuffled_boxes ? "another image's boxes" : "its boxes") +
-                             (o_.train.margin > 0 ? "; dashed: with the margin" : ""));
+                             std::string(method_.penalty.shuffled_boxes ? "another image's boxes" : "its boxes") +
+                             (method_.penalty.margin > 0 ? "; dashed: with the margin" : ""));
   show(mean, str("<b>Mean of A</b> over the ", channels, " channels of ", where));
   for (int64_t i = 0; i < std::min<int64_t>(kChannels - 1, channels); ++i) {
     std::vector<float> one(cells);
@@ -428,8 +429,8 @@ void Page::maps(int64_t n, size_t tap) {
   for (const CamStage& stage : story_.stages[tap]) {
     const auto values = map_of(stage.maps, n);
     const double high = *std::max_element(values.begin(), values.end());
-    const bool normalised =
-        stage.name.starts_with("min-max") || (stage.name == "resized" && o_.cam.profile != CamProfile::paper);
+    const bool normalised = stage.name.starts_with("min-max") ||
+                            (stage.name == "resized" && method_.explain.cam.profile != CamProfile::paper);
     const std::string caption = stage.name == "ReLU" ? "<b>After ReLU</b>: what speaks against the class is dropped"
                                 : stage.name == "resized"
                                     ? str("<b>After resize</b> to ", size_, " × ", size_, ", bilinear",
@@ -440,8 +441,8 @@ void Page::maps(int64_t n, size_t tap) {
                 normalised ? "share of the maximum" : "score per cell", caption, n);
   }
   out_ << map(map_of(story_.step.C, n), size_, size_, 0, 1, ColourMap::heat, "share of the maximum",
-              str("<b>C</b>, after ", o_.cam.taps.size() > 1 ? "the mean over the taps and " : "",
-                  o_.cam.profile == CamProfile::paper ? "its one min-max" : "the second min-max: the CAM"),
+              str("<b>C</b>, after ", story_.taps.size() > 1 ? "the mean over the taps and " : "",
+                  method_.explain.cam.profile == CamProfile::paper ? "its one min-max" : "the second min-max: the CAM"),
               n)
        << "</div>\n";
 }
@@ -480,9 +481,8 @@ void Page::penalised(int64_t n) {
                  "<b>C over the image</b>, with the boxes of the penalty")
        << map(B, size_, size_, 0, 1, ColourMap::sequential, "mask", "<b>B</b>: 1 inside the boxes", n)
        << map(outside, size_, size_, 0, 1, ColourMap::heat, "C (1 − B)",
-              row.counted && o_.train.loss == box_loss ? "<b>What is penalised</b>: the CAM outside the boxes"
-              : row.counted                            ? "<b>The CAM outside the boxes</b>"
-                            : "<b>The CAM outside the boxes</b>; this image has none and is not counted",
+              row.counted ? "<b>The CAM outside the boxes</b>"
+                          : "<b>The CAM outside the boxes</b>; this image has none and is not counted",
               n)
        << asked(n) << "<figure><table class=\"numbers\">"
        << "<tr><td>mean C in the boxes</td><td class=\"r\">" << number_html(row.inside)
@@ -590,17 +590,16 @@ void Page::gradient_table() {
           "|w|</th></tr></thead><tbody>\n";
   double longest = 0;
   for (const Term* term : {&story_.cross_entropy, &story_.penalty})
-    for (const std::string& name : part_names())
+    for (const std::string& name : story_.parts)
       longest = std::max(longest, norm_of(part(story_, term->parameters, name)));
-  for (const std::string& name : part_names()) {
+  for (const std::string& name : story_.parts) {
     const auto a = part(story_, story_.cross_entropy.parameters, name),
                b = part(story_, story_.penalty.parameters, name);
     int64_t values = 0;
     for (const Tensor& g : a) values += g.numel();
     double most = 0;
     for (size_t i = 0; i < story_.change.size(); ++i)
-      if (part_of(story_.parameters[i].name) == name && std::isfinite(story_.change[i]))
-        most = std::max(most, story_.change[i]);
+      if (story_.part_of[i] == name && std::isfinite(story_.change[i])) most = std::max(most, story_.change[i]);
     out_ << "<tr><td>" << name << "</td><td class=\"r\">" << values << "</td><td class=\"r\">"
          << number_html(norm_of(a)) << "</td><td>" << cell_bar(norm_of(a) / longest, kBlue) << "</td><td class=\"r\">"
          << number_html(norm_of(b)) << "</td><td>" << cell_bar(norm_of(b) / longest, kOrange) << "</td><td class=\"r\">"
@@ -615,7 +614,7 @@ void Page::histograms() {
           "part; both axes are "
           "logarithmic. A term whose outline lies to the right of the other moves the part more.</p>\n<div "
           "class=\"charts\">\n";
-  for (const std::string& name : part_names()) {
+  for (const std::string& name : story_.parts) {
     std::vector<HistogramSeries> series = {{"CE", kBlue, {}}, {story_.penalty.symbol, kOrange, {}}};
     for (const Tensor& g : part(story_, story_.cross_entropy.parameters, name))
       series[0].histogram.add({g.data<float>(), static_cast<size_t>(g.numel())});
@@ -684,8 +683,8 @@ std::string Page::write() {
   flow();
 
   begin_section(1);
-  for (size_t tap = 0; tap < o_.cam.taps.size(); ++tap) {
-    const std::string at = escape_html(o_.cam.taps[tap]);
+  for (size_t tap = 0; tap < story_.taps.size(); ++tap) {
+    const std::string at = escape_html(story_.taps[tap]);
     out_ << "<h3>Activations and channel weights at " << at << "</h3>\n";
     for (int64_t n = 0; n < shown_; ++n) activations(n, tap);
     out_ << "<h3>From the signed map to the CAM, " << at << "</h3>\n";
@@ -701,9 +700,9 @@ std::string Page::write() {
   end_section(3);
 
   begin_section(4);
-  out_ << "<p>G = dP/dM" << (o_.cam.taps.size() > 1 ? " at " + escape_html(o_.cam.taps[0]) : "")
+  out_ << "<p>G = dP/dM" << (story_.taps.size() > 1 ? " at " + escape_html(story_.taps[0]) : "")
        << " says where the penalty asks M to fall (red) and to rise (blue)."
-       << (o_.cam.normalizer == CamNormalizer::differentiated
+       << (method_.explain.cam.normalizer == CamNormalizer::differentiated
                ? " The normalisation divides a map by its largest cell, so raising that one alone lowers all the rest."
                : "")
        << (story_.penalty.teaches && story_.penalty.symbol == "λP"

@@ -8,15 +8,14 @@
 
 #include "apps/walkthrough/html.h"
 #include "engine/base/text.h"
-#include "xai/losses.h"
 #include "xai/metrics.h"
 
 namespace boxcam {
 
 namespace {
 
-using Teaches = TrainOptions::PenaltyGradient;
-using BN = CamOptions::BatchNorm;
+using Teaches = Reading::Teaches;
+using BN = Reading::BatchNorm;
 
 constexpr double kNothing = std::numeric_limits<double>::quiet_NaN();
 
@@ -32,14 +31,6 @@ std::string wrap(const std::string& text, const std::string& indent, size_t widt
     line += (line == indent ? "" : " ") + word;
   }
   return result + line + "\n";
-}
-
-std::string joined_taps(const WalkOptions& o) { return join(o.cam.taps); }
-
-std::string loss_formula(const TrainOptions& o) {
-  for (const CamLoss& loss : cam_losses())
-    if (loss.of_images == o.loss) return loss.formula;
-  return "";
 }
 
 /// "62 parameter tensors, 40 buffers (running statistics)", or "nothing"
@@ -97,17 +88,18 @@ double cosine(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
   return norms > 0 ? product / norms : kNothing;
 }
 
-std::string reading_in_words(const TrainOptions& o) {
-  if (o.penalty_gradient == Teaches::leak)
+std::string reading_in_words(const Method& method) {
+  const Reading& o = method.reading;
+  if (o.leaks())
     return "leak: the penalty itself teaches nothing, but the gradient of the explained scores, which Grad-CAM "
            "computes "
            "in step 1, stays in the gradient buffers and is added to the cross-entropy's: what the copy is said to "
            "prevent. It does not depend on λ, and gradient descent on it lowers the explained class' score.";
-  if (o.penalty_gradient == Teaches::constant)
+  if (o.teaches == Teaches::constant)
     return "constant, the thesis to the letter: the CAM is data when the penalty is computed, so the gradient of the "
            "penalty is zero. The penalty teaches nothing: λ changes the loss that is reported and moves no weight.";
   std::string words;
-  switch (o.penalty_gradient) {
+  switch (o.teaches) {
     case Teaches::full:
       words =
           "full: the penalty is differentiated as a whole, through the activations A and through the weights α, "
@@ -124,21 +116,22 @@ std::string reading_in_words(const TrainOptions& o) {
                   o.transfer_activations ? "through the activations only" : "through all of it",
                   ", with running statistics, and its gradients are added to the classifier's.");
   }
-  if (o.lambda == 0)
+  if (method.penalty.lambda == 0)
     words += " But λ is 0: the penalty is measured and teaches nothing; give --lambda 1 to see its gradient.";
   return words;
 }
 
-std::string reading_in_options(const WalkOptions& o) {
+std::string reading_in_options(const Story& story, const WalkOptions& o) {
+  const auto& [explain, penalty, reading, measuring, clip] = o.train.method;
   const char* gradients[] = {"full", "constant", "activations", "weights", "transfer", "leak"};
   const char* profiles[] = {"pgc-1.4", "pgc-1.3.1", "paper"};
-  return str("--penalty-gradient ", gradients[static_cast<int>(o.train.penalty_gradient)], " --cam-model ",
-             o.train.cam_model == TrainOptions::CamModel::copy ? "copy" : "shared", " --cam-batch-norm ",
-             o.train.cam_batch_norm == BN::eval ? "eval" : "train", " --cam-normalizer ",
-             o.cam.normalizer == CamNormalizer::constant ? "constant" : "differentiated", " --cam-class ",
-             o.cam.explains_predicted ? "predicted" : "label", " --cam-target ",
-             o.cam.target == CamTarget::centered ? "centered" : "logit", " --cam-profile ",
-             profiles[static_cast<int>(o.cam.profile)], " --tap ", join(o.cam.taps, ","));
+  return str("--penalty-gradient ", gradients[static_cast<int>(reading.teaches)], " --cam-model ",
+             reading.copies() ? "copy" : "shared", " --cam-batch-norm ",
+             reading.batch_norm == BN::eval ? "eval" : "train", " --cam-normalizer ",
+             explain.cam.normalizer == CamNormalizer::constant ? "constant" : "differentiated", " --cam-class ",
+             explain.predicted ? "predicted" : "label", " --cam-target ",
+             explain.cam.target == CamTarget::centered ? "centered" : "logit", " --cam-profile ",
+             profiles[static_cast<int>(explain.cam.profile)], " --tap ", join(story.taps, ","));
 }
 
 std::string labels_in_words(const Story& story) {
@@ -150,9 +143,11 @@ std::string labels_in_words(const Story& story) {
 }
 
 std::vector<ImageRow> image_rows(const Story& story, const WalkOptions& o) {
+  const Penalty& penalty = o.train.method.penalty;
   std::vector<ImageRow> rows;
   const NoGrad no_grad;
-  const Tensor probabilities = softmax(story.step.cl.logits), penalties = o.train.loss(story.step.C, story.step.B);
+  const Tensor probabilities = softmax(story.step.cl.logits),
+               penalties = penalty.loss->of_images(story.step.C, story.step.B);
   const std::vector<int32_t> predicted = predictions(story.step.cl.logits);
   const int64_t pixels = story.step.C.numel() / story.images(), classes = probabilities.dim(1);
   for (int64_t n = 0; n < story.images(); ++n) {
@@ -165,40 +160,40 @@ std::vector<ImageRow> image_rows(const Story& story, const WalkOptions& o) {
          probabilities.data<float>()[n * classes + story.batch.labels[n]], area > 0 ? inside / area : kNothing,
          area < static_cast<double>(pixels) ? (total - inside) / (static_cast<double>(pixels) - area) : kNothing,
          total > 0 && area > 0 ? inside / total : kNothing, penalties.data<float>()[n], boxed,
-         boxed || !o.train.skip_unboxed, total <= 0});
+         boxed || !penalty.skip_unboxed, total <= 0});
   }
   return rows;
 }
 
 std::vector<Chapter> chapters(const Story& story, const WalkOptions& o) {
   const Step& s = story.step;
-  const TrainOptions& t = o.train;
+  const auto& [explain, penalty_of, reading, measuring, clip] = o.train.method;
   const std::vector<ImageRow> rows = image_rows(story, o);
-  const bool single = story.single_pass, leaks = t.penalty_gradient == Teaches::leak;
+  const bool single = story.single_pass, leaks = reading.leaks();
   const std::string target =
-      o.cam.target == CamTarget::centered ? "the class' logit minus the mean of all logits" : "the class' logit";
+      explain.cam.target == CamTarget::centered ? "the class' logit minus the mean of all logits" : "the class' logit";
   std::vector<Chapter> list(8);
 
   Chapter& cam = list[0];
   cam.title = str("Grad-CAM on ", story.copies ? "the copy GC" : "the classifier itself");
   cam.words = str(
-      "A forward pass in ", t.cam_batch_norm == BN::eval ? "eval" : "train", " mode keeps the activations A of ",
-      joined_taps(o), ". The weight α_k of a channel is the mean over the map of d score / d A_k, the score being ",
-      target, " of the ", o.cam.explains_predicted ? "predicted" : "labelled",
+      "A forward pass in ", reading.batch_norm == BN::eval ? "eval" : "train", " mode keeps the activations A of ",
+      join(story.taps), ". The weight α_k of a channel is the mean over the map of d score / d A_k, the score being ",
+      target, " of the ", explain.predicted ? "predicted" : "labelled",
       " class. M = Σ_k α_k A_k is the signed map, which the profile's ReLU, min-max and resize turn into C, the CAM, "
       "in [0, 1] at the input's resolution. The box masks B are made here too. In PyTorch this takes a hook and "
       "backward(), which fills .grad; here grad() returns tensors and touches no buffer.");
   cam.flows = {{false, "x", "images", story.input.x}, {false, "c", "explained classes", s.classes}};
-  for (size_t i = 0; i < o.cam.taps.size(); ++i) {
-    const std::string at = o.cam.taps.size() == 1 ? "" : " of " + o.cam.taps[i];
-    cam.flows.push_back({true, "A", "activations of " + o.cam.taps[i], s.gc.taps.at(o.cam.taps[i])});
+  for (size_t i = 0; i < story.taps.size(); ++i) {
+    const std::string at = story.taps.size() == 1 ? "" : " of " + story.taps[i];
+    cam.flows.push_back({true, "A", "activations of " + story.taps[i], s.gc.taps.at(story.taps[i])});
     cam.flows.push_back({true, "α", "channel weights" + at, s.alpha[i]});
     cam.flows.push_back({true, "M", "signed maps" + at, s.M[i]});
   }
   const auto empty = std::count_if(rows.begin(), rows.end(), [](const ImageRow& r) { return r.empty; });
   cam.flows.push_back({true, "C", "CAMs", s.C, str(empty, " of ", rows.size(), " empty")});
   cam.flows.push_back({true, "B", "box masks", s.B});
-  if (empty) cam.findings.push_back(about_empty_cams(story, rows, o.cam.profile));
+  if (empty) cam.findings.push_back(about_empty_cams(story, rows, explain.cam.profile));
   if (story.copies)
     cam.findings.push_back("This pass is the copy's own: it comes on top of the classifier's in step 2.");
 
@@ -227,12 +222,13 @@ std::vector<Chapter> chapters(const Story& story, const WalkOptions& o) {
   Chapter& penalty = list[3];
   penalty.title = "The penalty: CAM outside the boxes";
   penalty.words =
-      str("B is 1 inside any box of the image", t.margin > 0 ? str(", enlarged by ", t.margin, " pixels,") : "",
-          " and 0 elsewhere. P is the mean over the images of ", loss_formula(t), ". ",
-          t.skip_unboxed ? "Images without a box are left out of the mean."
-                         : "An image without a box has B = 0: its whole CAM is penalised.",
-          t.shuffled_boxes ? " The boxes are those of another image of the batch: the control." : "",
-          t.loss == box_loss
+      str("B is 1 inside any box of the image",
+          penalty_of.margin > 0 ? str(", enlarged by ", penalty_of.margin, " pixels,") : "",
+          " and 0 elsewhere. P is the mean over the images of ", penalty_of.loss->formula, ". ",
+          penalty_of.skip_unboxed ? "Images without a box are left out of the mean."
+                                  : "An image without a box has B = 0: its whole CAM is penalised.",
+          penalty_of.shuffled_boxes ? " The boxes are those of another image of the batch: the control." : "",
+          penalty_of.loss->fused
               ? " The terms of this mean are made in step 1, while C is in the cache, so this step takes no time."
               : "");
   penalty.flows = {{false, "C", "CAMs", s.C}, {false, "B", "box masks", s.B}, {true, "P", "penalty", s.P}};
@@ -245,29 +241,29 @@ std::vector<Chapter> chapters(const Story& story, const WalkOptions& o) {
   penalty.findings.push_back(
       str("Σ M dP/dM = ", number_text(balance), " (of terms that add up to ", number_text(size), " in size): ",
           size == 0 ? "no CAM asks anything of M."
-          : o.cam.normalizer == CamNormalizer::differentiated && std::abs(balance) < 1e-3 * size
+          : explain.cam.normalizer == CamNormalizer::differentiated && std::abs(balance) < 1e-3 * size
               ? "zero but for rounding. C does not change when M is scaled, so the penalty can only move CAM mass, not "
                 "shrink it."
               : "not zero, so shrinking or growing M changes the penalty too."));
 
   Chapter& sum = list[4];
   sum.title = "The weighted sum";
-  sum.words = "loss = CE + λ P. " + reading_in_words(t);
+  sum.words = "loss = CE + λ P. " + reading_in_words(o.train.method);
   sum.flows = {{false, "CE", "mean cross-entropy", s.cross_entropy},
                {false, "P", "penalty", s.P},
                {true, "loss", "what is reported", s.loss}};
   if (leaks) sum.flows.push_back({true, "Σ score", "whose gradient leaks", s.taught});
-  sum.findings.push_back(str("loss = ", number_text(s.cross_entropy.item()), " + ", number_text(t.lambda), " × ",
-                             number_text(s.P.item()), " = ", number_text(s.loss.item()), "."));
+  sum.findings.push_back(str("loss = ", number_text(s.cross_entropy.item()), " + ", number_text(penalty_of.lambda),
+                             " × ", number_text(s.P.item()), " = ", number_text(s.loss.item()), "."));
 
   Chapter& back = list[5];
   back.title = "Back-propagation on CL, and the optimiser's update";
   const Term& taught = story.penalty;
-  const bool clips = t.clip_grad_norm > 0;
+  const bool clips = clip > 0;
   back.words =
       str("grad() of what is differentiated with respect to every parameter of CL, ",
           single || !taught.teaches ? "in one pass through the graph" : "in two passes whose results are added",
-          clips ? str("; the total is clipped to the norm ", number_text(t.clip_grad_norm)) : "",
+          clips ? str("; the total is clipped to the norm ", number_text(clip)) : "",
           "; then the update with learning rate ", number_text(story.learning_rate),
           " on a fresh optimiser. The table takes the gradient apart by term of the loss and by part of the network",
           clips ? "; its total is the clipped one." : ".");
@@ -285,11 +281,10 @@ std::vector<Chapter> chapters(const Story& story, const WalkOptions& o) {
   }
   const auto moved = std::count_if(story.change.begin(), story.change.end(), [](double c) { return c > 0; });
   std::vector<std::string> largest;
-  for (const std::string& name : part_names()) {
+  for (const std::string& name : story.parts) {
     double most = 0;
     for (size_t i = 0; i < story.change.size(); ++i)
-      if (part_of(story.parameters[i].name) == name && std::isfinite(story.change[i]))
-        most = std::max(most, story.change[i]);
+      if (story.part_of[i] == name && std::isfinite(story.change[i])) most = std::max(most, story.change[i]);
     largest.push_back(name + " " + number_text(most));
   }
   back.findings.push_back(
@@ -338,8 +333,9 @@ void print_story(std::ostream& out, const Story& story, const WalkOptions& o) {
   const std::string indent = "    ";
   out << "One training step\n  data      " << story.data << "\n  batch     " << story.images()
       << " images, the first batch of epoch 0 under seed " << o.run.seed << ": " << labels_in_words(story)
-      << "\n  model     " << story.model << "\n  reading   " << reading_in_options(o) << "\n"
-      << wrap(reading_in_words(o.train), "            ") << "  lambda    " << number_text(o.train.lambda) << "\n";
+      << "\n  model     " << story.model << "\n  reading   " << reading_in_options(story, o) << "\n"
+      << wrap(reading_in_words(o.train.method), "            ") << "  lambda    "
+      << number_text(o.train.method.penalty.lambda) << "\n";
 
   const std::vector<Chapter> list = chapters(story, o);
   for (size_t i = 0; i < list.size(); ++i) {
@@ -373,9 +369,9 @@ void print_story(std::ostream& out, const Story& story, const WalkOptions& o) {
     }
     if (i == 5) {
       out << indent << formatted("%-8s %9s %12s ", "", "values", "|dCE|")
-          << (o.train.penalty_gradient == Teaches::leak ? "  |dΣ score|" : "       |dλP|")
+          << (o.train.method.reading.leaks() ? "  |dΣ score|" : "       |dλP|")
           << formatted(" %12s %9s\n", "|total|", "cosine");
-      for (const std::string& name : part_names()) {
+      for (const std::string& name : story.parts) {
         const auto a = part(story, story.cross_entropy.parameters, name),
                    b = part(story, story.penalty.parameters, name);
         int64_t values = 0;

@@ -49,21 +49,21 @@ int run(const WalkOptions& o) {
 int main(int argc, char** argv) {
   CLI::App app("Walks through one training step in the thesis' eight numbered steps.", "walkthrough");
   WalkOptions o;
-  o.train.lambda = 1;  // train's default, 0, would have little to show
+  o.train.method.penalty.lambda = 1;  // train's default, 0, would have little to show
   app.add_option("--checkpoint", o.checkpoint,
                  "the classifier: best.safetensors of a run, or a .pth (default: fresh, or --weights)");
   app.add_option("--html", o.html, "write the walk, with pictures, to this file: one page that needs no network");
   app.add_option("--dump", o.dump, "write every intermediate and every parameter gradient to this .safetensors file");
   add_data_options(app, o.data, true);
   add_model_options(app, o.model);
-  add_cam_options(app, o.cam);
+  add_cam_options(app, o.train.method.explain, o.train.method.measuring);
   add_train_options(app, o.train);
   for (const char* name : {"--output", "--resume", "--best-by"})  // of a run, not of a step
     app.remove_option(app.get_option(name));
   add_run_options(app, o.run);
   return run_app(app, argc, argv, [&] {
     settle_data_options(app, o.data);
-    settle_train_options(app, o.data, o.cam, o.train);
+    settle_train_options(app, o.data, o.train);
     return run(o);
   });
 }

@@ -15,7 +15,7 @@
 #include "nn/optim.h"
 #include "tests/weight_fixtures.h"
 #include "xai/boxes.h"
-#include "xai/grad_cam.h"
+#include "xai/explain.h"
 #include "xai/metrics.h"
 
 namespace boxcam {
@@ -216,9 +216,9 @@ struct Training {
     std::vector<Tensor> gradients;
     {
       const Forward pass = model.forward(x, {Mode::train, true}, {"layer3"});
-      GradCamOptions options;
+      CamOptions options;
       options.gradient = CamGradient::full;
-      const Tensor cam = grad_cam(pass.logits, labels, {pass.taps.at("layer3")}, 32, 32, options).cam;
+      const Tensor cam = explain(pass.logits, labels, {pass.taps.at("layer3")}, 32, 32, options).cam;
       gradients = grad({cross_entropy(pass.logits, labels) + mean(cam * cam)}, model.parameters());
     }
     optimizer.step(gradients, 0.01);

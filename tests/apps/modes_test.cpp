@@ -9,6 +9,7 @@
 
 #include "apps/train_step.h"
 #include "engine/base/random.h"
+#include "models/resnet.h"
 #include "tests/programs.h"
 #include "xai/boxes.h"
 #include "xai/losses.h"
@@ -16,8 +17,8 @@
 namespace boxcam {
 namespace {
 
-using Teaches = TrainOptions::PenaltyGradient;
-using BN = CamOptions::BatchNorm;
+using Teaches = Reading::Teaches;
+using BN = Reading::BatchNorm;
 
 constexpr int64_t kClasses = 4, kBatch = 4, kSize = 32;
 
@@ -36,13 +37,7 @@ StepInput random_input(uint64_t seed) {
           {"first", "second", "third", "fourth"}};
 }
 
-std::vector<NamedTensor> parameter_tensors(const ResNet& model) {
-  std::vector<NamedTensor> result = model.named_tensors();
-  std::erase_if(result, [](const NamedTensor& t) { return !t.is_parameter; });
-  return result;
-}
-
-struct Reading {
+struct Setup {
   Teaches gradient = Teaches::constant;
   double lambda = 0;
   bool copy = false;
@@ -57,23 +52,19 @@ struct Trained {
 };
 
 /// A fresh network after some steps of SGD with momentum.
-Trained trained(const Reading& r, int steps = 3, double learning_rate = 0.05) {
-  CamOptions cam;
-  cam.taps = r.taps;
-  TrainOptions options;
-  options.penalty_gradient = r.gradient;
-  options.transfer_activations = r.transfer_activations;
-  options.lambda = r.lambda;
-  options.cam_batch_norm = r.batch_norm;
+Trained trained(const Setup& r, int steps = 3, double learning_rate = 0.05) {
+  Method method;
+  method.explain.taps = r.taps;
+  method.penalty.lambda = r.lambda;
+  method.reading = {.teaches = r.gradient,
+                    .transfer_activations = r.transfer_activations,
+                    .cam_model = r.copy ? Reading::CamModel::copy : Reading::CamModel::shared,
+                    .batch_norm = r.batch_norm};
   Trained result{fresh(), 0};
-  ResNet& CL = result.model;
-  ResNet GC = CL.clone();
-  Optimizer optimizer(parameter_tensors(CL), {});
+  TrainStep step_of(result.model, method, {});
   Metrics metrics(kClasses);
   for (int step = 0; step < steps; ++step)
-    result.penalty = train_step(CL, r.copy ? &GC : nullptr, optimizer, random_input(static_cast<uint64_t>(step)),
-                                learning_rate, cam, options, metrics)
-                         .penalty;
+    result.penalty = step_of(random_input(static_cast<uint64_t>(step)), learning_rate, metrics).penalty;
   return result;
 }
 
@@ -229,6 +220,42 @@ TEST(Normalizer, ConstantEqualsThePenaltyWhereCellsAreRectified) {
   }
 }
 
+// Who looks on, and asks for taps that nothing else needs, changes no bit: parameters, statistics, penalty.
+TEST(Watching, ChangesNoBit) {
+  const std::vector<Method> methods = [] {
+    const auto method = [](Teaches teaches, bool copy, BN batch_norm, const std::string& tap) {
+      Method m;
+      m.explain.taps = {tap};
+      m.penalty.lambda = 5;
+      m.reading.teaches = teaches;
+      m.reading.cam_model = copy ? Reading::CamModel::copy : Reading::CamModel::shared;
+      m.reading.batch_norm = batch_norm;
+      return m;
+    };
+    return std::vector{
+        method(Teaches::full, false, BN::train, "layer3"), method(Teaches::full, false, BN::eval, "layer4.0"),
+        method(Teaches::constant, true, BN::eval, "layer4.0"), method(Teaches::transfer, true, BN::eval, "layer2"),
+        method(Teaches::leak, false, BN::train, "layer4")};
+  }();
+  for (size_t i = 0; i < methods.size(); ++i) {
+    std::vector<ResNet> models;
+    std::vector<double> penalties;
+    for (const bool watched : {false, true}) {
+      ResNet CL = fresh();
+      TrainStep step(CL, methods[i], {});
+      Metrics metrics(kClasses);
+      int calls = 0;
+      StepWatch watch;
+      if (watched) watch = {[&](int, const Step&) { ++calls; }, {"conv1", "layer1.0.conv2", "layer4"}};
+      for (uint64_t n = 0; n < 3; ++n) penalties.push_back(step(random_input(n), 0.05, metrics, watch).penalty);
+      EXPECT_EQ(calls, watched ? 24 : 0);
+      models.push_back(CL.clone());
+    }
+    EXPECT_TRUE(same(models[0], models[1])) << "method " << i;
+    for (int n = 0; n < 3; ++n) EXPECT_EQ(penalties[n], penalties[n + 3]) << "method " << i;
+  }
+}
+
 // (e) A functional Grad-CAM leaves nothing behind: what the thesis' copy is for.
 TEST(GradCamCalls, TenThousandLeaveNoTrace) {
   ResNetConfig config = resnet_config("resnet-mini");
@@ -244,10 +271,10 @@ TEST(GradCamCalls, TenThousandLeaveNoTrace) {
   for (int call = 0; call < 10000; ++call) {
     const Mode mode = call & 1 ? Mode::train : Mode::eval;
     const CamGradient gradient = call & 2 ? CamGradient::full : CamGradient::none;
-    const GradCamOptions options{CamTarget::centered, CamNormalizer::differentiated, CamProfile::pgc_1_4, gradient};
+    const CamOptions options{CamTarget::centered, CamNormalizer::differentiated, CamProfile::pgc_1_4, gradient};
     const Forward pass = model.forward(x, {mode, false}, {"layer1", "layer2"});
-    mass += sum(call & 4 ? grad_cam(pass.logits, labels, {pass.taps.at("layer1")}, 8, 8, options).cam
-                         : grad_cam_linear_head(model.head().weight, labels, pass.taps.at("layer2"), 8, 8, options).cam)
+    mass += sum(call & 4 ? explain(pass.logits, labels, {pass.taps.at("layer1")}, 8, 8, options).cam
+                         : explain_linear_head(model.head().weight, labels, pass.taps.at("layer2"), 8, 8, options).cam)
                 .item();
   }
   EXPECT_GT(mass, 0);
@@ -284,18 +311,18 @@ struct FlatStep {
 
   FlatStep(double slope, double lambda, bool has_flat_image, double clip = 0)
       : model(with_flat_class(slope)), before(model.clone()) {
-    TrainOptions options;
-    options.lambda = lambda;
-    options.clip_grad_norm = clip;
+    Method method;
+    method.penalty.lambda = lambda;
+    method.clip_grad_norm = clip;
     StepInput input = random_input(0);
     input.labels = Tensor::from({kBatch}, std::vector<int32_t>{1, 3, has_flat_image ? 0 : 2, 2});
     input.ids = {"plain-a", "plain-b", "the-flat-one", "plain-c"};
-    Optimizer optimizer(parameter_tensors(model), {});
+    TrainStep step_of(model, method, {});
     Metrics metrics(kClasses);
     try {
-      train_step(model, nullptr, optimizer, input, 0.01, {}, options, metrics, [&](int number, const Step& step) {
-        if (number == 6) gradient = norm(step.gradients);
-      });
+      step_of(input, 0.01, metrics, {[&](int number, const Step& step) {
+                if (number == 6) gradient = norm(step.gradients);
+              }});
     } catch (const Error& e) {
       error = e.what();
     }

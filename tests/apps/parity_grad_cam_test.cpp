@@ -2,8 +2,7 @@
 // backward (fixtures/make_parity_fixtures.py).
 #include "tests/fixture.h"
 #include "xai/boxes.h"
-#include "xai/grad_cam.h"
-#include "xai/losses.h"
+#include "xai/explain.h"
 
 namespace boxcam {
 namespace {
@@ -14,7 +13,7 @@ struct Explained {
   Tensor labels, tap;
   Forward forward;
   int64_t size;
-  GradCamOptions options;
+  CamOptions options;
   bool feeds_head;
 
   Explained(const nlohmann::json& c, const Fixture& fixture, DType dtype)
@@ -24,12 +23,12 @@ struct Explained {
     forward = model.forward(filled_images(c["batch"], size, dtype, fixture.seed()),
                             {c["mode"] == "train" ? Mode::train : Mode::eval, false}, {name});
     tap = forward.taps.at(name);
-    feeds_head = model.feeds_head(name);
+    feeds_head = model.head_of(name).defined();
     options.target = c["target"] == "centered" ? CamTarget::centered : CamTarget::logit;
   }
 
-  GradCam general() const { return grad_cam(forward.logits, labels, {tap}, size, size, options); }
-  GradCam closed() const { return grad_cam_linear_head(model.head().weight, labels, tap, size, size, options); }
+  Explanation general() const { return explain(forward.logits, labels, {tap}, size, size, options); }
+  Explanation closed() const { return explain_linear_head(model.head().weight, labels, tap, size, size, options); }
 };
 
 /// Every stride-th pixel of [N, H, W] in both directions.
@@ -52,7 +51,7 @@ std::vector<double> map_of(const Tensor& maps, int64_t n) {
 /// alpha and M relative to their largest value, the CAM absolutely. In f32 a ReLU behind the tap may be within rounding
 /// of its threshold; PyTorch's own runs then differ by more than `tolerance` (ResNet-50 at layer3: 1e-3), and three
 /// times their distance to the truth is allowed.
-void expect_cam(const GradCam& ours, const nlohmann::json& c, const Fixture& fixture, double tolerance) {
+void expect_cam(const Explanation& ours, const nlohmann::json& c, const Fixture& fixture, double tolerance) {
   const std::string key = c["case"];
   const bool is_double = ours.cam.dtype() == DType::f64;
   const std::vector<double> own = is_double ? std::vector<double>(3, 0.0) : fixture.values(key + "/distance");
@@ -93,7 +92,7 @@ TEST(GradCamParity, ClosedFormEqualsTheGeneralPathAndSumsToTheScore) {
   for (const nlohmann::json& c : fixture.json("cases")) {
     if (c["dtype"] != "f64" || c["model"] != "resnet-mini" || c["tap"] != "layer4") continue;
     const Explained explained(c, fixture, DType::f64);
-    const GradCam general = explained.general(), closed = explained.closed();
+    const Explanation general = explained.general(), closed = explained.closed();
     EXPECT_LE(largest_difference(general.alpha[0].to_vector(), closed.alpha[0].to_vector()), 1e-10);
     EXPECT_LE(largest_difference(general.raw[0].to_vector(), closed.raw[0].to_vector()), 1e-10);
     EXPECT_LE(largest_difference(general.cam.to_vector(), closed.cam.to_vector()), 1e-10);
@@ -127,7 +126,7 @@ TEST(BoxPenaltyParity, EveryGradientOfTheDoubleBackward) {
           << "mask of image " << n;
 
     const auto parameters = parameters_of(explained.model);
-    const auto expect_penalty = [&](const GradCam& cam) {
+    const auto expect_penalty = [&](const Explanation& cam) {
       const Tensor penalty = box_penalty(cam.cam, mask);
       const double theirs = fixture.values(key + "/penalty")[0];
       EXPECT_NEAR(penalty.item(), theirs, 1e-9 * theirs);

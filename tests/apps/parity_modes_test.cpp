@@ -1,7 +1,7 @@
 // Every reading of the penalty (docs/method.md) against PyTorch: what it adds to the gradients of the classifier's
 // parameters, once by the functions of xai/ and once as train_step hands it to the optimiser.
-#include "apps/common/cam.h"
 #include "apps/train_step.h"
+#include "models/resnet.h"
 #include "tests/fixture.h"
 #include "xai/boxes.h"
 #include "xai/losses.h"
@@ -23,33 +23,36 @@ struct Case {
   std::string key = json["case"], mode = json["mode"];
   int64_t batch = json["batch"], size = json["size"];
   StepInput input;
-  CamOptions cam;
-  TrainOptions train;
+  Method method;
+  CamOptions& cam = method.explain.cam;
 
   Case(const Fixture& f, const nlohmann::json& c) : fixture(f), json(c) {
-    using Teaches = TrainOptions::PenaltyGradient;
+    using Teaches = Reading::Teaches;
     const auto boxes = boxes_of(fixture.tensor("boxes"), batch);
     input = {filled_images(batch, size, DType::f64, fixture.seed()), filled_labels(batch, fixture), boxes, boxes,
              std::vector<std::string>(batch, "image")};
-    cam.taps = json["taps"].get<std::vector<std::string>>();
+    method.explain.taps = json["taps"].get<std::vector<std::string>>();
     cam.target = chosen<CamTarget>(json["target"], {{"logit", CamTarget::logit}, {"centered", CamTarget::centered}});
     cam.normalizer = chosen<CamNormalizer>(
         json["normalizer"], {{"differentiated", CamNormalizer::differentiated}, {"constant", CamNormalizer::constant}});
     cam.profile = chosen<CamProfile>(
         json["profile"],
         {{"pgc-1.4", CamProfile::pgc_1_4}, {"pgc-1.3.1", CamProfile::pgc_1_3_1}, {"paper", CamProfile::paper}});
-    cam.explains_predicted = json["class"] == "predicted";
-    train.skip_unboxed = json["unboxed"] == "skip";
-    train.cam_batch_norm = chosen<CamOptions::BatchNorm>(
-        json["batch_norm"], {{"train", CamOptions::BatchNorm::train}, {"eval", CamOptions::BatchNorm::eval}});
-    train.penalty_gradient = chosen<Teaches>(mode, {{"full", Teaches::full},
+    method.explain.predicted = json["class"] == "predicted";
+    method.penalty.skip_unboxed = json["unboxed"] == "skip";
+    method.reading.batch_norm = chosen<Reading::BatchNorm>(
+        json["batch_norm"], {{"train", Reading::BatchNorm::train}, {"eval", Reading::BatchNorm::eval}});
+    method.reading.teaches = chosen<Teaches>(mode, {{"full", Teaches::full},
                                                     {"activations", Teaches::activations},
                                                     {"weights", Teaches::weights},
                                                     {"transfer full", Teaches::transfer},
                                                     {"transfer activations", Teaches::transfer},
                                                     {"leak", Teaches::leak}});
-    train.transfer_activations = mode == "transfer activations";
+    method.reading.transfer_activations = mode == "transfer activations";
+    if (transfers()) method.reading.cam_model = Reading::CamModel::copy;
   }
+  Case(const Case&) = delete;
+  Case& operator=(const Case&) = delete;
 
   ResNet model() const { return filled_resnet(json["model"], fixture, DType::f64); }
   bool leaks() const { return mode == "leak"; }
@@ -88,20 +91,21 @@ TEST(ModesParity, EveryGradientOfTheFunctions) {
     ResNet CL = c.model();
     ResNet GC = CL.clone();
     ResNet& explained = c.transfers() ? GC : CL;
-    const bool batch_statistics = c.train.cam_batch_norm == CamOptions::BatchNorm::train;
-    const Forward pass = explained.forward(c.input.x, {batch_statistics ? Mode::train : Mode::eval, false}, c.cam.taps);
-    const Tensor classes = explained_classes(pass, c.input.labels, c.cam);
+    const bool batch_statistics = c.method.reading.batch_norm == Reading::BatchNorm::train;
+    const Forward pass =
+        explained.forward(c.input.x, {batch_statistics ? Mode::train : Mode::eval, false}, c.method.explain.taps);
+    const Tensor classes = explained_classes(pass.logits, c.input.labels, c.method.explain);
     const Tensor B = box_masks(c.input.boxes, c.size, c.size, 0, DType::f64, test_device());
     std::vector<char> counted;
-    for (const auto& boxes : c.input.boxes) counted.push_back(!c.train.skip_unboxed || !boxes.empty());
+    for (const auto& boxes : c.input.boxes) counted.push_back(!c.method.penalty.skip_unboxed || !boxes.empty());
 
     const CamGradient gradient = c.mode.ends_with("activations") ? CamGradient::activations
                                  : c.mode.ends_with("full")      ? CamGradient::full
                                  : c.mode == "weights"           ? CamGradient::weights
                                                                  : CamGradient::none;
-    const GradCamOptions options{c.cam.target, c.cam.normalizer, c.cam.profile, gradient};
+    const CamOptions options{c.cam.target, c.cam.normalizer, c.cam.profile, gradient};
     std::vector<Tensor> taps;
-    for (const std::string& name : c.cam.taps) taps.push_back(pass.taps.at(name));
+    for (const std::string& name : c.method.explain.taps) taps.push_back(pass.taps.at(name));
     double worst = 0;
     const auto check = [&](const Tensor& P) {
       c.expect_penalty(P);
@@ -110,13 +114,13 @@ TEST(ModesParity, EveryGradientOfTheFunctions) {
       worst = std::max(worst, c.expect_gradients(explained, grad({taught}, explained.parameters())));
     };
     // Each writing of the penalty: on the finished CAM, with it in one pass, and without a backward pass for alpha.
-    check(box_penalty(grad_cam(pass.logits, classes, taps, c.size, c.size, options).cam, B, counted));
-    check(mean_over_images(grad_cam(pass.logits, classes, taps, c.size, c.size, options, B).box_losses, counted));
-    if (has_closed_form(explained, c.cam)) {
+    check(box_penalty(explain(pass.logits, classes, taps, c.size, c.size, options).cam, B, counted));
+    const MaskedLoss box{&cam_losses().front(), B};
+    check(mean_over_images(explain(pass.logits, classes, taps, c.size, c.size, options, box).losses, counted));
+    if (has_closed_form(explained, c.method.explain)) {
       const Tensor& W = explained.head().weight;
-      check(box_penalty(grad_cam_linear_head(W, classes, taps[0], c.size, c.size, options).cam, B, counted));
-      check(
-          mean_over_images(grad_cam_linear_head(W, classes, taps[0], c.size, c.size, options, B).box_losses, counted));
+      check(box_penalty(explain_linear_head(W, classes, taps[0], c.size, c.size, options).cam, B, counted));
+      check(mean_over_images(explain_linear_head(W, classes, taps[0], c.size, c.size, options, box).losses, counted));
     }
     return worst;
   });
@@ -125,19 +129,17 @@ TEST(ModesParity, EveryGradientOfTheFunctions) {
 TEST(ModesParity, EveryGradientOfTheTrainingStep) {
   constexpr double kLambda = 25;
   for_each_case([&](const Case& c) {
-    ResNet CL = c.model(), GC = CL.clone(), plain = CL.clone();
+    ResNet CL = c.model(), plain = CL.clone();
     const std::vector<Tensor> of_cross_entropy = grad(
         {cross_entropy(plain.forward(c.input.x, {Mode::train, false}).logits, c.input.labels)}, plain.parameters());
 
-    Optimizer optimizer(parameters_of(CL), {});
     Metrics metrics(c.fixture.classes());
-    TrainOptions train = c.train;
-    train.lambda = kLambda;
+    Method method = c.method;
+    method.penalty.lambda = kLambda;
     Step seen;
-    train_step(CL, c.transfers() ? &GC : nullptr, optimizer, c.input, 0.01, c.cam, train, metrics,
-               [&](int number, const Step& step) {
-                 if (number == 6) seen = step;
-               });
+    TrainStep(CL, method, {})(c.input, 0.01, metrics, {[&](int number, const Step& step) {
+                                if (number == 6) seen = step;
+                              }});
 
     c.expect_penalty(seen.P);
     const double of_taught =

@@ -45,7 +45,7 @@ WalkOptions tiny_options() {
   WalkOptions o;
   o.data.image_size = 32, o.data.batch = 8, o.data.train_images = 16;
   o.model.model = "resnet-mini";
-  o.train.lambda = 1;
+  o.train.method.penalty.lambda = 1;
   return o;
 }
 
@@ -63,7 +63,8 @@ TEST(Walkthrough, DumpHoldsWhatXaiComputes) {
   EXPECT_EQ(at("step1.activations").shape(), (Shape{8, 4, 4, 64}));
   EXPECT_EQ(at("step1.logits").shape(), (Shape{8, 4}));
   EXPECT_EQ(at("step4.mask").shape(), (Shape{8, 32, 32}));
-  const GradCam cam = grad_cam_linear_head(at("model.fc.weight"), at("input.labels"), at("step1.activations"), 32, 32);
+  const Explanation cam =
+      explain_linear_head(at("model.fc.weight"), at("input.labels"), at("step1.activations"), 32, 32);
   EXPECT_LT(distance(at("step1.alpha"), cam.alpha[0]), 1e-6);
   EXPECT_LT(distance(at("step1.cam_raw"), cam.raw[0]), 1e-5);
   EXPECT_LT(distance(at("step1.cam"), cam.cam), 1e-5);
@@ -135,7 +136,7 @@ TEST(Walkthrough, GradientsAreThoseOfTrain) {
 TEST(Walkthrough, TheLastStageGivesTheCam) {
   for (const CamProfile profile : {CamProfile::pgc_1_4, CamProfile::pgc_1_3_1, CamProfile::paper}) {
     WalkOptions o = tiny_options();
-    o.cam.profile = profile;
+    o.train.method.explain.cam.profile = profile;
     const Story story = tell_step(o);
     const Tensor C = scale_cam(story.stages[0].back().maps, CamNormalizer::constant);
     EXPECT_LT(distance(story.step.C, C), 1e-5);
@@ -151,9 +152,9 @@ TEST(Walkthrough, SaysWhichTensorsChangedWhen) {
   EXPECT_EQ(shared.costs[5].parameters, 38);
   EXPECT_EQ(shared.costs[6].parameters, 0);
 
-  o.train.cam_model = TrainOptions::CamModel::copy;
-  o.train.cam_batch_norm = CamOptions::BatchNorm::eval;
-  o.train.penalty_gradient = TrainOptions::PenaltyGradient::constant;
+  o.train.method.reading.cam_model = Reading::CamModel::copy;
+  o.train.method.reading.batch_norm = Reading::BatchNorm::eval;
+  o.train.method.reading.teaches = Reading::Teaches::constant;
   const Story copy = tell_step(o);
   EXPECT_EQ(copy.costs[0].buffers, 0);
   EXPECT_EQ(copy.costs[1].buffers, 36);
@@ -166,10 +167,10 @@ TEST(Walkthrough, SaysWhichTensorsChangedWhen) {
 TEST(Walkthrough, SaysWhenThePenaltyTeachesNothing) {
   WalkOptions o = tiny_options();
   EXPECT_FALSE(contains(text_of(tell_step(o), o), "teaches nothing"));
-  o.train.lambda = 0;
+  o.train.method.penalty.lambda = 0;
   EXPECT_TRUE(contains(text_of(tell_step(o), o), "it teaches nothing in this step"));
-  o.train.lambda = 25;
-  o.train.penalty_gradient = TrainOptions::PenaltyGradient::constant;
+  o.train.method.penalty.lambda = 25;
+  o.train.method.reading.teaches = Reading::Teaches::constant;
   const Story story = tell_step(o);
   EXPECT_FALSE(story.penalty.teaches);
   for (const std::string& text : {text_of(story, o), page_of(story, o)}) {
@@ -180,16 +181,16 @@ TEST(Walkthrough, SaysWhenThePenaltyTeachesNothing) {
 
 TEST(Walkthrough, SaysHowManyPassesAndWhatIsClipped) {
   WalkOptions o = tiny_options();
-  o.train.clip_grad_norm = 0.125;
+  o.train.method.clip_grad_norm = 0.125;
   const Story clipped = tell_step(o);
   EXPECT_NEAR(norm_of(clipped.step.gradients), 0.125, 1e-5);
   const auto words = [&](const Story& story) { return chapters(story, o)[5].words; };
   EXPECT_TRUE(contains(words(clipped), "in one pass through the graph; the total is clipped to the norm 0.125; then"));
 
-  o.train.lambda = 0;  // the scores leak all the same
-  o.train.penalty_gradient = TrainOptions::PenaltyGradient::leak;
-  o.train.cam_batch_norm = CamOptions::BatchNorm::eval;
-  o.train.clip_grad_norm = 0;
+  o.train.method.penalty.lambda = 0;  // the scores leak all the same
+  o.train.method.reading.teaches = Reading::Teaches::leak;
+  o.train.method.reading.batch_norm = Reading::BatchNorm::eval;
+  o.train.method.clip_grad_norm = 0;
   const Story leak = tell_step(o);
   EXPECT_TRUE(contains(words(leak), "in two passes whose results are added; then the update"));
   EXPECT_TRUE(contains(text_of(leak, o), "|dΣ score|"));
@@ -205,9 +206,9 @@ TEST(Walkthrough, SaysWhatEmptyCamsDo) {
   EXPECT_TRUE(
       contains(chapters(story, o)[0].findings[0], "above 0, or M the same in every cell) has no penalty and no"));
   EXPECT_TRUE(contains(chapters(story, o)[3].findings[0], "no CAM asks anything of M."));
-  o.train.loss = l1_loss;
+  o.train.method.penalty.loss = &cam_losses()[3];
   EXPECT_TRUE(contains(chapters(story, o)[0].findings[0], "has a penalty, but no gradient"));
-  o.cam.profile = CamProfile::pgc_1_3_1;
+  o.train.method.explain.cam.profile = CamProfile::pgc_1_3_1;
   EXPECT_TRUE(contains(chapters(story, o)[0].findings[0], "(M the same in every cell)"));
 }
 

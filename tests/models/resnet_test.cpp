@@ -16,7 +16,7 @@
 namespace boxcam {
 namespace {
 
-constexpr ForwardOptions kTrain{Mode::train, true}, kCam{Mode::train, false}, kEval{};
+constexpr ForwardOptions kTrain = ForwardOptions::training(), kCam = ForwardOptions::observing(Mode::train), kEval{};
 
 Tensor images(int64_t n, int64_t size, uint64_t seed = 1, DType dtype = DType::f32) {
   Random random(seed);
@@ -91,13 +91,15 @@ TEST(ResNet, HasTorchvisionsEntries) {
   int64_t parameters = 0, running = 0, counters = 0;
   std::set<std::string> names;
   for (const NamedTensor& t : entries) {
-    const bool counter = t.name.ends_with("num_batches_tracked");
-    parameters += t.is_parameter;
+    const bool counter = t.role == NamedTensor::Role::counter;
+    EXPECT_EQ(counter, t.name.ends_with("num_batches_tracked")) << t.name;
+    EXPECT_EQ(t.head, t.name.starts_with("fc.")) << t.name;
+    parameters += t.is_parameter();
     counters += counter;
-    running += !t.is_parameter && !counter;
+    running += !t.is_parameter() && !counter;
     names.insert(t.name);
-    EXPECT_EQ(t.tensor.requires_grad(), t.is_parameter) << t.name;
-    EXPECT_EQ(t.is_conv_weight, t.tensor.ndim() == 4) << t.name;
+    EXPECT_EQ(t.tensor.requires_grad(), t.is_parameter()) << t.name;
+    EXPECT_EQ(t.layout == NamedTensor::Layout::convolution, t.tensor.ndim() == 4) << t.name;
   }
   EXPECT_EQ(parameters, 161);
   EXPECT_EQ(running, 106);
@@ -150,11 +152,12 @@ TEST(ResNet, TapsAreTheActivationsOfTheirNames) {
   EXPECT_TRUE(model.forward(images(2, 32), kEval).taps.empty());
 
   for (const std::string name : {"layer4", "layer4.0"}) {
-    EXPECT_TRUE(model.feeds_head(name));
+    EXPECT_EQ(model.head_of(name).id(), model.head().weight.id());
     const Tensor logits = model.head()(global_avg_pool(f.taps.at(name)));
     EXPECT_EQ(logits.to_vector(), f.logits.to_vector());
   }
-  for (const std::string name : {"layer3", "layer4.0.conv2", "conv1"}) EXPECT_FALSE(model.feeds_head(name)) << name;
+  for (const std::string name : {"layer3", "layer4.0.conv2", "conv1"})
+    EXPECT_FALSE(model.head_of(name).defined()) << name;
 
   const std::vector<Tensor> gradients = grad({sum(f.logits)}, {f.taps.at("layer2"), f.taps.at("conv1")});
   EXPECT_GT(sum(abs(gradients[0])).item(), 0);
@@ -182,7 +185,7 @@ TEST(ResNet, InitialWeightsAreAFunctionOfTheSeed) {
 
   // Kaiming normal, fan out: variance 2 / (kernel area * output channels); five standard errors.
   for (const NamedTensor& t : a) {
-    if (!t.is_conv_weight) continue;
+    if (t.layout != NamedTensor::Layout::convolution) continue;
     const double n = static_cast<double>(t.tensor.numel());
     const double expected = 2.0 / static_cast<double>(t.tensor.dim(0) * t.tensor.dim(1) * t.tensor.dim(2));
     EXPECT_NEAR(mean(t.tensor).item(), 0, 5 * std::sqrt(expected / n)) << t.name;
@@ -255,7 +258,7 @@ std::vector<std::vector<double>> train(double& first_loss, double& last_loss) {
   ResNet model = mini(5);
   std::vector<NamedTensor> parameters;
   for (const NamedTensor& t : model.named_tensors())
-    if (t.is_parameter) parameters.push_back(t);
+    if (t.is_parameter()) parameters.push_back(t);
   Optimizer optimizer(parameters, {});
   const Tensor x = images(4, 32, 6), labels = Tensor::from({4}, std::vector<int32_t>{0, 1, 2, 3});
   for (int step = 0; step < 5; ++step) {
@@ -364,6 +367,22 @@ TEST(ResNetFolded, ComputesTheSame) {
         EXPECT_LT(largest_difference(folded.taps.at(tap), apart.taps.at(tap)), allowed) << name << dtype << tap;
       EXPECT_LT(largest_difference(model.forward(x, kEval).logits, apart.logits), allowed) << name << dtype;
     }
+}
+
+// What a tap shows is not folded, and rounds otherwise; "layer1.1" shows nothing of "layer1.10".
+TEST(ResNetFolded, ATapIsNotAnotherThatBeginsWithItsName) {
+  ResNetConfig config = resnet_config("resnet-mini");
+  config.depths = {11, 1, 1, 1};
+  ResNet model(config, 4, DType::f32, 3);
+  model.forward(images(4, 32), kTrain);
+  const NoGrad no_grad;
+  const auto logits = [&](const std::vector<std::string>& taps) {
+    return model.forward(images(2, 32, 5), kEval, taps).logits.to_vector();
+  };
+  EXPECT_NE(logits({"layer1.1"}), logits({}));
+  EXPECT_NE(logits({"layer1.1"}), logits({"layer1.1", "layer1.10"}));
+  EXPECT_TRUE(names_part("layer1.1", "layer1.1.conv2") && names_part("layer1.1", "layer1.1"));
+  EXPECT_FALSE(names_part("layer1.1", "layer1.10.conv2"));
 }
 
 TEST(ResNetFolded, FollowsTheWeights) {

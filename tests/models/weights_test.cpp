@@ -227,14 +227,16 @@ TEST(Weights, ChecksTheDigestInTheFileName) {
 // A convolution, its batch norm, a deeper block and a head.
 std::vector<NamedTensor> small_model(int64_t classes, DType dtype = DType::f32) {
   const auto values = [&](const Shape& shape) { return Tensor::full(shape, -7, dtype); };
-  return {{"conv1.weight", values({2, 2, 3, 4}), true, true},
-          {"bn1.weight", values({2}), true, false},
-          {"bn1.running_mean", values({2}), false, false},
-          {"bn1.num_batches_tracked", Tensor::zeros({}, DType::i32), false, false},
-          {"layer1.0.conv1.weight", values({3, 1, 1, 2}), true, true},
-          {"layer10.weight", values({1}), true, false},
-          {"fc.weight", values({classes, 3}), true, false},
-          {"fc.bias", values({classes}), true, false}};
+  using Role = NamedTensor::Role;
+  using Layout = NamedTensor::Layout;
+  return {{"conv1.weight", values({2, 2, 3, 4}), Role::parameter, Layout::convolution},
+          {"bn1.weight", values({2})},
+          {"bn1.running_mean", values({2}), Role::buffer},
+          {"bn1.num_batches_tracked", Tensor::zeros({}, DType::i32), Role::counter},
+          {"layer1.0.conv1.weight", values({3, 1, 1, 2}), Role::parameter, Layout::convolution},
+          {"layer10.weight", values({1})},
+          {"fc.weight", values({classes, 3}), Role::parameter, Layout::plain, true},
+          {"fc.bias", values({classes}), Role::parameter, Layout::plain, true}};
 }
 
 // The tensors of a file that fits small_model(5): the values are 0, 1, 2, ... in the file's layout.

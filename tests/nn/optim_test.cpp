@@ -126,7 +126,7 @@ TEST(Optimizer, StateResumesExactly) {
     ASSERT_EQ(state.size(), stored.size());
     for (size_t i = 0; i < state.size(); ++i) {
       EXPECT_EQ(state[i].name, stored[i].name);
-      EXPECT_FALSE(stored[i].is_parameter);
+      EXPECT_FALSE(stored[i].is_parameter());
       state[i].tensor.copy_from(stored[i].tensor);
     }
     EXPECT_EQ(stored.front().name, kind == Kind::sgd ? "momentum.layer.weight" : "first_moment.layer.weight");

@@ -39,7 +39,7 @@ Function composite(const Tensor& mask, CamNormalizer normalizer) {
 
 Function fused(const Tensor& mask, CamNormalizer normalizer) {
   return function([=](const std::vector<Tensor>& in) {
-    const CamBox all = cam_box(in[0], in[1], mask, normalizer);
+    const FusedCam all = cam_box(in[0], in[1], mask, normalizer);
     return std::vector{all.raw, all.cam, all.losses};
   });
 }
@@ -93,7 +93,7 @@ TEST(CamBoxFused, BothDerivativesAgainstDifferences) {
 TEST(CamBoxFused, AnEmptyCamTeachesNothing) {
   const Problem p = problem(DType::f64);
   const std::vector<Tensor> in = leaves({p.A, p.alpha});
-  const CamBox all = cam_box(in[0], in[1], p.mask, CamNormalizer::differentiated);
+  const FusedCam all = cam_box(in[0], in[1], p.mask, CamNormalizer::differentiated);
   EXPECT_EQ(sum(slice(all.cam, 0, 2, 1)).item(), 0);
   for (const Tensor& g : grad({slice(all.losses, 0, 2, 1)}, in))
     for (const double v : g.to_vector()) EXPECT_EQ(v, 0);

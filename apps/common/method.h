@@ -1,0 +1,57 @@
+// What a training step computes beside the cross-entropy: how the classifier is explained, what is penalised, and what
+// the penalty teaches. docs/method.md says what each choice means.
+#pragma once
+
+#include "xai/explain.h"
+#include "xai/losses.h"
+#include "xai/metrics.h"
+
+namespace boxcam {
+
+/// The penalty, lambda times the mean over images of a loss of the CAM and the boxes.
+struct Penalty {
+  const CamLoss* loss = &cam_losses().front();
+  double lambda = 0;
+  double margin = 0;            ///< pixels of the network's input added around boxes
+  bool skip_unboxed = false;    ///< images without a box are left out of the mean; otherwise their whole CAM counts
+  bool shuffled_boxes = false;  ///< penalise with the boxes of another image of the batch: the control
+};
+
+/// What the penalty teaches the classifier: docs/method.md, "The readings".
+struct Reading {
+  enum class Teaches { full, constant, activations, weights, transfer, leak };
+  enum class CamModel { shared, copy };
+  enum class BatchNorm { train, eval };
+  Teaches teaches = Teaches::full;
+  bool transfer_activations = false;  ///< transfer: through the activations only
+  CamModel cam_model = CamModel::shared;
+  BatchNorm batch_norm = BatchNorm::train;  ///< of the CAM's pass
+
+  bool copies() const { return cam_model == CamModel::copy; }
+  bool leaks() const { return teaches == Teaches::leak; }
+  /// Whether the CAM reads the classifier's own training pass.
+  bool one_pass() const { return !copies() && batch_norm == BatchNorm::train; }
+  /// The CAM's pass. It never moves running statistics, unless it is the classifier's own.
+  ForwardOptions cam_pass() const {
+    if (one_pass()) return ForwardOptions::training();
+    return ForwardOptions::observing(batch_norm == BatchNorm::train ? Mode::train : Mode::eval);
+  }
+  /// Through what the penalty is differentiated. One that reaches no weight needs no graph.
+  CamGradient through(double lambda) const;
+};
+
+/// How CAMs are measured.
+struct Measuring {
+  ContentHeatmap content_heatmap = ContentHeatmap::batch;
+  double margin = 0;  ///< pixels of the network's input added around boxes
+};
+
+struct Method {
+  ExplainOptions explain;
+  Penalty penalty;
+  Reading reading;
+  Measuring measuring;
+  double clip_grad_norm = 0;  ///< 0: off
+};
+
+}  // namespace boxcam

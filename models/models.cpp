@@ -1,0 +1,44 @@
+#include "models/models.h"
+
+#include "engine/base/text.h"
+#include "models/resnet.h"
+
+namespace boxcam {
+
+const std::vector<ModelKind>& model_kinds() {
+  static const std::vector<ModelKind> kinds = [] {
+    std::vector<ModelKind> list;
+    for (const ResNetConfig& config : resnet_configs())
+      list.push_back({config.name, config.what, ResNet::kHead, [&config](int64_t classes, DType dtype, uint64_t seed) {
+                        return std::make_unique<ResNet>(config, classes, dtype, seed);
+                      }});
+    return list;
+  }();
+  return kinds;
+}
+
+const ModelKind& model_kind(const std::string& name) {
+  for (const ModelKind& kind : model_kinds())
+    if (kind.name == name) return kind;
+  fail("unknown model '", name, "'", did_you_mean(name, model_names()));
+}
+
+std::vector<std::string> model_names() {
+  std::vector<std::string> names;
+  for (const ModelKind& kind : model_kinds()) names.push_back(kind.name);
+  return names;
+}
+
+std::unique_ptr<Classifier> make_classifier(const std::string& name, int64_t classes, DType dtype, uint64_t seed) {
+  return model_kind(name).make(classes, dtype, seed);
+}
+
+int64_t classes_in(const TensorFile& file, const ModelKind& kind) {
+  const std::string name = kind.head + ".weight";
+  const FileTensor* head = file.find(name);
+  check(head && head->shape().ndim() == 2, file.path, ": expected a trained ", kind.name, " with a head ", name,
+        " [classes, K], ", head ? str("found ", head->shape()) : "found no tensor of that name");
+  return head->shape()[0];
+}
+
+}  // namespace boxcam
