@@ -33,6 +33,9 @@ Tensor grad_cam_plus_plus(const Evidence& e) {
 /// Jiang et al., IEEE TIP 2021.
 Tensor layer_cam(const Evidence& e) { return relu(e.gradient()); }
 
+/// Draelos and Carin, 2020. Behind pooling and a linear head it is Grad-CAM.
+Tensor hires_cam(const Evidence& e) { return e.gradient(); }
+
 }  // namespace
 
 const std::vector<Explainer>& explainers() {
@@ -40,6 +43,7 @@ const std::vector<Explainer>& explainers() {
       {"grad-cam", "sum_k mean(g_k) A_k", grad_cam},
       {"grad-cam++", "sum_k sum(g^3 / (2 g^2 + g^3 sum A + 1e-6)) A_k with g = relu(g_k)", grad_cam_plus_plus},
       {"layer-cam", "sum_k relu(g_k) A_k", layer_cam},
+      {"hires-cam", "sum_k g_k A_k", hires_cam},
   };
   return list;
 }

@@ -40,6 +40,8 @@ TEST(Explainers, GradCamPlusPlusByHand) {
 
 TEST(Explainers, LayerCamByHand) { EXPECT_EQ(weights("layer-cam"), (Values{0.5, 2, 0, 1})); }
 
+TEST(Explainers, HiresCamByHand) { EXPECT_EQ(weights("hires-cam"), (Values{0.5, 2, -1, 1})); }
+
 // ---- what every row keeps -------------------------------------------------------------------------------------------
 
 constexpr int64_t kImages = 2, kSide = 3, kChannels = 4, kClasses = 3;
