@@ -1,6 +1,7 @@
 #include "xai/explainers.h"
 
 #include "engine/base/text.h"
+#include "xai/cam.h"
 
 namespace boxcam {
 
@@ -36,6 +37,12 @@ Tensor layer_cam(const Evidence& e) { return relu(e.gradient()); }
 /// Draelos and Carin, 2020. Behind pooling and a linear head it is Grad-CAM.
 Tensor hires_cam(const Evidence& e) { return e.gradient(); }
 
+/// Fu et al., BMVC 2020: the gradient's mean weighted by the activations.
+Tensor xgrad_cam(const Evidence& e) {
+  const Tensor A = e.A();
+  return sum(e.gradient() * A, {1, 2}, true) / (sum(A, {1, 2}, true) + kCamEpsilon);
+}
+
 }  // namespace
 
 const std::vector<Explainer>& explainers() {
@@ -44,6 +51,7 @@ const std::vector<Explainer>& explainers() {
       {"grad-cam++", "sum_k sum(g^3 / (2 g^2 + g^3 sum A + 1e-6)) A_k with g = relu(g_k)", grad_cam_plus_plus},
       {"layer-cam", "sum_k relu(g_k) A_k", layer_cam},
       {"hires-cam", "sum_k g_k A_k", hires_cam},
+      {"xgrad-cam", "sum_k (sum(g_k A_k) / sum A_k) A_k", xgrad_cam},
   };
   return list;
 }

@@ -42,6 +42,12 @@ TEST(Explainers, LayerCamByHand) { EXPECT_EQ(weights("layer-cam"), (Values{0.5, 
 
 TEST(Explainers, HiresCamByHand) { EXPECT_EQ(weights("hires-cam"), (Values{0.5, 2, -1, 1})); }
 
+TEST(Explainers, XGradCamByHand) {
+  const Values w = weights("xgrad-cam");
+  EXPECT_DOUBLE_EQ(w[0], (0.5 * 1 - 1 * 3) / (4 + 1e-7));
+  EXPECT_DOUBLE_EQ(w[1], (2 * 2 + 1 * 0) / (2 + 1e-7));
+}
+
 // ---- what every row keeps -------------------------------------------------------------------------------------------
 
 constexpr int64_t kImages = 2, kSide = 3, kChannels = 4, kClasses = 3;
