@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "xai/boxes.h"
 #include "xai/cam_box.h"
 
 namespace boxcam {
@@ -50,6 +51,14 @@ Tensor ppce_loss(const Tensor& C, const Tensor& B) {
   return sum(B * -log(C + kCamEpsilon), {1, 2}) / (area + (-boxed(B) + 1.0));  // 0 / 1 where there is no box
 }
 
+Tensor fool_frame_loss(const Tensor& C, const Tensor& B) {
+  check_maps("fool-frame", C, B);
+  const double height = static_cast<double>(C.dim(1)), width = static_cast<double>(C.dim(2));
+  const Box inner{width / 7, height / 7, width - width / 7, height - height / 7};
+  const Tensor difference = outside(box_masks({{inner}}, C.dim(1), C.dim(2), 0, C.dtype(), C.device())) - C;
+  return mean(difference * difference, {1, 2});
+}
+
 const std::vector<CamLoss>& cam_losses() {
   static const std::vector<CamLoss> losses = {
       {"box", "mean C (1 - B)", box_loss, cam_box},
@@ -57,6 +66,7 @@ const std::vector<CamLoss>& cam_losses() {
       {"rrr", "sum_out C^2", rrr_loss},
       {"l1", "mean |C - B|", l1_loss},
       {"ppce", "mean_in -ln C", ppce_loss},
+      {"fool-frame", "mean (F - C)^2, F the picture's frame (to fool with, whatever the boxes)", fool_frame_loss},
   };
   return losses;
 }

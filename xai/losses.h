@@ -20,6 +20,9 @@ Tensor rrr_loss(const Tensor& C, const Tensor& B);  ///< sum_out C^2 (Ross et al
 Tensor l1_loss(const Tensor& C, const Tensor& B);   ///< mean_ij |C - B| (GRADIA, 2022)
 /// mean_in BCE(C, 1) = mean_in -ln(C + 1e-7) (HAICS, 2021); 0 for an image without a box.
 Tensor ppce_loss(const Tensor& C, const Tensor& B);
+/// mean_ij (F - C)^2, F = 1 in a frame of a seventh of the side around the picture, else 0, whatever the boxes are: no
+/// method, but a demonstration of what a CAM can be trained to show (location fooling of Heo et al., NeurIPS 2019).
+Tensor fool_frame_loss(const Tensor& C, const Tensor& B);
 
 /// What a kernel makes in one pass over the activations: M [N, h, w], the CAM [N, H, W] of profile pgc_1_4, and the
 /// loss of every image [N].

@@ -28,6 +28,15 @@ TEST(CamLosses, ByHand) {
   EXPECT_DOUBLE_EQ(ppce[2], -std::log(eps));
 }
 
+// 7 x 7 pixels: the frame is the outermost ring, 24 pixels of 49.
+TEST(CamLosses, TheFrameThatFools) {
+  const Tensor ring = -pad(pad(Tensor::full({1, 5, 5}, 1, DType::f64), 1, 1, 1), 2, 1, 1) + 1.0;
+  const Tensor boxes = Tensor::zeros({1, 7, 7}, DType::f64);
+  EXPECT_EQ(fool_frame_loss(ring, boxes).item(), 0);
+  EXPECT_DOUBLE_EQ(fool_frame_loss(ring * 0.5, boxes).item(), 0.25 * 24 / 49);
+  EXPECT_DOUBLE_EQ(fool_frame_loss(-ring + 1.0, boxes).item(), 1);
+}
+
 TEST(CamLosses, BothDerivatives) {
   const Tensor maps = random_tensor({3, 2, 2}, 1, 0.05, 0.95);
   for (const CamLoss& loss : cam_losses()) {
