@@ -146,8 +146,7 @@ void ResNet::visit(const TensorVisitor& visitor) {
 }
 
 void ResNet::set_activation_dtype(DType dtype) {
-  check(dtype == fc_.weight.dtype() || (dtype == DType::bf16 && fc_.weight.dtype() == DType::f32), config_.name,
-        " has parameters of ", fc_.weight.dtype(), ": its activations cannot be ", dtype);
+  check_activation_dtype(dtype, fc_.weight.dtype());
   activation_dtype_ = dtype;
 }
 

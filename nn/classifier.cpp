@@ -31,6 +31,11 @@ void Classifier::own_memory() {
   visit([](const NamedTensor&, Tensor& t) { t = t.clone().set_requires_grad(t.requires_grad()); });
 }
 
+void Classifier::check_activation_dtype(DType activations, DType parameters) const {
+  check(activations == parameters || (activations == DType::bf16 && parameters == DType::f32), name(),
+        " has parameters of ", parameters, ": its activations cannot be ", activations);
+}
+
 void Classifier::copy_from(const Classifier& source) {
   std::vector<NamedTensor> mine = named_tensors();
   const std::vector<NamedTensor> theirs = source.named_tensors();

@@ -66,6 +66,7 @@ class Classifier {
 
   /// Every tensor, in torchvision's order: the one list of them that a model writes.
   virtual void visit(const TensorVisitor& visitor) = 0;
+  void check_activation_dtype(DType activations, DType parameters) const;
   /// After a copy, which shares all tensors: memory of its own for each.
   void own_memory();
 };
