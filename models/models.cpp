@@ -1,6 +1,7 @@
 #include "models/models.h"
 
 #include "engine/base/text.h"
+#include "models/plain.h"
 #include "models/resnet.h"
 
 namespace boxcam {
@@ -12,6 +13,9 @@ const std::vector<ModelKind>& model_kinds() {
       list.push_back({config.name, config.what, ResNet::kHead, [&config](int64_t classes, DType dtype, uint64_t seed) {
                         return std::make_unique<ResNet>(config, classes, dtype, seed);
                       }});
+    list.push_back(
+        {PlainNet::kName, "small, without shortcuts", PlainNet::kHead,
+         [](int64_t classes, DType dtype, uint64_t seed) { return std::make_unique<PlainNet>(classes, dtype, seed); }});
     return list;
   }();
   return kinds;

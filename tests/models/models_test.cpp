@@ -134,6 +134,14 @@ TEST(EveryModel, AFileSaysHowManyClassesItHas) {
   });
 }
 
+TEST(Plain, HasFourStagesThatHalveThePicture) {
+  const auto model = make_classifier("plain-mini", 4);
+  EXPECT_EQ(model->parameter_count(), 27 * 16 + 144 * 32 + 288 * 64 + 576 * 64 + 2 * (16 + 32 + 64 + 64) + 65 * 4);
+  const Forward pass = model->forward(images(2), ForwardOptions::observing(), {"stage1", "stage4"});
+  EXPECT_EQ(pass.taps.at("stage1").shape(), (Shape{2, 16, 16, 16}));
+  EXPECT_EQ(pass.taps.at("stage4").shape(), (Shape{2, 2, 2, 64}));
+}
+
 TEST(Models, AreFoundByName) {
   EXPECT_EQ(model_names().front(), "resnet50");
   EXPECT_EQ(make_classifier("resnet-mini", 4)->name(), "resnet-mini");
