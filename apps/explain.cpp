@@ -88,7 +88,7 @@ int main(int argc, char** argv) {
   app.add_option("--output", o.output, "folder for the overlays")->required();
   app.add_option(
       "--dump", o.dump,
-      "folder for logits, activations, alpha, cam_raw and cam as .npy (of several taps: alpha.layer3.npy ...)");
+      "folder for logits, activations, alpha, cam_raw and cam as .npy (of several taps: alpha.TAP.npy ...)");
   add_data_options(app, o.data, false);
   add_model_options(app, o.model);
   add_cam_options(app, o.explain, o.measuring);

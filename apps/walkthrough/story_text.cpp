@@ -103,7 +103,7 @@ std::string reading_in_words(const Method& method) {
     case Teaches::full:
       words =
           "full: the penalty is differentiated as a whole, through the activations A and through the weights α, "
-          "which are themselves gradients (grad of grad below layer4).";
+          "which are themselves gradients (grad of grad where a nonlinear layer follows the tap).";
       break;
     case Teaches::activations:
       words = "activations: the penalty is differentiated through the activations A; the weights α are constants.";
@@ -165,16 +165,37 @@ std::vector<ImageRow> image_rows(const Story& story, const WalkOptions& o) {
   return rows;
 }
 
-std::vector<Chapter> chapters(const Story& story, const WalkOptions& o) {
+namespace {
+
+/// Tells the chapters: each is a function of what the step did.
+class Teller {
+ public:
+  Teller(const Story& story_told, const WalkOptions& options)
+      : story(story_told), method(options.train.method), rows(image_rows(story_told, options)) {}
+
+  Chapter grad_cam() const;
+  Chapter logits() const;
+  Chapter cross_entropy() const;
+  Chapter penalty() const;
+  Chapter weighted_sum() const;
+  Chapter back_propagation() const;
+  Chapter metrics() const;
+  Chapter copying() const;
+
+ private:
+  const Story& story;
+  const Method& method;
   const Step& s = story.step;
-  const auto& [explain, penalty_of, reading, measuring, clip] = o.train.method;
-  const std::vector<ImageRow> rows = image_rows(story, o);
-  const bool single = story.single_pass, leaks = reading.leaks();
+  const ExplainOptions& explain = method.explain;
+  const Penalty& penalty_of = method.penalty;
+  const Reading& reading = method.reading;
+  const std::vector<ImageRow> rows;
+};
+
+Chapter Teller::grad_cam() const {
+  Chapter cam;
   const std::string target =
       explain.cam.target == CamTarget::centered ? "the class' logit minus the mean of all logits" : "the class' logit";
-  std::vector<Chapter> list(8);
-
-  Chapter& cam = list[0];
   cam.title = str("Grad-CAM on ", story.copies ? "the copy GC" : "the classifier itself");
   cam.words = str(
       "A forward pass in ", reading.batch_norm == BN::eval ? "eval" : "train", " mode keeps the activations A of ",
@@ -196,17 +217,23 @@ std::vector<Chapter> chapters(const Story& story, const WalkOptions& o) {
   if (empty) cam.findings.push_back(about_empty_cams(story, rows, explain.cam.profile));
   if (story.copies)
     cam.findings.push_back("This pass is the copy's own: it comes on top of the classifier's in step 2.");
+  return cam;
+}
 
-  Chapter& logits = list[1];
+Chapter Teller::logits() const {
+  Chapter logits;
   logits.title = "Logits of the classifier CL";
-  logits.words = single
+  logits.words = story.single_pass
                      ? "The pass of step 1 was the classifier's own training pass, so its logits are there already: "
                        "nothing is computed. Its running statistics were updated by that pass, once."
                      : "The classifier's own forward pass, in train mode: batch statistics normalise, and the running "
                        "statistics move. Only CL predicts.";
   logits.flows = {{false, "x", "images", story.input.x}, {true, "y", "logits", s.cl.logits}};
+  return logits;
+}
 
-  Chapter& ce = list[2];
+Chapter Teller::cross_entropy() const {
+  Chapter ce;
   ce.title = "Cross-entropy";
   ce.words =
       "−ln of the softmax probability of the label, averaged over the batch, as torch.nn.functional.cross_entropy. "
@@ -218,8 +245,11 @@ std::vector<Chapter> chapters(const Story& story, const WalkOptions& o) {
   ce.findings.push_back(str("Classified right: ", right, " of ", rows.size(), " images. Guessing among ",
                             story.classes.size(), " classes would cost ln ", story.classes.size(), " = ",
                             number_text(std::log(static_cast<double>(story.classes.size()))), "."));
+  return ce;
+}
 
-  Chapter& penalty = list[3];
+Chapter Teller::penalty() const {
+  Chapter penalty;
   penalty.title = "The penalty: CAM outside the boxes";
   penalty.words =
       str("B is 1 inside any box of the image",
@@ -245,28 +275,34 @@ std::vector<Chapter> chapters(const Story& story, const WalkOptions& o) {
               ? "zero but for rounding. C does not change when M is scaled, so the penalty can only move CAM mass, not "
                 "shrink it."
               : "not zero, so shrinking or growing M changes the penalty too."));
+  return penalty;
+}
 
-  Chapter& sum = list[4];
+Chapter Teller::weighted_sum() const {
+  Chapter sum;
   sum.title = "The weighted sum";
-  sum.words = "loss = CE + λ P. " + reading_in_words(o.train.method);
+  sum.words = "loss = CE + λ P. " + reading_in_words(method);
   sum.flows = {{false, "CE", "mean cross-entropy", s.cross_entropy},
                {false, "P", "penalty", s.P},
                {true, "loss", "what is reported", s.loss}};
-  if (leaks) sum.flows.push_back({true, "Σ score", "whose gradient leaks", s.taught});
+  if (reading.leaks()) sum.flows.push_back({true, "Σ score", "whose gradient reading.leaks()", s.taught});
   sum.findings.push_back(str("loss = ", number_text(s.cross_entropy.item()), " + ", number_text(penalty_of.lambda),
                              " × ", number_text(s.P.item()), " = ", number_text(s.loss.item()), "."));
+  return sum;
+}
 
-  Chapter& back = list[5];
+Chapter Teller::back_propagation() const {
+  Chapter back;
   back.title = "Back-propagation on CL, and the optimiser's update";
   const Term& taught = story.penalty;
-  const bool clips = clip > 0;
-  back.words =
-      str("grad() of what is differentiated with respect to every parameter of CL, ",
-          single || !taught.teaches ? "in one pass through the graph" : "in two passes whose results are added",
-          clips ? str("; the total is clipped to the norm ", number_text(clip)) : "",
-          "; then the update with learning rate ", number_text(story.learning_rate),
-          " on a fresh optimiser. The table takes the gradient apart by term of the loss and by part of the network",
-          clips ? "; its total is the clipped one." : ".");
+  const bool clips = method.clip_grad_norm > 0;
+  back.words = str(
+      "grad() of what is differentiated with respect to every parameter of CL, ",
+      story.single_pass || !taught.teaches ? "in one pass through the graph" : "in two passes whose results are added",
+      clips ? str("; the total is clipped to the norm ", number_text(method.clip_grad_norm)) : "",
+      "; then the update with learning rate ", number_text(story.learning_rate),
+      " on a fresh optimiser. The table takes the gradient apart by term of the loss and by part of the network",
+      clips ? "; its total is the clipped one." : ".");
   for (const auto& [tap, gradient] : story.cross_entropy.activations) {
     back.flows.push_back({true, "dCE/dA", "at " + tap, gradient});
     back.flows.push_back({true, "d" + taught.symbol + "/dA", "at " + tap, taught.activations.at(tap)});
@@ -290,8 +326,11 @@ std::vector<Chapter> chapters(const Story& story, const WalkOptions& o) {
   back.findings.push_back(
       str(moved, " of ", story.change.size(),
           " parameter tensors changed; the largest relative change |Δw| / |w| by part: ", join(largest), "."));
+  return back;
+}
 
-  Chapter& metrics = list[6];
+Chapter Teller::metrics() const {
+  Chapter metrics;
   metrics.title = "Metrics";
   metrics.words =
       "Accuracy, and of the images with a box: Content-Heatmap (CAM mass inside the boxes / in the image), box "
@@ -302,8 +341,11 @@ std::vector<Chapter> chapters(const Story& story, const WalkOptions& o) {
                                  formatted("%.1f %%", 100 * story.content_heatmap), ", box coverage ",
                                  formatted("%.1f %%", 100 * story.box_coverage), ", empty CAMs ",
                                  formatted("%.1f %%", 100 * story.empty_cams), "."));
+  return metrics;
+}
 
-  Chapter& copy = list[7];
+Chapter Teller::copying() const {
+  Chapter copy;
   copy.title = story.copies ? "Copy CL onto GC" : "Copy CL onto GC: nothing to copy";
   const double share = story.copy.seconds / (story.seconds() + (story.copies ? 0 : story.copy.seconds));
   if (story.copies) {
@@ -326,7 +368,15 @@ std::vector<Chapter> chapters(const Story& story, const WalkOptions& o) {
         story.single_pass ? str(" and ask for a forward pass of its own (", time_text(story.copy.forward_seconds), ").")
                           : "; the CAM has a forward pass of its own here too."));
   }
-  return list;
+  return copy;
+}
+
+}  // namespace
+
+std::vector<Chapter> chapters(const Story& story, const WalkOptions& options) {
+  const Teller teller(story, options);
+  return {teller.grad_cam(),     teller.logits(),           teller.cross_entropy(), teller.penalty(),
+          teller.weighted_sum(), teller.back_propagation(), teller.metrics(),       teller.copying()};
 }
 
 void print_story(std::ostream& out, const Story& story, const WalkOptions& o) {
