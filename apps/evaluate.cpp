@@ -3,6 +3,7 @@
 
 #include "apps/common/evaluation.h"
 #include "apps/common/model.h"
+#include "apps/common/program.h"
 #include "apps/common/progress.h"
 #include "engine/base/file.h"
 
@@ -22,12 +23,12 @@ struct Options {
 int run(Options o) {
   apply(o.run);
   catch_interrupts();
-  std::string note;
-  std::vector<DataSplit> splits;
+  TestSplits chosen;
   if (o.split == "test")
-    splits = open_test_splits(o.data, note);
+    chosen = open_test_splits(o.data);
   else
-    splits.push_back({o.split, open_split(o.data, o.split)});
+    chosen.splits.push_back({o.split, open_split(o.data, o.split)});
+  const auto& [splits, note] = chosen;
   const auto model = load_model(o.checkpoint, o.model.model, static_cast<int64_t>(splits[0].data->classes().size()));
   place(*model, o.run);
   settle_taps(o.explain, *model);
@@ -78,17 +79,24 @@ int run(Options o) {
 int main(int argc, char** argv) {
   CLI::App app("Measures a checkpoint: accuracy, Content-Heatmap, box coverage and empty CAMs.", "evaluate");
   Options o;
-  app.add_option("--checkpoint", o.checkpoint, "the model: best.safetensors or last.safetensors of a run, or a .pth")
-      ->required();
-  app.add_option("--split", o.split, "train, validation, test (scenes: in and out of context), out-of-context")
-      ->capture_default_str();
-  app.add_option("--json", o.json, "write the numbers to this file");
-  add_data_options(app, o.data, true);
-  add_model_options(app, o.model);
-  add_cam_options(app, o.explain, o.measuring);
-  add_run_options(app, o.run);
+  OptionTable table(app);
+  table.required("--checkpoint", o.checkpoint, "the model: best.safetensors or last.safetensors of a run, or a .pth");
+  table.text("--split", o.split, "train, validation, test (scenes: in and out of context), out-of-context");
+  table.text("--json", o.json, "write the numbers to this file");
+  declare_data(table, o.data);
+  declare_classes(table, o.data);
+  for (const char* split : {"train", "val", "test"}) declare_count(table, o.data, split);
+  declare_choice_of_images(table, o.data);
+  declare_size(table, o.data);
+  declare_batch(table, o.data);
+  declare_model(table, o.model);
+  declare_explanation(table, o.explain);
+  declare_cam_class(table, o.explain);
+  declare_measuring(table, o.measuring);
+  declare_cpu(table, o.run);
+  declare_device(table, o.run);
   return run_app(app, argc, argv, [&] {
-    settle_data_options(app, o.data);
+    settle_data_options(table, o.data);
     return run(o);
   });
 }

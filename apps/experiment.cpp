@@ -7,7 +7,8 @@
 #include <iostream>
 #include <optional>
 
-#include "apps/common/evaluation.h"
+#include "apps/common/options/table.h"
+#include "apps/common/program.h"
 #include "engine/base/text.h"
 
 using namespace boxcam;
@@ -158,9 +159,11 @@ int main(int argc, char** argv) {
       "Puts finished runs side by side, in percent: mean +- standard deviation over seeds; in and out of context.",
       "experiment");
   Options o;
-  app.add_option("--runs", o.runs, "folder with the runs: DIR/<row>/<seed>, each the --output of train")->required();
-  app.add_option("--rows", o.rows, "rows of the table, comma-separated; the first is what the others are compared with")
-      ->delimiter(',')
-      ->required();
-  return run_app(app, argc, argv, [&] { return run(o); });
+  OptionTable table(app);
+  table.required("--runs", o.runs, "folder with the runs: DIR/<row>/<seed>, each the --output of train");
+  table.list("--rows", o.rows, "rows of the table, comma-separated; the first is what the others are compared with");
+  return run_app(app, argc, argv, [&] {
+    table.refuse(o.rows.empty(), "--rows", "is required");
+    return run(o);
+  });
 }

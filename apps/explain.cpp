@@ -5,6 +5,7 @@
 
 #include "apps/common/model.h"
 #include "apps/common/overlays.h"
+#include "apps/common/program.h"
 #include "apps/common/progress.h"
 #include "engine/base/text.h"
 #include "nn/files/npy.h"
@@ -20,7 +21,6 @@ struct Options {
   DataOptions data;
   ModelOptions model;
   ExplainOptions explain;
-  Measuring measuring;
   RunOptions run;
 };
 
@@ -56,7 +56,7 @@ int run(Options o) {
     const std::string stem = fs::path(path).stem().string();
     Sample sample;
     sample.image = read_image(path);
-    sample = prepare(std::move(sample), {o.data.image_size, o.data.resize, {}}, nullptr);
+    sample = prepare(std::move(sample), preprocess_of(o.data, false), nullptr);
     const ImageExplanation e = explain_image(*model, sample.image, explained, o.explain);
     const std::string file = o.output + "/" + stem + ".png";
     write_png(file, overlay_picture(sample, e, classes, false));
@@ -82,20 +82,18 @@ int run(Options o) {
 int main(int argc, char** argv) {
   CLI::App app("Explains images with Grad-CAM: an overlay PNG for each.", "explain");
   Options o;
-  app.add_option("--checkpoint", o.checkpoint, "the model: best.safetensors of a run, or a .pth")->required();
-  app.add_option("--image", o.images, "one or more JPEG or PNG files")->required();
-  app.add_option("--class", o.class_name, "the class to explain, or 'predicted'")->capture_default_str();
-  app.add_option("--output", o.output, "folder for the overlays")->required();
-  app.add_option(
-      "--dump", o.dump,
-      "folder for logits, activations, alpha, cam_raw and cam as .npy (of several taps: alpha.TAP.npy ...)");
-  add_data_options(app, o.data, false);
-  add_model_options(app, o.model);
-  add_cam_options(app, o.explain, o.measuring);
-  add_run_options(app, o.run);
-  return run_app(app, argc, argv, [&] {
-    check(app.count("--cam-class") == 0, "--cam-class: explain takes the class from --class");
-    check(app.count("--data") == 0, "--data: explain reads the files of --image");
-    return run(o);
-  });
+  OptionTable table(app);
+  table.required("--checkpoint", o.checkpoint, "the model: best.safetensors of a run, or a .pth");
+  table.required("--image", o.images, "one or more JPEG or PNG files");
+  table.text("--class", o.class_name, "the class to explain, or 'predicted'");
+  table.required("--output", o.output, "folder for the overlays");
+  table.text("--dump", o.dump,
+             "folder for logits, activations, alpha, cam_raw and cam as .npy (of several taps: alpha.TAP.npy ...)");
+  declare_classes(table, o.data);
+  declare_size(table, o.data);
+  declare_model(table, o.model);
+  declare_explanation(table, o.explain);
+  declare_cpu(table, o.run);
+  declare_device(table, o.run);
+  return run_app(app, argc, argv, [&] { return run(o); });
 }

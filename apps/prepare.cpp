@@ -7,7 +7,8 @@
 #include <optional>
 #include <thread>
 
-#include "apps/common/data.h"
+#include "apps/common/data/data.h"
+#include "apps/common/program.h"
 #include "apps/common/progress.h"
 #include "nn/data/packed.h"
 
@@ -26,7 +27,7 @@ bool pack(PackedWriter& writer, const std::string& name, const Dataset& data, co
   writer.start_split(name, wanted_images(o, name) == 0);
   const auto make = [&](int64_t index) {
     Sample sample = data.load(index);
-    if (o.augment != Preprocess::Augment::crop_flip) fit(sample, {o.image_size, o.resize, {}}, false);
+    if (o.augment != Preprocess::Augment::crop_flip) fit(sample, preprocess_of(o, false), false);
     return sample;
   };
   const size_t processors = std::max(std::thread::hardware_concurrency(), 1u);
@@ -45,8 +46,8 @@ bool pack(PackedWriter& writer, const std::string& name, const Dataset& data, co
   return !interrupted();
 }
 
-int run(const Options& o, const CLI::App& app) {
-  check(!o.data.data.starts_with("packed:"), "--data: ", o.data.data, " is packed already");
+int run(const Options& o, const OptionTable& table) {
+  check(data_kind(o.data).name() != "packed", "--data: ", o.data.data, " is packed already");
   check(!o.output.empty(), "--output: expected a file name");
   check(!std::filesystem::exists(o.output), "--output: ", o.output,
         " exists already; choose another name, or remove it first");
@@ -57,7 +58,7 @@ int run(const Options& o, const CLI::App& app) {
   std::optional<PackedWriter> writer;
   for (const std::string& name : names) {
     const auto data = open_split(o.data, name);
-    if (!writer) writer.emplace(o.output, data->classes(), packing_options(app, o.data));
+    if (!writer) writer.emplace(o.output, data->classes(), packing_options(table, o.data));
     if (!pack(*writer, name, *data, o.data)) {
       std::cerr << "interrupted: nothing was written\n";
       return 130;
@@ -77,13 +78,15 @@ int main(int argc, char** argv) {
       "it computes the same bits as from the data themselves with the same options.",
       "prepare");
   Options o;
-  app.add_option("--output", o.output, "the file to write; it must not exist")->required();
-  add_data_options(app, o.data, true);
-  app.remove_option(app.get_option("--batch"));
-  app.get_option("--data")->description("what to pack: scenes (procedural) or open-images:DIR");
-  app.get_option("--augment")
-      ->description(
-          "crop-flip: keep the decoded images in full size, which --augment crop-flip of train needs; none, flip: keep "
-          "them resized");
-  return run_app(app, argc, argv, [&] { return run(o, app); });
+  OptionTable table(app);
+  table.required("--output", o.output, "the file to write; it must not exist");
+  declare_data(table, o.data, "what to pack");
+  declare_classes(table, o.data);
+  for (const char* split : {"train", "val", "test"}) declare_count(table, o.data, split);
+  declare_choice_of_images(table, o.data);
+  declare_size(table, o.data);
+  declare_augment(table, o.data,
+                  "crop-flip: keep the decoded images in full size, which --augment crop-flip of train needs; none, "
+                  "flip: keep them resized");
+  return run_app(app, argc, argv, [&] { return run(o, table); });
 }

@@ -6,14 +6,15 @@
 #include <iostream>
 #include <optional>
 
-#include "apps/common/data.h"
+#include "apps/common/data/data.h"
 #include "apps/common/evaluation.h"
 #include "apps/common/model.h"
+#include "apps/common/options/train.h"
 #include "apps/common/overlays.h"
+#include "apps/common/program.h"
 #include "apps/common/progress.h"
 #include "apps/common/run_folder.h"
 #include "apps/train_step.h"
-#include "engine/base/text.h"
 #include "engine/device.h"
 
 using namespace boxcam;
@@ -27,12 +28,10 @@ struct Options {
   RunOptions run;
 };
 
-nlohmann::json identity(const Options& o, const CLI::App& app, const Dataset& train, const Dataset& validation) {
+nlohmann::json identity(const Options& o, const OptionTable& table, const Dataset& train, const Dataset& validation) {
   nlohmann::json json;
-  json["options"] = options_as_json(app);
-  for (const auto& [name, value] : o.train.implied) json["options"][name] = value;
-  json["options"]["threads"] = std::to_string(threads());
-  json["identity"] = {{"boxcam", "0.1.0"},
+  json["options"] = table.json();
+  json["identity"] = {{"boxcam", version()},
                       {"onednn", onednn_version()},
                       {"compiler", __VERSION__},
                       {"processor", processor_name()},
@@ -57,22 +56,23 @@ std::unique_ptr<Dataset> training_split(const DataOptions& options) {
 NewModel new_model(Options& o, const Dataset& train) {
   NewModel made = make_model(o.model, static_cast<int64_t>(train.classes().size()), o.run.seed);
   place(*made.model, o.run);
+  o.run.threads = threads();
   settle_taps(o.train.method.explain, *made.model);
-  o.train.implied.emplace_back("tap", join(o.train.method.explain.taps, ","));
   return made;
 }
 
 class Run {
  public:
-  Run(Options options, const CLI::App& app)
-      : o_(std::move(options)),
+  /// `table` declares the fields of `options`, which are settled further here.
+  Run(Options& options, const OptionTable& table)
+      : o_(options),
         train_(training_split(o_.data)),
         validation_(open_split(o_.data, "validation")),
         made_(new_model(o_, *train_)),
         folder_(o_.train.output, o_.train.resume),
         step_(CL_, o_.train.method, o_.train.optimizer),
         loader_(*train_, loader_options(o_.data, *train_, true, o_.run.seed)),
-        run_json_(identity(o_, app, *train_, *validation_)),
+        run_json_(identity(o_, table, *train_, *validation_)),
         metrics_(static_cast<int64_t>(train_->classes().size())) {}
 
   /// The exit status.
@@ -106,7 +106,7 @@ class Run {
   }
   void save(const Progress& progress) { folder_.save_checkpoint(CL_, step_.optimizer(), progress); }
 
-  Options o_;
+  Options& o_;
   std::unique_ptr<Dataset> train_, validation_;
   NewModel made_;
   Classifier& CL_ = *made_.model;
@@ -251,8 +251,7 @@ bool Run::test() {
   const auto& [explain, penalty, reading, measuring, clip] = o_.train.method;
   const auto best = load_model(folder_.file("best.safetensors"), o_.model.model, 0);
   place(*best, o_.run);
-  std::string note;
-  const auto splits = open_test_splits(o_.data, note);
+  const auto [splits, note] = open_test_splits(o_.data);
   nlohmann::json test = {{"best_epoch", progress_.best_epoch}};
   if (!note.empty()) {
     std::cout << "note: " << note << "\n";
@@ -281,16 +280,30 @@ bool Run::test() {
 int main(int argc, char** argv) {
   CLI::App app("Trains a classifier with cross-entropy + lambda * the Grad-CAM mass outside the boxes.", "train");
   Options o;
-  add_data_options(app, o.data, true);
-  add_model_options(app, o.model);
-  add_cam_options(app, o.train.method.explain, o.train.method.measuring);
-  add_train_options(app, o.train);
-  add_run_options(app, o.run);
+  OptionTable table(app);
+  declare_data(table, o.data);
+  declare_classes(table, o.data);
+  for (const char* split : {"train", "val", "test"}) declare_count(table, o.data, split);
+  declare_choice_of_images(table, o.data);
+  declare_size(table, o.data);
+  declare_batch(table, o.data);
+  declare_augment(table, o.data, "random changes of training images; boxes move with them");
+  declare_model(table, o.model);
+  declare_start_weights(table, o.model);
+  declare_explanation(table, o.train.method.explain);
+  declare_cam_class(table, o.train.method.explain);
+  declare_measuring(table, o.train.method.measuring);
+  declare_method(table, o.train);
+  declare_training(table, o.train);
+  declare_run(table, o.train);
+  declare_seed(table, o.run);
+  declare_cpu(table, o.run);
+  declare_device(table, o.run);
   return run_app(app, argc, argv, [&] {
-    settle_data_options(app, o.data);
-    settle_train_options(app, o.data, o.train);
+    settle_data_options(table, o.data);
+    settle_train_options(table, o.data, o.train);
     apply(o.run);
     catch_interrupts();
-    return Run(o, app)();
+    return Run(o, table)();
   });
 }

@@ -39,14 +39,14 @@ std::string flattest_cam(const Step& step, const StepInput& input, CamProfile pr
 
 std::vector<char> counted_images(const StepInput& input, const Penalty& penalty) {
   std::vector<char> counted;
-  if (penalty.skip_unboxed)
+  if (penalty.unboxed == Penalty::Unboxed::skip)
     for (const auto& boxes : input.boxes) counted.push_back(!boxes.empty());
   return counted;
 }
 
 StepInput step_input(const Batch& batch, const Penalty& penalty, Device device, uint64_t seed, int64_t step) {
   StepInput input{input_tensor(batch, device), label_tensor(batch, device), batch.boxes, batch.boxes, batch.ids};
-  if (!penalty.shuffled_boxes) return input;
+  if (penalty.boxes == Penalty::Boxes::own) return input;
   std::vector<size_t> cycle;
   for (size_t n = 0; n < batch.boxes.size(); ++n)
     if (!batch.boxes[n].empty()) cycle.push_back(n);

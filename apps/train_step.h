@@ -26,7 +26,7 @@ struct StepInput {
   std::vector<std::string> ids;
 };
 
-/// With Penalty::shuffled_boxes the boxed images exchange boxes in a random cycle, a function of (seed, step).
+/// With Penalty::Boxes::shuffled the boxed images exchange boxes in a random cycle, a function of (seed, step).
 StepInput step_input(const Batch& batch, const Penalty& penalty, Device device, uint64_t seed, int64_t step);
 
 /// What a step computes, in its order and under the names of docs/method.md. `gc` is the pass that is explained, `cl`

@@ -95,7 +95,8 @@ bool has_closed_form(const Classifier& model, const ExplainOptions& options) {
 }
 
 Tensor explained_classes(const Tensor& logits, const Tensor& labels, const ExplainOptions& options) {
-  return options.predicted ? reshape(argmax(logits.detach()), labels.shape()) : labels;
+  return options.explains == ExplainOptions::Class::predicted ? reshape(argmax(logits.detach()), labels.shape())
+                                                              : labels;
 }
 
 Forward explained_forward(Classifier& model, const Tensor& x, const ForwardOptions& pass, const ExplainOptions& options,

@@ -80,9 +80,10 @@ Explanation explain_linear_head(const Tensor& head_weight, const Tensor& labels,
 
 /// How a classifier is explained.
 struct ExplainOptions {
+  enum class Class { label, predicted };
   CamOptions cam;
   std::vector<std::string> taps;  ///< several: their maps are averaged; settle_taps gives the model's default
-  bool predicted = false;         ///< the predicted class instead of the label
+  Class explains = Class::label;  ///< the image's own, or the one that the model predicts
 };
 
 /// Gives options without taps the model's default tap; throws as Classifier::check_taps.

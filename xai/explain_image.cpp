@@ -20,7 +20,7 @@ ImageExplanation explain_image(Classifier& model, const Image& image, int64_t ex
   e.explained = explained < 0 ? e.predicted : explained;
   const Tensor label = Tensor::from({1}, std::vector<int32_t>{static_cast<int32_t>(e.explained)});
   ExplainOptions of_label = options;
-  of_label.predicted = false;
+  of_label.explains = ExplainOptions::Class::label;
   e.explanation = explain(model, x, pass, label.to(model.device()), of_label);
   const NoGrad no_grad;
   e.score = softmax(e.logits).to_vector()[static_cast<size_t>(e.predicted)];

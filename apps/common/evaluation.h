@@ -6,9 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "apps/common/data.h"
+#include "apps/common/data/data.h"
 #include "apps/common/method.h"
-#include "apps/common/options.h"
 
 namespace boxcam {
 

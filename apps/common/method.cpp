@@ -8,7 +8,7 @@ CamGradient Reading::through(double lambda) const {
     case Teaches::full: return CamGradient::full;
     case Teaches::activations: return CamGradient::activations;
     case Teaches::weights: return CamGradient::weights;
-    case Teaches::transfer: return transfer_activations ? CamGradient::activations : CamGradient::full;
+    case Teaches::transfer: return transfer == Transfer::full ? CamGradient::full : CamGradient::activations;
     case Teaches::constant:
     case Teaches::leak: break;
   }

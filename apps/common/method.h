@@ -10,11 +10,15 @@ namespace boxcam {
 
 /// The penalty, lambda times the mean over images of a loss of the CAM and the boxes.
 struct Penalty {
+  /// Of images without a box: their whole CAM counts, or they are left out of the mean.
+  enum class Unboxed { penalise, skip };
+  /// Whose boxes: the image's own, or another image's of the batch, which is the control.
+  enum class Boxes { own, shuffled };
   const CamLoss* loss = &cam_losses().front();
   double lambda = 0;
-  double margin = 0;            ///< pixels of the network's input added around boxes
-  bool skip_unboxed = false;    ///< images without a box are left out of the mean; otherwise their whole CAM counts
-  bool shuffled_boxes = false;  ///< penalise with the boxes of another image of the batch: the control
+  double margin = 0;  ///< pixels of the network's input added around boxes
+  Unboxed unboxed = Unboxed::penalise;
+  Boxes boxes = Boxes::own;
 };
 
 /// What the penalty teaches the classifier: docs/method.md, "The readings".
@@ -22,8 +26,9 @@ struct Reading {
   enum class Teaches { full, constant, activations, weights, transfer, leak };
   enum class CamModel { shared, copy };
   enum class BatchNorm { train, eval };
+  enum class Transfer { full, activations };
   Teaches teaches = Teaches::full;
-  bool transfer_activations = false;  ///< transfer: through the activations only
+  Transfer transfer = Transfer::full;  ///< Teaches::transfer: all of it, or through the activations only
   CamModel cam_model = CamModel::shared;
   BatchNorm batch_norm = BatchNorm::train;  ///< of the CAM's pass
 

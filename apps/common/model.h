@@ -4,7 +4,8 @@
 #include <memory>
 #include <string>
 
-#include "apps/common/options.h"
+#include "apps/common/options/explain.h"
+#include "apps/common/options/machine.h"
 #include "nn/classifier.h"
 
 namespace boxcam {

@@ -42,8 +42,8 @@ void write_overlay_sheet(const std::string& path, Classifier& model, const std::
   for (const DataSplit& split : splits) {
     title += (title.empty() ? "" : ", then ") + split.name;
     for (const int64_t i : pick(*split.data, kColumns * kRows / static_cast<int64_t>(splits.size()))) {
-      const Sample sample = prepare(split.data->load(i), {data.image_size, data.resize, {}}, nullptr);
-      const int64_t explained = explain.predicted ? -1 : sample.label;
+      const Sample sample = prepare(split.data->load(i), preprocess_of(data, false), nullptr);
+      const int64_t explained = explain.explains == ExplainOptions::Class::predicted ? -1 : sample.label;
       tiles.push_back(
           overlay_picture(sample, explain_image(model, sample.image, explained, explain), split.data->classes(), true));
     }

@@ -4,8 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/common/data.h"
-#include "apps/common/options.h"
+#include "apps/common/data/data.h"
 #include "xai/explain_image.h"
 
 namespace boxcam {

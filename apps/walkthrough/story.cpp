@@ -6,7 +6,7 @@
 #include <cstring>
 #include <optional>
 
-#include "apps/common/data.h"
+#include "apps/common/data/data.h"
 #include "apps/common/model.h"
 #include "models/weights.h"
 

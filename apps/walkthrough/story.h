@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "apps/common/options.h"
+#include "apps/common/options/explain.h"
+#include "apps/common/options/machine.h"
+#include "apps/common/options/train.h"
 #include "apps/train_step.h"
 #include "nn/files/safetensors.h"
 

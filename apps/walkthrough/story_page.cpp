@@ -274,7 +274,7 @@ void Page::summary() {
           "<i>Controlando el sesgo con técnicas de explicabilidad</i>, 2023).</p>\n<p class=\"reading\"><b>The "
           "reading.</b> "
        << escape_html(reading_in_words(method_)) << "</p>\n<table class=\"facts\">\n";
-  fact("Reading", "<code>" + escape_html(reading_in_options(story_, o_)) + "</code>");
+  fact("Reading", "<code>" + escape_html(reading_in_options(method_, story_.taps)) + "</code>");
   fact("Data", escape_html(story_.data));
   fact("Batch",
        str(story_.images(), " images of ", size_, " × ", size_, " pixels, the first batch of epoch 0 under seed ",
@@ -296,8 +296,9 @@ void Page::flow() {
   const Teaches reading = method_.reading.teaches;
   const bool two = !story_.single_pass, penalty = story_.penalty.teaches && reading != Teaches::leak;
   const bool by_activations = penalty && reading != Teaches::weights;
-  const bool by_weights = penalty && (reading == Teaches::full || reading == Teaches::weights ||
-                                      (reading == Teaches::transfer && !method_.reading.transfer_activations));
+  const bool by_weights =
+      penalty && (reading == Teaches::full || reading == Teaches::weights ||
+                  (reading == Teaches::transfer && method_.reading.transfer == Reading::Transfer::full));
   out_
       << "<svg class=\"flow\" viewBox=\"0 0 1180 250\" role=\"img\" aria-label=\"the flow of values and gradients\">\n";
   const auto node = [&](double x, double y, double width, double height, const std::string& text,
@@ -402,7 +403,8 @@ void Page::activations(int64_t n, size_t tap) {
        << photo(n, story_.input.penalty_boxes[n].empty()
                        ? "<b>Input</b>, without a box"
                        : "<b>Input</b> with " +
-                             std::string(method_.penalty.shuffled_boxes ? "another image's boxes" : "its boxes") +
+                             std::string(method_.penalty.boxes == Penalty::Boxes::shuffled ? "another image's boxes"
+                                                                                           : "its boxes") +
                              (method_.penalty.margin > 0 ? "; dashed: with the margin" : ""));
   show(mean, str("<b>Mean of A</b> over the ", channels, " channels of ", where));
   for (int64_t i = 0; i < std::min<int64_t>(kChannels - 1, channels); ++i) {

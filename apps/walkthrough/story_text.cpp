@@ -113,25 +113,12 @@ std::string reading_in_words(const Method& method) {
       break;
     default:
       words = str("transfer: the penalty is differentiated on the copy, ",
-                  o.transfer_activations ? "through the activations only" : "through all of it",
+                  o.transfer == Reading::Transfer::activations ? "through the activations only" : "through all of it",
                   ", with running statistics, and its gradients are added to the classifier's.");
   }
   if (method.penalty.lambda == 0)
     words += " But λ is 0: the penalty is measured and teaches nothing; give --lambda 1 to see its gradient.";
   return words;
-}
-
-std::string reading_in_options(const Story& story, const WalkOptions& o) {
-  const auto& [explain, penalty, reading, measuring, clip] = o.train.method;
-  const char* gradients[] = {"full", "constant", "activations", "weights", "transfer", "leak"};
-  const char* profiles[] = {"pgc-1.4", "pgc-1.3.1", "paper"};
-  return str("--penalty-gradient ", gradients[static_cast<int>(reading.teaches)], " --cam-model ",
-             reading.copies() ? "copy" : "shared", " --cam-batch-norm ",
-             reading.batch_norm == BN::eval ? "eval" : "train", " --cam-normalizer ",
-             explain.cam.normalizer == CamNormalizer::constant ? "constant" : "differentiated", " --cam-class ",
-             explain.predicted ? "predicted" : "label", " --cam-target ",
-             explain.cam.target == CamTarget::centered ? "centered" : "logit", " --cam-profile ",
-             profiles[static_cast<int>(explain.cam.profile)], " --tap ", join(story.taps, ","));
 }
 
 std::string labels_in_words(const Story& story) {
@@ -160,7 +147,7 @@ std::vector<ImageRow> image_rows(const Story& story, const WalkOptions& o) {
          probabilities.data<float>()[n * classes + story.batch.labels[n]], area > 0 ? inside / area : kNothing,
          area < static_cast<double>(pixels) ? (total - inside) / (static_cast<double>(pixels) - area) : kNothing,
          total > 0 && area > 0 ? inside / total : kNothing, penalties.data<float>()[n], boxed,
-         boxed || !penalty.skip_unboxed, total <= 0});
+         boxed || penalty.unboxed == Penalty::Unboxed::penalise, total <= 0});
   }
   return rows;
 }
@@ -200,7 +187,7 @@ Chapter Teller::grad_cam() const {
   cam.words = str(
       "A forward pass in ", reading.batch_norm == BN::eval ? "eval" : "train", " mode keeps the activations A of ",
       join(story.taps), ". The weight α_k of a channel is the mean over the map of d score / d A_k, the score being ",
-      target, " of the ", explain.predicted ? "predicted" : "labelled",
+      target, " of the ", explain.explains == ExplainOptions::Class::predicted ? "predicted" : "labelled",
       " class. M = Σ_k α_k A_k is the signed map, which the profile's ReLU, min-max and resize turn into C, the CAM, "
       "in [0, 1] at the input's resolution. The box masks B are made here too. In PyTorch this takes a hook and "
       "backward(), which fills .grad; here grad() returns tensors and touches no buffer.");
@@ -251,16 +238,17 @@ Chapter Teller::cross_entropy() const {
 Chapter Teller::penalty() const {
   Chapter penalty;
   penalty.title = "The penalty: CAM outside the boxes";
-  penalty.words =
-      str("B is 1 inside any box of the image",
-          penalty_of.margin > 0 ? str(", enlarged by ", penalty_of.margin, " pixels,") : "",
-          " and 0 elsewhere. P is the mean over the images of ", penalty_of.loss->formula, ". ",
-          penalty_of.skip_unboxed ? "Images without a box are left out of the mean."
-                                  : "An image without a box has B = 0: its whole CAM is penalised.",
-          penalty_of.shuffled_boxes ? " The boxes are those of another image of the batch: the control." : "",
-          penalty_of.loss->fused
-              ? " The terms of this mean are made in step 1, while C is in the cache, so this step takes no time."
-              : "");
+  penalty.words = str(
+      "B is 1 inside any box of the image",
+      penalty_of.margin > 0 ? str(", enlarged by ", penalty_of.margin, " pixels,") : "",
+      " and 0 elsewhere. P is the mean over the images of ", penalty_of.loss->formula, ". ",
+      penalty_of.unboxed == Penalty::Unboxed::skip ? "Images without a box are left out of the mean."
+                                                   : "An image without a box has B = 0: its whole CAM is penalised.",
+      penalty_of.boxes == Penalty::Boxes::shuffled ? " The boxes are those of another image of the batch: the control."
+                                                   : "",
+      penalty_of.loss->fused
+          ? " The terms of this mean are made in step 1, while C is in the cache, so this step takes no time."
+          : "");
   penalty.flows = {{false, "C", "CAMs", s.C}, {false, "B", "box masks", s.B}, {true, "P", "penalty", s.P}};
   double balance = 0, size = 0;
   for (size_t i = 0; i < s.M.size(); ++i)
@@ -383,7 +371,7 @@ void print_story(std::ostream& out, const Story& story, const WalkOptions& o) {
   const std::string indent = "    ";
   out << "One training step\n  data      " << story.data << "\n  batch     " << story.images()
       << " images, the first batch of epoch 0 under seed " << o.run.seed << ": " << labels_in_words(story)
-      << "\n  model     " << story.model << "\n  reading   " << reading_in_options(story, o) << "\n"
+      << "\n  model     " << story.model << "\n  reading   " << reading_in_options(o.train.method, story.taps) << "\n"
       << wrap(reading_in_words(o.train.method), "            ") << "  lambda    "
       << number_text(o.train.method.penalty.lambda) << "\n";
 

@@ -29,8 +29,6 @@ std::vector<Chapter> chapters(const Story& story, const WalkOptions& options);
 
 /// What the reading that was chosen means, in plain words.
 std::string reading_in_words(const Method& method);
-/// "--penalty-gradient full --cam-model shared ...": the options that make the reading.
-std::string reading_in_options(const Story& story, const WalkOptions& options);
 /// "4 plane, 5 ship, 3 car, 4 none"
 std::string labels_in_words(const Story& story);
 

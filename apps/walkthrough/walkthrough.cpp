@@ -5,7 +5,8 @@
 #include <fstream>
 #include <iostream>
 
-#include "apps/common/data.h"
+#include "apps/common/data/data.h"
+#include "apps/common/program.h"
 #include "apps/walkthrough/story.h"
 #include "apps/walkthrough/story_page.h"
 #include "apps/walkthrough/story_text.h"
@@ -27,7 +28,6 @@ void check_writable(const std::string& option, const std::string& path) {
 
 int run(const WalkOptions& o) {
   apply(o.run);
-  check(o.run.device == Device::cpu, "--device: walkthrough tells the step on the CPU only, found cuda");
   check(o.html.empty() || o.html != o.dump, "--html and --dump name the same file, ", o.html);
   check_writable("--html", o.html);
   check_writable("--dump", o.dump);
@@ -50,20 +50,30 @@ int main(int argc, char** argv) {
   CLI::App app("Walks through one training step in the thesis' eight numbered steps.", "walkthrough");
   WalkOptions o;
   o.train.method.penalty.lambda = 1;  // train's default, 0, would have little to show
-  app.add_option("--checkpoint", o.checkpoint,
-                 "the classifier: best.safetensors of a run, or a .pth (default: fresh, or --weights)");
-  app.add_option("--html", o.html, "write the walk, with pictures, to this file: one page that needs no network");
-  app.add_option("--dump", o.dump, "write every intermediate and every parameter gradient to this .safetensors file");
-  add_data_options(app, o.data, true);
-  add_model_options(app, o.model);
-  add_cam_options(app, o.train.method.explain, o.train.method.measuring);
-  add_train_options(app, o.train);
-  for (const char* name : {"--output", "--resume", "--best-by"})  // of a run, not of a step
-    app.remove_option(app.get_option(name));
-  add_run_options(app, o.run);
+  OptionTable table(app);
+  table.text("--checkpoint", o.checkpoint,
+             "the classifier: best.safetensors of a run, or a .pth (default: fresh, or --weights)");
+  table.text("--html", o.html, "write the walk, with pictures, to this file: one page that needs no network");
+  table.text("--dump", o.dump, "write every intermediate and every parameter gradient to this .safetensors file");
+  declare_data(table, o.data);
+  declare_classes(table, o.data);
+  declare_count(table, o.data, "train");
+  declare_choice_of_images(table, o.data);
+  declare_size(table, o.data);
+  declare_batch(table, o.data);
+  declare_augment(table, o.data, "random changes of training images; boxes move with them");
+  declare_model(table, o.model);
+  declare_start_weights(table, o.model);
+  declare_explanation(table, o.train.method.explain);
+  declare_cam_class(table, o.train.method.explain);
+  declare_measuring(table, o.train.method.measuring);
+  declare_method(table, o.train);
+  declare_training(table, o.train);
+  declare_seed(table, o.run);
+  declare_cpu(table, o.run);
   return run_app(app, argc, argv, [&] {
-    settle_data_options(app, o.data);
-    settle_train_options(app, o.data, o.train);
+    settle_data_options(table, o.data);
+    settle_train_options(table, o.data, o.train);
     return run(o);
   });
 }

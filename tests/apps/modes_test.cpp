@@ -57,7 +57,7 @@ Trained trained(const Setup& r, int steps = 3, double learning_rate = 0.05) {
   method.explain.taps = r.taps;
   method.penalty.lambda = r.lambda;
   method.reading = {.teaches = r.gradient,
-                    .transfer_activations = r.transfer_activations,
+                    .transfer = r.transfer_activations ? Reading::Transfer::activations : Reading::Transfer::full,
                     .cam_model = r.copy ? Reading::CamModel::copy : Reading::CamModel::shared,
                     .batch_norm = r.batch_norm};
   Trained result{fresh(), 0};

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "apps/common/data.h"
+#include "apps/common/data/data.h"
 #include "tests/programs.h"
 
 namespace boxcam {
@@ -157,11 +157,18 @@ TEST(PackedWriter, LeavesNothingUnfinished) {
 DataOptions options_of(const Arguments& arguments) {
   CLI::App app;
   DataOptions options;
-  add_data_options(app, options, true);
+  OptionTable table(app);
+  declare_data(table, options);
+  declare_classes(table, options);
+  for (const char* split : {"train", "val", "test"}) declare_count(table, options, split);
+  declare_choice_of_images(table, options);
+  declare_size(table, options);
+  declare_batch(table, options);
+  declare_augment(table, options, "");
   std::vector<std::string> words = words_of(arguments);
   std::reverse(words.begin(), words.end());  // as CLI11 wants them
   app.parse(words);
-  settle_data_options(app, options);
+  settle_data_options(table, options);
   return options;
 }
 

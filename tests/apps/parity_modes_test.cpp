@@ -38,8 +38,9 @@ struct Case {
     cam.profile = chosen<CamProfile>(
         json["profile"],
         {{"pgc-1.4", CamProfile::pgc_1_4}, {"pgc-1.3.1", CamProfile::pgc_1_3_1}, {"paper", CamProfile::paper}});
-    method.explain.predicted = json["class"] == "predicted";
-    method.penalty.skip_unboxed = json["unboxed"] == "skip";
+    method.explain.explains =
+        json["class"] == "predicted" ? ExplainOptions::Class::predicted : ExplainOptions::Class::label;
+    method.penalty.unboxed = json["unboxed"] == "skip" ? Penalty::Unboxed::skip : Penalty::Unboxed::penalise;
     method.reading.batch_norm = chosen<Reading::BatchNorm>(
         json["batch_norm"], {{"train", Reading::BatchNorm::train}, {"eval", Reading::BatchNorm::eval}});
     method.reading.teaches = chosen<Teaches>(mode, {{"full", Teaches::full},
@@ -48,7 +49,7 @@ struct Case {
                                                     {"transfer full", Teaches::transfer},
                                                     {"transfer activations", Teaches::transfer},
                                                     {"leak", Teaches::leak}});
-    method.reading.transfer_activations = mode == "transfer activations";
+    method.reading.transfer = mode == "transfer activations" ? Reading::Transfer::activations : Reading::Transfer::full;
     if (transfers()) method.reading.cam_model = Reading::CamModel::copy;
   }
   Case(const Case&) = delete;
@@ -97,7 +98,8 @@ TEST(ModesParity, EveryGradientOfTheFunctions) {
     const Tensor classes = explained_classes(pass.logits, c.input.labels, c.method.explain);
     const Tensor B = box_masks(c.input.boxes, c.size, c.size, 0, DType::f64, test_device());
     std::vector<char> counted;
-    for (const auto& boxes : c.input.boxes) counted.push_back(!c.method.penalty.skip_unboxed || !boxes.empty());
+    for (const auto& boxes : c.input.boxes)
+      counted.push_back(c.method.penalty.unboxed == Penalty::Unboxed::penalise || !boxes.empty());
 
     const CamGradient gradient = c.mode.ends_with("activations") ? CamGradient::activations
                                  : c.mode.ends_with("full")      ? CamGradient::full

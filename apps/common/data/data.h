@@ -1,0 +1,43 @@
+// The data sets that the options name, whatever kind they are of.
+#pragma once
+
+#include <memory>
+
+#include "apps/common/data/kinds.h"
+#include "nn/data/loader.h"
+
+namespace boxcam {
+
+struct DataSplit {
+  std::string name;  ///< "train", "validation", "test"; scenes: "test" is in context, "out of context" beside it
+  std::unique_ptr<Dataset> data;
+};
+
+/// Lets the kind of data settle options (packed:FILE gives what made the file to those that were not given) and throws
+/// Error, naming the option, where one that was given says something else. Call after parsing, before the functions
+/// below.
+void settle_data_options(OptionTable& table, DataOptions& options);
+
+/// The options that decide what a packed file holds, by name, with their values: what settle_data_options compares.
+/// `stored` says whether its images are "resized" or "decoded" (whole, which crop-flip needs).
+nlohmann::json packing_options(const OptionTable& table, const DataOptions& options);
+
+std::vector<std::string> split_names(const DataOptions& options);
+/// The named split. For scenes "test" is the split in context. Throws Error where it does not exist.
+std::unique_ptr<Dataset> open_split(const DataOptions& options, const std::string& split);
+
+/// What stands for the test split: the splits to measure at the end, the first being *the* test split. Scenes: in and
+/// out of context. Data without a test split: the validation split, and `note` says so.
+struct TestSplits {
+  std::vector<DataSplit> splits;
+  std::string note;  ///< empty: nothing to say
+};
+TestSplits open_test_splits(const DataOptions& options);
+
+/// How an image reaches the network's size.
+Preprocess preprocess_of(const DataOptions& options, bool training);
+/// A loader over a split; `training` shuffles and augments, and drops a last batch of a single image, which batch norm
+/// could not normalise.
+LoaderOptions loader_options(const DataOptions& options, const Dataset& data, bool training, uint64_t seed);
+
+}  // namespace boxcam

@@ -1,0 +1,46 @@
+#include "apps/common/data/kinds.h"
+
+#include "engine/base/text.h"
+
+namespace boxcam {
+
+const std::vector<DataKind>& data_kinds() {
+  static const std::vector<DataKind> kinds = {scenes_kind(), open_images_kind(), packed_kind()};
+  return kinds;
+}
+
+std::string DataKind::name() const { return std::string(form).substr(0, std::string(form).find(':')); }
+
+const DataKind& data_kind(const DataOptions& o) {
+  const size_t colon = o.data.find(':');
+  std::vector<std::string> forms;
+  for (const DataKind& kind : data_kinds()) {
+    const bool has_place = std::string(kind.form).find(':') != std::string::npos;
+    if (o.data.substr(0, colon) == kind.name() && has_place == (colon != std::string::npos)) return kind;
+    forms.push_back(kind.form);
+  }
+  const std::string last = forms.back();
+  forms.pop_back();
+  fail("--data: expected ", join(forms), " or ", last, ", found '", o.data, "'");
+}
+
+std::string data_place(const DataOptions& o) {
+  const DataKind& kind = data_kind(o);
+  const std::string place = o.data.substr(kind.name().size() + 1);
+  check(!place.empty(), "--data: ", kind.name(), ": needs a ",
+        std::string(kind.form).ends_with("FILE") ? "file" : "folder", ", as in ", kind.form);
+  return place;
+}
+
+int64_t wanted_images(const DataOptions& o, const std::string& split) {
+  return split == "train" ? o.train_images : split == "validation" ? o.val_images : o.test_images;
+}
+
+const std::vector<std::string>& sample_options() {
+  static const std::vector<std::string> names = {"--classes",         "--data-seed", "--image-size",
+                                                 "--resize",          "--group-of",  "--several-classes",
+                                                 "--expand-children", "--sources",   "--context-correlation"};
+  return names;
+}
+
+}  // namespace boxcam

@@ -1,0 +1,45 @@
+// The kinds of data that --data can name: a new one is a file beside this one, and a row of the table.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "apps/common/options/data.h"
+#include "nn/data/dataset.h"
+
+namespace boxcam {
+
+struct DataKind {
+  const char* form;  ///< "open-images:DIR"; what --data must begin with is the part before the colon
+  const char* what;  ///< for help
+  bool has_boxes = true;
+  bool cached = true;  ///< whether decoded images are worth keeping in memory
+
+  /// The splits that the data have: "train", "validation", "test", and of some "out-of-context" beside "test".
+  std::vector<std::string> (*splits)(const DataOptions& options);
+  /// The named split. Throws Error where it does not exist.
+  std::unique_ptr<Dataset> (*open)(const DataOptions& options, const std::string& split);
+  /// Gives options that were not given what the data say, and refuses those that contradict them; may be null.
+  void (*settle)(OptionTable& table, DataOptions& options) = nullptr;
+
+  std::string name() const;  ///< what stands before the colon
+};
+const std::vector<DataKind>& data_kinds();
+/// Throws Error naming the kinds.
+const DataKind& data_kind(const DataOptions& options);
+
+/// What follows the colon in --data. Throws Error where there is nothing.
+std::string data_place(const DataOptions& options);
+/// How many images of a split --train-images, --val-images or --test-images ask for; 0: all.
+int64_t wanted_images(const DataOptions& options, const std::string& split);
+/// The options by name that decide what a sample is, and so what a packed file holds.
+const std::vector<std::string>& sample_options();
+
+// The rows.
+DataKind scenes_kind();
+DataKind open_images_kind();
+DataKind packed_kind();
+
+}  // namespace boxcam

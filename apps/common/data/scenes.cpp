@@ -1,0 +1,40 @@
+// --data scenes
+#include "nn/data/scenes/scenes.h"
+
+#include "apps/common/data/kinds.h"
+#include "engine/base/text.h"
+
+namespace boxcam {
+
+namespace {
+
+const std::vector<std::pair<std::string, ScenesSplit>> kSplits = {{"train", ScenesSplit::train},
+                                                                  {"validation", ScenesSplit::validation},
+                                                                  {"test", ScenesSplit::test_in},
+                                                                  {"out-of-context", ScenesSplit::test_out}};
+
+std::vector<std::string> splits(const DataOptions&) {
+  std::vector<std::string> names;
+  for (const auto& [name, kind] : kSplits) names.push_back(name);
+  return names;
+}
+
+std::unique_ptr<Dataset> open(const DataOptions& o, const std::string& split) {
+  SceneOptions options;
+  options.image_size = o.image_size;
+  options.context_correlation = o.context_correlation;
+  check(o.classes == std::vector<std::string>{"plane", "ship", "car"},
+        "--classes: scenes draws plane, ship and car, found ", join(o.classes, ","));
+  check(o.sources.empty(), "--sources: scenes has no sources to choose from");
+  const int64_t count = wanted_images(o, split);
+  for (const auto& [name, kind] : kSplits)
+    if (split == name)
+      return std::make_unique<Scenes>(o.data_seed, count ? count : split == "train" ? 2000 : 500, kind, options);
+  fail("scenes has no split '", split, "'", did_you_mean(split, splits(o)));
+}
+
+}  // namespace
+
+DataKind scenes_kind() { return {.form = "scenes", .what = "procedural", .splits = splits, .open = open}; }
+
+}  // namespace boxcam

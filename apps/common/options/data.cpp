@@ -1,0 +1,61 @@
+#include "apps/common/options/data.h"
+
+#include "apps/common/data/kinds.h"
+#include "engine/base/text.h"
+
+namespace boxcam {
+
+void declare_classes(OptionTable& table, DataOptions& o) {
+  table.group("Data");
+  table.list("--classes", o.classes, "names, MIDs or aliases, comma-separated; 'none' is always the last output");
+}
+
+void declare_size(OptionTable& table, DataOptions& o) {
+  table.group("Data");
+  table.whole("--image-size", o.image_size, between(32, 1024), "side of the network's square input, in pixels");
+  table.word("--resize", o.resize,
+             "both sides to the input's size (boxes stay exact), or shorter side and centre crop");
+}
+
+void declare_data(OptionTable& table, DataOptions& o, const std::string& help) {
+  std::vector<std::string> kinds;
+  for (const DataKind& kind : data_kinds()) kinds.push_back(str(kind.form, " (", kind.what, ")"));
+  table.group("Data");
+  table.text("--data", o.data, help + ": " + join(kinds));
+}
+
+void declare_count(OptionTable& table, DataOptions& o, const std::string& split) {
+  const bool train = split == "train", val = split == "val";
+  int64_t& field = train ? o.train_images : val ? o.val_images : o.test_images;
+  table.group("Data");
+  table.whole("--" + split + "-images", field, at_least(0),
+              str("images of the ",
+                  train ? "training"
+                  : val ? "validation"
+                        : "test",
+                  " split; 0: all (scenes: ", train ? 2000 : 500, ")"));
+}
+
+void declare_choice_of_images(OptionTable& table, DataOptions& o) {
+  table.group("Data");
+  table.whole("--data-seed", o.data_seed, "picks the subset, or draws the scenes");
+  table.word("--group-of", o.group_of, "boxes around a group of objects");
+  table.word("--several-classes", o.several_classes,
+             "images with several of the classes: the class of the largest box, or left out");
+  table.flag("--expand-children", o.expand_children, "boxes of subclasses count (Car also takes Van, ...)");
+  table.list("--sources", o.sources, "only images of these sources (SourceSet), comma-separated");
+  table.number("--context-correlation", o.context_correlation, between(0, 1),
+               "scenes: the share of objects in their usual context (1: every ship on water)");
+}
+
+void declare_batch(OptionTable& table, DataOptions& o) {
+  table.group("Data");
+  table.whole("--batch", o.batch, between(1, 4096), "images in a batch");
+}
+
+void declare_augment(OptionTable& table, DataOptions& o, const std::string& help) {
+  table.group("Data");
+  table.word("--augment", o.augment, help);
+}
+
+}  // namespace boxcam

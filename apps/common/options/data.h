@@ -1,0 +1,40 @@
+// Options of the images: where they come from, how many, what of them is taken, how they reach the network.
+#pragma once
+
+#include "apps/common/options/table.h"
+#include "nn/data/image.h"
+#include "nn/data/open_images.h"
+
+namespace boxcam {
+
+struct DataOptions {
+  std::string data = "scenes";
+  std::vector<std::string> classes = {"plane", "ship", "car"};
+  int64_t train_images = 0, val_images = 0, test_images = 0;  ///< 0: all (scenes: 2000, 500, 500)
+  uint64_t data_seed = 0;
+  int image_size = 224;
+  int64_t batch = 16;
+  Preprocess::Resize resize = Preprocess::Resize::squash;
+  Preprocess::Augment augment = Preprocess::Augment::none;
+  OpenImagesOptions::GroupOf group_of = OpenImagesOptions::GroupOf::keep;
+  OpenImagesOptions::SeveralClasses several_classes = OpenImagesOptions::SeveralClasses::largest;
+  bool expand_children = false;
+  std::vector<std::string> sources;
+  double context_correlation = 1;
+  bool fitted = false;  ///< the data hold images of image_size already (packed); no option: settled
+};
+
+// Each declares a part, for the programs in which it acts.
+void declare_classes(OptionTable& table, DataOptions& options);
+/// --image-size and --resize.
+void declare_size(OptionTable& table, DataOptions& options);
+/// `help` follows "what to use:" or the like; the kinds of data there are are listed after it.
+void declare_data(OptionTable& table, DataOptions& options, const std::string& help = "what to use");
+/// How many images of a split: "train", "val" or "test".
+void declare_count(OptionTable& table, DataOptions& options, const std::string& split);
+/// --data-seed, what is taken of OpenImages, and how scenes are drawn.
+void declare_choice_of_images(OptionTable& table, DataOptions& options);
+void declare_batch(OptionTable& table, DataOptions& options);
+void declare_augment(OptionTable& table, DataOptions& options, const std::string& help);
+
+}  // namespace boxcam

@@ -1,0 +1,71 @@
+#include "apps/common/options/explain.h"
+
+#include "engine/base/text.h"
+#include "models/models.h"
+
+namespace boxcam {
+
+namespace {
+
+/// A table of rows with name and formula as the words of an option, and their formulas for its help.
+template <class Row>
+std::pair<Words<const Row*>, std::string> words_and_formulas(const std::vector<Row>& rows) {
+  Words<const Row*> words;
+  std::vector<std::string> formulas;
+  for (const Row& row : rows) {
+    words.emplace_back(row.name, &row);
+    formulas.push_back(str(row.name, " ", row.formula));
+  }
+  return {words, join(formulas)};
+}
+
+}  // namespace
+
+ModelOptions::ModelOptions() : model(model_names().front()) {}
+
+void declare_model(OptionTable& table, ModelOptions& o) {
+  Words<std::string> words;
+  std::vector<std::string> kinds;
+  for (const ModelKind& kind : model_kinds()) {
+    words.emplace_back(kind.name, kind.name);
+    kinds.push_back(str(kind.name, " (", kind.what, ")"));
+  }
+  table.group("Model");
+  table.choice("--model", o.model, words, "one of " + join(kinds));
+}
+
+void declare_start_weights(OptionTable& table, ModelOptions& o) {
+  table.group("Model");
+  table.text("--weights", o.weights, "file with weights to start from: .pth (zip or legacy) or .safetensors");
+  table.list("--weights-allow-missing", o.allow_missing,
+             "parts of the model, by their tensors' names, that the file may lack and that start fresh");
+}
+
+void declare_explanation(OptionTable& table, ExplainOptions& o) {
+  const auto [words, formulas] = words_and_formulas(explainers());
+  table.group("Explanation");
+  table.choice("--explainer", o.cam.explainer, words,
+               "the map M of activations A and the score's gradient g: " + formulas);
+  table.list("--tap", o.taps,
+             "the activations that are explained (default: the model's last); of several, comma-separated, the maps "
+             "are averaged");
+  table.word("--cam-target", o.cam.target,
+             "the explained score: the class' logit (the thesis), or minus the mean of all logits");
+  table.word("--cam-normalizer", o.cam.normalizer, "whether minimum and maximum are differentiated or constants");
+  table.word("--cam-profile", o.cam.profile, "the order of ReLU, min-max and resize, by release of pytorch-grad-cam");
+}
+
+void declare_cam_class(OptionTable& table, ExplainOptions& o) {
+  table.group("Explanation");
+  table.word("--cam-class", o.explains,
+             "the class that is explained: the image's own, or the one the network predicts");
+}
+
+void declare_measuring(OptionTable& table, Measuring& o) {
+  table.group("Explanation");
+  table.word("--content-heatmap", o.content_heatmap,
+             "mean of batch ratios (the thesis), ratio of the split's sums, mean of image ratios");
+  table.number("--eval-margin", o.margin, at_least(0), "pixels added around boxes when measuring (train: as --margin)");
+}
+
+}  // namespace boxcam

@@ -1,0 +1,117 @@
+#include "apps/common/options/train.h"
+
+#include "engine/base/text.h"
+
+namespace boxcam {
+
+namespace {
+
+void declare_penalty(OptionTable& table, Penalty& o) {
+  Words<const CamLoss*> words;
+  std::vector<std::string> formulas;
+  for (const CamLoss& loss : cam_losses()) {
+    words.emplace_back(loss.name, &loss);
+    formulas.push_back(str(loss.name, " ", loss.formula));
+  }
+  table.number("--lambda", o.lambda, at_least(0), "weight of the penalty (--loss)");
+  table.number("--margin", o.margin, at_least(0), "pixels of the network's input added around boxes in the penalty");
+  table.choice("--loss", o.loss, words, "the penalty of a CAM C and boxes B: " + join(formulas));
+  table.word("--unboxed", o.unboxed,
+             "images without a box: their whole CAM is penalised, or they are left out of the penalty");
+  table.word("--boxes", o.boxes,
+             "penalise with the image's own boxes, or with those of another image of the batch: the control");
+}
+
+void declare_reading(OptionTable& table, Reading& o) {
+  table.word("--penalty-gradient", o.teaches,
+             "what of the penalty is differentiated: all; nothing (the thesis to the letter); through the activations "
+             "or through the weights of the map only; all, on the copy, and added to the classifier's gradients; or "
+             "nothing, but Grad-CAM's own gradient of the scores stays in the buffers and is added");
+  table.word("--transfer-gradient", o.transfer,
+             "--penalty-gradient transfer: all of it, or through the activations only");
+  table.word("--cam-model", o.cam_model, "Grad-CAM on the classifier itself, or on a copy of it (the thesis)");
+  table.word("--cam-batch-norm", o.batch_norm, "batch statistics or running statistics in the CAM's pass");
+}
+
+}  // namespace
+
+void declare_method(OptionTable& table, TrainOptions& o) {
+  table.group("Method");
+  declare_penalty(table, o.method.penalty);
+  declare_reading(table, o.method.reading);
+  table.flag("--thesis", o.thesis,
+             "the thesis' literal step: --cam-target logit --cam-model copy --cam-batch-norm eval "
+             "--penalty-gradient constant --cam-profile pgc-1.4, and by default --batch 16 --epochs 30");
+}
+
+void declare_training(OptionTable& table, TrainOptions& o) {
+  table.group("Training");
+  table.whole("--epochs", o.epochs, between(1, 100000), "passes over the training split");
+  table.word("--optimizer", o.optimizer.kind, "the update rule");
+  table.number("--lr", o.schedule.learning_rate, at_least(0), "learning rate; 0: 0.01 for sgd, 0.001 for adamw");
+  table.number("--momentum", o.optimizer.momentum, at_least(0), "of sgd");
+  table.flag("--nesterov", o.optimizer.nesterov, "Nesterov momentum");
+  table.number("--weight-decay", o.optimizer.weight_decay, at_least(0),
+               "of every parameter, norms and biases included");
+  table.word("--schedule", o.schedule.kind, "of the learning rate, per step");
+  table.number("--warmup", o.schedule.warmup, between(0, 1), "share of all steps with a rising learning rate");
+  table.number("--clip-grad-norm", o.method.clip_grad_norm, at_least(0),
+               "largest 2-norm of the whole gradient; 0: off");
+}
+
+void declare_run(OptionTable& table, TrainOptions& o) {
+  table.group("Training");
+  table.word("--best-by", o.best_by,
+             "which epoch is kept as best.safetensors and tested (validation; the thesis: content-heatmap)");
+  table.text("--output", o.output, "the run's folder (default: runs/train)");
+  table.flag("--resume", o.resume, "go on from the folder's checkpoint");
+}
+
+void settle_train_options(const OptionTable& table, DataOptions& data, TrainOptions& t) {
+  using Teaches = Reading::Teaches;
+  using CamModel = Reading::CamModel;
+  using BatchNorm = Reading::BatchNorm;
+  CamOptions& cam = t.method.explain.cam;
+  Reading& reading = t.method.reading;
+  if (t.thesis) {
+    const char* reason = "contradicts --thesis, which stands for the thesis' literal step";
+    table.imply("--cam-target", cam.target, CamTarget::logit, reason);
+    table.imply("--cam-model", reading.cam_model, CamModel::copy, reason);
+    table.imply("--cam-batch-norm", reading.batch_norm, BatchNorm::eval, reason);
+    table.imply("--penalty-gradient", reading.teaches, Teaches::constant, reason);
+    table.imply("--cam-profile", cam.profile, CamProfile::pgc_1_4, reason);
+    if (!table.given("--batch")) data.batch = 16;
+    if (!table.given("--epochs")) t.epochs = 30;
+  }
+  if (reading.teaches == Teaches::transfer) {
+    const char* reason =
+        "contradicts --penalty-gradient transfer, whose gradient is taken on the copy, with running "
+        "statistics: it implies --cam-model copy --cam-batch-norm eval";
+    table.imply("--cam-model", reading.cam_model, CamModel::copy, reason);
+    table.imply("--cam-batch-norm", reading.batch_norm, BatchNorm::eval, reason);
+  }
+  table.refuse(table.given("--transfer-gradient") && reading.teaches != Teaches::transfer, "--transfer-gradient",
+               "belongs to --penalty-gradient transfer");
+  table.refuse(reading.copies() && reading.leaks(), "--penalty-gradient",
+               "leak does not go with --cam-model copy: the copy is what keeps Grad-CAM's gradient out of the "
+               "classifier's buffers; use --cam-model shared");
+  table.refuse(reading.copies() && reading.teaches != Teaches::constant && reading.teaches != Teaches::transfer,
+               "--penalty-gradient",
+               "full, activations and weights do not go with --cam-model copy: the copy's CAM cannot reach the "
+               "classifier; use --penalty-gradient constant (the thesis) or transfer, or --cam-model shared");
+  if (!table.given("--eval-margin")) t.method.measuring.margin = t.method.penalty.margin;
+  double& rate = t.schedule.learning_rate;
+  if (rate == 0) rate = t.optimizer.kind == OptimizerOptions::Kind::sgd ? 0.01 : 0.001;
+  if (t.output.empty()) t.output = "runs/train";
+}
+
+std::string reading_in_options(const Method& method, const std::vector<std::string>& taps) {
+  const auto& [explain, penalty, reading, measuring, clip] = method;
+  return str("--penalty-gradient ", word_of(reading.teaches), " --cam-model ", word_of(reading.cam_model),
+             " --cam-batch-norm ", word_of(reading.batch_norm), " --cam-normalizer ", word_of(explain.cam.normalizer),
+             " --cam-class ", word_of(explain.explains), " --cam-target ", word_of(explain.cam.target),
+             " --cam-profile ", word_of(explain.cam.profile), " --explainer ", explain.cam.explainer->name, " --tap ",
+             join(taps, ","));
+}
+
+}  // namespace boxcam

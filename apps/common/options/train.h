@@ -1,0 +1,36 @@
+// Options of the method and of training.
+#pragma once
+
+#include "apps/common/method.h"
+#include "apps/common/options/data.h"
+#include "nn/optim.h"
+
+namespace boxcam {
+
+struct TrainOptions {
+  enum class BestBy { content_heatmap, accuracy, last };
+  Method method;
+  OptimizerOptions optimizer;
+  Schedule schedule = {.learning_rate = 0};  ///< 0: 0.01 (sgd), 0.001 (adamw), once settled
+  int64_t epochs = 30;
+  BestBy best_by = BestBy::content_heatmap;
+  bool thesis = false;
+  std::string output;
+  bool resume = false;
+};
+
+/// The penalty and what it teaches.
+void declare_method(OptionTable& table, TrainOptions& options);
+/// Optimiser and schedule.
+void declare_training(OptionTable& table, TrainOptions& options);
+/// --best-by, --output, --resume.
+void declare_run(OptionTable& table, TrainOptions& options);
+
+/// What --thesis implies, for options that were not given, and defaults that depend on others; refuses those that
+/// contradict it, and pairs of options that cannot go together (docs/method.md, "The readings"), naming the reason.
+void settle_train_options(const OptionTable& table, DataOptions& data, TrainOptions& train);
+
+/// "--penalty-gradient full --cam-model shared ...": the options that make a reading, of a model with these taps.
+std::string reading_in_options(const Method& method, const std::vector<std::string>& taps);
+
+}  // namespace boxcam

@@ -1,0 +1,52 @@
+#include "apps/common/options/words.h"
+
+#include "apps/common/options/machine.h"
+#include "apps/common/options/train.h"
+#include "nn/data/image.h"
+#include "nn/data/open_images.h"
+
+namespace boxcam {
+
+#define BOXCAM_WORDS(Enum, ...)                   \
+  template <>                                     \
+  const Words<Enum>& words_of<Enum>() {           \
+    using E = Enum;                               \
+    static const Words<Enum> words = __VA_ARGS__; \
+    return words;                                 \
+  }
+
+BOXCAM_WORDS(Preprocess::Resize, {{"squash", E::squash}, {"crop", E::crop}})
+BOXCAM_WORDS(Preprocess::Augment, {{"none", E::none}, {"flip", E::flip}, {"crop-flip", E::crop_flip}})
+BOXCAM_WORDS(OpenImagesOptions::GroupOf, {{"keep", E::keep}, {"drop", E::drop}})
+BOXCAM_WORDS(OpenImagesOptions::SeveralClasses, {{"largest", E::largest}, {"drop", E::drop}})
+
+BOXCAM_WORDS(CamTarget, {{"logit", E::logit}, {"centered", E::centered}})
+BOXCAM_WORDS(CamNormalizer, {{"differentiated", E::differentiated}, {"constant", E::constant}})
+BOXCAM_WORDS(CamProfile, {{"pgc-1.4", E::pgc_1_4}, {"pgc-1.3.1", E::pgc_1_3_1}, {"paper", E::paper}})
+BOXCAM_WORDS(ExplainOptions::Class, {{"label", E::label}, {"predicted", E::predicted}})
+BOXCAM_WORDS(ContentHeatmap, {{"batch", E::batch}, {"pooled", E::pooled}, {"image-mean", E::image_mean}})
+
+BOXCAM_WORDS(Penalty::Unboxed, {{"penalise", E::penalise}, {"skip", E::skip}})
+BOXCAM_WORDS(Penalty::Boxes, {{"own", E::own}, {"shuffled", E::shuffled}})
+BOXCAM_WORDS(Reading::Teaches, {{"full", E::full},
+                                {"constant", E::constant},
+                                {"activations", E::activations},
+                                {"weights", E::weights},
+                                {"transfer", E::transfer},
+                                {"leak", E::leak}})
+BOXCAM_WORDS(Reading::Transfer, {{"full", E::full}, {"activations", E::activations}})
+BOXCAM_WORDS(Reading::CamModel, {{"shared", E::shared}, {"copy", E::copy}})
+BOXCAM_WORDS(Reading::BatchNorm, {{"train", E::train}, {"eval", E::eval}})
+
+BOXCAM_WORDS(OptimizerOptions::Kind, {{"sgd", E::sgd}, {"adamw", E::adamw}})
+BOXCAM_WORDS(Schedule::Kind, {{"constant", E::constant}, {"cosine", E::cosine}, {"step", E::step}})
+BOXCAM_WORDS(TrainOptions::BestBy,
+             {{"content-heatmap", E::content_heatmap}, {"accuracy", E::accuracy}, {"last", E::last}})
+
+BOXCAM_WORDS(ConvAlgorithm, {{"auto", E::automatic}, {"direct", E::direct}})
+BOXCAM_WORDS(Device, {{"cpu", E::cpu}, {"cuda", E::cuda}})
+BOXCAM_WORDS(DType, {{"f32", E::f32}, {"bf16", E::bf16}})  // --precision: of activations
+
+#undef BOXCAM_WORDS
+
+}  // namespace boxcam
