@@ -67,7 +67,7 @@ if(NOT DEFINED CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 does not know
 endif()
 find_package(CUDAToolkit REQUIRED)
 add_library(boxcam_cudnn INTERFACE)
-target_include_directories(boxcam_cudnn SYSTEM INTERFACE "${CUDNN_INCLUDE_DIR}")
+target_include_directories(boxcam_cudnn SYSTEM INTERFACE "$<BUILD_INTERFACE:${CUDNN_INCLUDE_DIR}>")
 target_link_libraries(boxcam_cudnn INTERFACE "${CUDNN_LIBRARY}" CUDA::cudart_static CUDA::cublas)
 set(BOXCAM_HAS_CUDA ON)
 message(STATUS "boxcam: CUDA ${CUDAToolkit_VERSION}, cuDNN ${cudnn_version}, for ${CMAKE_CUDA_ARCHITECTURES}")

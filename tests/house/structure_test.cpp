@@ -1,5 +1,6 @@
 // The rules of the house that its #include lines show: apps -> xai, models -> nn -> engine, never back; each library
-// behind the door of its backend; every quoted path resolves from the repository root.
+// behind the door of its backend; every quoted path resolves from the repository root; what <boxcam/boxcam.h> names
+// includes nothing else of the house.
 #include <gtest/gtest.h>
 
 #include <cctype>
@@ -34,6 +35,8 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"apps", {"xai", "models", "nn", "engine"}},
     {"tests", {"apps", "xai", "models", "nn", "engine"}},
     {"bench", {"apps", "xai", "models", "nn", "engine"}},
+    {"cmake", {"xai", "models", "nn", "engine"}},  // the header of the whole library
+    {"docs", {}},                                  // examples include that header alone
 };
 
 std::string from_root(const fs::path& path) { return path.lexically_relative(kRoot).generic_string(); }
@@ -86,6 +89,7 @@ bool begins_with_any(const std::string& text, const std::vector<std::string>& be
 
 bool allowed_by_layers(const Include& i) {
   const std::string from = first_folder(i.file), to = first_folder(i.path);
+  if (i.path == "boxcam/boxcam.h") return from == "docs" || from == "tests";  // it lies above all libraries
   return !i.quoted || from == to || kMayInclude.at(from).contains(to);
 }
 
@@ -115,6 +119,18 @@ TEST(Structure, EveryQuotedPathResolvesFromTheRoot) {
     EXPECT_TRUE(!i.quoted || fs::is_regular_file(kRoot / i.path)) << i.file << ":" << i.line << " includes " << i.path;
 }
 
+/// An installation holds what boxcam.h names, so that must not need more.
+TEST(Structure, PublicHeadersIncludeNoPrivateOnes) {
+  const std::vector<Include> all = all_includes();
+  std::set<std::string> open;
+  for (const Include& i : all)
+    if (i.file == "cmake/package/boxcam/boxcam.h") open.insert(i.path);
+  EXPECT_GT(open.size(), 25u);
+  for (const Include& i : all)
+    EXPECT_TRUE(!open.contains(i.file) || !i.quoted || open.contains(i.path))
+        << i.file << ":" << i.line << " includes " << i.path << ", which cmake/package/boxcam/boxcam.h does not name";
+}
+
 TEST(Structure, HeadersGuardThemselves) {
   for (const fs::path& source : sources()) {
     if (source.extension() != ".h" && source.extension() != ".cuh") continue;
@@ -140,6 +156,9 @@ TEST(Structure, TheRulesBite) {
   EXPECT_TRUE(allowed_by_layers({"apps/train.cpp", 1, "models/resnet.h", true}));
   EXPECT_FALSE(behind_its_door({"engine/ops/reduce.cpp", 1, "engine/backend/cuda/reduce.h", true}));
   EXPECT_FALSE(behind_its_door({"tests/cuda_twins_test.cpp", 1, "cublas_v2.h", false}));
+  EXPECT_FALSE(allowed_by_layers({"xai/boxes.h", 1, "boxcam/boxcam.h", false}));
+  EXPECT_FALSE(allowed_by_layers({"docs/examples/one.cpp", 1, "xai/boxes.h", true}));
+  EXPECT_TRUE(allowed_by_layers({"docs/examples/one.cpp", 1, "boxcam/boxcam.h", false}));
   EXPECT_GT(all_includes().size(), 100u);
 }
 
