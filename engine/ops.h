@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/autograd.h"
+#include "engine/specs.h"
 #include "engine/tensor.h"
 
 namespace boxcam {
@@ -52,9 +53,6 @@ Tensor one_hot(const Tensor& index, int64_t classes, DType dtype);  ///< i32 [N]
 Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a = false, bool transpose_b = false);  ///< 2-D
 
 // ---- conv2d.cpp: cross-correlation, zero padding; bf16 too ----------------------------------------------------------
-struct Conv2dSpec {
-  int64_t stride = 1, padding = 0, dilation = 1, groups = 1;
-};
 Tensor conv2d(const Tensor& x, const Tensor& w, const Conv2dSpec& spec);  ///< [N,H,W,I], [O,R,S,I/g] -> [N,P,Q,O]
 /// conv2d(x, w, spec) + bias (+ residual), then ReLU if `with_relu`; bias [C]. One pass, for inference with folded
 /// batch norm. Instead of 0 the ReLU may give up to 2^-100 of what it cut off. Where no gradient is recorded, a
@@ -84,10 +82,6 @@ Tensor batch_norm_eval(const Tensor& x, const Tensor& gamma, const Tensor& beta,
 std::vector<Tensor> batch_norm_train_grad(const Tensor& x, const Tensor& gamma, const Tensor& g, double eps);
 
 // ---- pool.cpp -------------------------------------------------------------------------------------------------------
-struct Pool2dSpec {
-  int64_t window = 2, stride = 2, padding = 0;
-  bool ceil_mode = false;  ///< as in PyTorch: windows may begin in the input and reach past its end
-};
 /// Padding never wins; the first maximum in row-major order does. bf16 too.
 Tensor max_pool2d(const Tensor& x, const Pool2dSpec& spec);
 Tensor global_avg_pool(const Tensor& x);  ///< [N,H,W,C] -> [N,C]

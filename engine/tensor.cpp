@@ -11,28 +11,6 @@
 
 namespace boxcam {
 
-size_t item_size(DType dtype) {
-  switch (dtype) {
-    case DType::f64: return 8;
-    case DType::bf16: return 2;
-    case DType::u8: return 1;
-    case DType::f32:
-    case DType::i32: break;
-  }
-  return 4;
-}
-
-const char* name(DType dtype) {
-  switch (dtype) {
-    case DType::f32: return "f32";
-    case DType::f64: return "f64";
-    case DType::bf16: return "bf16";
-    case DType::i32: return "i32";
-    case DType::u8: return "u8";
-  }
-  return "?";
-}
-
 const char* name(Device device) { return device == Device::cpu ? "cpu" : "cuda"; }
 
 int64_t Shape::numel() const {
@@ -46,8 +24,6 @@ std::ostream& operator<<(std::ostream& out, const Shape& shape) {
   for (int i = 0; i < shape.ndim(); ++i) out << (i ? ", " : "") << shape[i];
   return out << "]";
 }
-
-std::ostream& operator<<(std::ostream& out, DType dtype) { return out << name(dtype); }
 
 Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
   for (const int64_t d : shape.dims()) check(d >= 0, "Tensor::empty: the shape ", shape, " has a negative extent");

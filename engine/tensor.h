@@ -9,39 +9,13 @@
 #include <vector>
 
 #include "engine/base/check.h"
-#include "engine/bfloat16.h"
+#include "engine/dtype.h"
 
 namespace boxcam {
 
-enum class DType { f32, f64, bf16, i32, u8 };  ///< bf16: activations only, see ops.h
 enum class Device { cpu, cuda };
 
-size_t item_size(DType dtype);
-const char* name(DType dtype);
 const char* name(Device device);
-
-template <class T>
-constexpr DType dtype_of();
-template <>
-constexpr DType dtype_of<float>() {
-  return DType::f32;
-}
-template <>
-constexpr DType dtype_of<double>() {
-  return DType::f64;
-}
-template <>
-constexpr DType dtype_of<bfloat16>() {
-  return DType::bf16;
-}
-template <>
-constexpr DType dtype_of<int32_t>() {
-  return DType::i32;
-}
-template <>
-constexpr DType dtype_of<uint8_t>() {
-  return DType::u8;
-}
 
 /// The extents of a tensor, outermost first. A scalar has none.
 class Shape {
@@ -62,7 +36,6 @@ class Shape {
 };
 
 std::ostream& operator<<(std::ostream& out, const Shape& shape);  ///< "[16, 7, 7, 2048]"
-std::ostream& operator<<(std::ostream& out, DType dtype);
 
 struct Node;    // engine/autograd.h
 class Storage;  // memory of one device, freed with its last user

@@ -1,3 +1,4 @@
+#include "engine/graph_access.h"
 #include "engine/ops/common.h"
 
 namespace boxcam {

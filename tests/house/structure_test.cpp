@@ -110,6 +110,31 @@ TEST(Structure, LibrariesStayBehindTheirBackend) {
     EXPECT_TRUE(behind_its_door(i)) << i.file << ":" << i.line << " includes " << i.path;
 }
 
+/// Whether a file comes to `target` through quoted includes, its own or those of what it includes.
+bool reaches(const std::string& file, const std::string& target,
+             const std::map<std::string, std::vector<std::string>>& includes) {
+  std::set<std::string> seen;
+  std::vector<std::string> pending = {file};
+  while (!pending.empty()) {
+    const std::string next = pending.back();
+    pending.pop_back();
+    if (next == target) return true;
+    if (!seen.insert(next).second || !includes.contains(next)) continue;
+    for (const std::string& path : includes.at(next)) pending.push_back(path);
+  }
+  return false;
+}
+
+TEST(Structure, NoBackendReadsTheCatalogue) {  // or a line in it would rebuild all of them
+  std::map<std::string, std::vector<std::string>> includes;
+  for (const Include& i : all_includes())
+    if (i.quoted) includes[i.file].push_back(i.path);
+  for (const fs::path& source : sources()) {
+    const std::string file = from_root(source);
+    EXPECT_FALSE(file.starts_with("engine/backend/") && reaches(file, "engine/ops.h", includes)) << file;
+  }
+}
+
 TEST(Structure, EveryQuotedPathResolvesFromTheRoot) {
   for (const Include& i : all_includes())
     EXPECT_TRUE(!i.quoted || fs::is_regular_file(kRoot / i.path)) << i.file << ":" << i.line << " includes " << i.path;
@@ -140,6 +165,9 @@ TEST(Structure, TheRulesBite) {
   EXPECT_TRUE(allowed_by_layers({"apps/train.cpp", 1, "models/resnet.h", true}));
   EXPECT_FALSE(behind_its_door({"engine/ops/reduce.cpp", 1, "engine/backend/cuda/reduce.h", true}));
   EXPECT_FALSE(behind_its_door({"tests/cuda_twins_test.cpp", 1, "cublas_v2.h", false}));
+  const std::map<std::string, std::vector<std::string>> includes = {{"a", {"b"}}, {"b", {"a", "c"}}};
+  EXPECT_TRUE(reaches("a", "c", includes));
+  EXPECT_FALSE(reaches("a", "d", includes));
   EXPECT_GT(all_includes().size(), 100u);
 }
 

@@ -5,7 +5,7 @@
 #include "engine/backend/cpu/parallel.h"
 #include "engine/backend/cpu/row_writer.h"
 #include "engine/backend/cpu/table.h"
-#include "engine/graph_access.h"
+#include "engine/dtype.h"
 
 namespace boxcam::cpu {
 

@@ -2,7 +2,7 @@
 #include "engine/backend/cpu/parallel.h"
 #include "engine/backend/cpu/table.h"
 #include "engine/device.h"
-#include "engine/graph_access.h"
+#include "engine/dtype.h"
 
 namespace boxcam {
 

@@ -4,7 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/ops.h"
+#include "engine/specs.h"
+#include "engine/tensor.h"
 
 namespace boxcam::cuda {
 
