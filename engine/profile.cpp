@@ -83,36 +83,8 @@ void time_entry(Kernels& timed, const Kernels& table, Device device, const char*
 
 Kernels timed_kernels(const Kernels& table, Device device) {
   Kernels timed{};
-  // Every entry; one that is forgotten here would be a null pointer, which Profile.NamesEveryKernel finds.
-#define BOXCAM_TIME(entry) time_entry<&Kernels::entry>(timed, table, device, #entry)
-  BOXCAM_TIME(unary);
-  BOXCAM_TIME(binary);
-  BOXCAM_TIME(cast);
-  BOXCAM_TIME(affine);
-  BOXCAM_TIME(scale_shift);
-  BOXCAM_TIME(sum);
-  BOXCAM_TIME(argmax);
-  BOXCAM_TIME(take_at);
-  BOXCAM_TIME(put_at);
-  BOXCAM_TIME(copy_range);
-  BOXCAM_TIME(matmul);
-  BOXCAM_TIME(conv2d);
-  BOXCAM_TIME(conv2d_bias);
-  BOXCAM_TIME(conv2d_input_grad);
-  BOXCAM_TIME(conv2d_weight_grad);
-  BOXCAM_TIME(batch_norm_statistics);
-  BOXCAM_TIME(batch_norm);
-  BOXCAM_TIME(batch_norm_grad);
-  BOXCAM_TIME(running_statistics);
-  BOXCAM_TIME(max_pool2d);
-  BOXCAM_TIME(cross_entropies);
-  BOXCAM_TIME(cross_entropies_grad);
-  BOXCAM_TIME(bilinear_resize);
-  BOXCAM_TIME(bilinear_resize_adjoint);
-  BOXCAM_TIME(cam_box);
-  BOXCAM_TIME(cam_box_grad);
-  BOXCAM_TIME(sgd_step);
-  BOXCAM_TIME(adamw_step);
+#define BOXCAM_TIME(entry) time_entry<&Kernels::entry>(timed, table, device, #entry);
+  BOXCAM_KERNELS(BOXCAM_TIME)
 #undef BOXCAM_TIME
   return timed;
 }

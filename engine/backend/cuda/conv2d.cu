@@ -148,11 +148,17 @@ void conv2d_weight_grad(const Tensor& x, const Tensor& g, const Conv2dSpec& spec
     Tensor result = rounded ? Tensor::empty(gw.shape(), x.dtype(), Device::cuda) : gw;
     if (with_cudnn({ConvKind::weight_grad, x.dtype(), x.shape(), gw.shape(), g.shape(), spec, allow_tf32()},
                    {x.raw_data(), result.raw_data(), g.raw_data()})) {
-      if (rounded) cast(result, gw);
+      if (rounded) cuda_kernels().cast(result, gw);
       return;
     }
   }
   plain_conv2d_weight_grad(Launch{}, x, g, spec, gw);
+}
+
+void add_conv2d(Kernels& table) {
+#define BOXCAM_SET(entry) table.entry = entry;
+  BOXCAM_KERNELS_CONV2D(BOXCAM_SET)
+#undef BOXCAM_SET
 }
 
 }  // namespace boxcam::cuda

@@ -34,4 +34,6 @@ void matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b
     plain_matmul(Launch{}, a, b, transpose_a, transpose_b, y);
 }
 
+void add_matmul(Kernels& table) { table.matmul = matmul; }
+
 }  // namespace boxcam::cuda
