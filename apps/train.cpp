@@ -12,7 +12,8 @@
 #include "apps/common/progress.h"
 #include "apps/common/run_folder.h"
 #include "apps/train_step.h"
-#include "engine/device.h"
+#include "engine/machine.h"
+#include "engine/settings.h"
 
 using namespace boxcam;
 

@@ -8,7 +8,7 @@
 
 #include "bench/bare_convolutions.h"
 #include "bench/machine.h"
-#include "engine/backend/cpu/conv2d_implementation.h"
+#include "engine/backend/backend.h"
 #include "models/resnet.h"
 #include "nn/optim.h"
 
@@ -24,8 +24,8 @@ ConvAlgorithm algorithm_of(const std::string& name) {
 }
 
 std::vector<std::string> implementations(const Convolution& c, const std::string& algorithm) {
-  set_conv_algorithm(algorithm_of(algorithm));
-  return cpu::conv2d_implementations(c.x, c.w, c.y, c.spec);
+  set_setting(&Settings::conv_algorithm, algorithm_of(algorithm));
+  return backend(Device::cpu).conv2d_implementations(c.x, c.w, c.y, c.spec, DType::f32);
 }
 
 /// bare_times, measured once.

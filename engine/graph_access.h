@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "engine/device.h"
+#include "engine/memory.h"
 #include "engine/tensor.h"
 
 namespace boxcam {

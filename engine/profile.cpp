@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "engine/backend/kernels.h"
-#include "engine/device.h"
 
 namespace boxcam {
 
@@ -17,7 +16,6 @@ using Clock = std::chrono::steady_clock;
 
 bool profiling = false;
 std::map<std::pair<std::string, std::string>, ProfileRow> rows;
-std::map<std::string, ProfileWait> waits;
 
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
@@ -91,8 +89,7 @@ Kernels timed_kernels(const Kernels& table, Device device) {
 
 }  // namespace
 
-const Kernels& kernels(Device device) {
-  const Kernels& table = device == Device::cpu ? cpu_kernels() : cuda_kernels();
+const Kernels& profiled(const Kernels& table, Device device) {
   if (!profiling) return table;
   static Kernels timed;
   return timed = timed_kernels(table, device);
@@ -100,21 +97,11 @@ const Kernels& kernels(Device device) {
 
 void set_profiling(bool on) {
   profiling = on;
-  if (!on) return;
-  rows.clear();
-  waits.clear();
+  if (on) rows.clear();
+  time_waits(on);
 }
 
 std::vector<ProfileRow> profile() { return most_expensive_first(rows); }
-std::vector<ProfileWait> profile_waits() { return most_expensive_first(waits); }
-
-ProfiledWait::ProfiledWait(std::string what) : what_(std::move(what)), begin_(Clock::now()) {}
-ProfiledWait::~ProfiledWait() {
-  if (!profiling) return;
-  ProfileWait& total = waits.try_emplace(what_, ProfileWait{what_}).first->second;
-  ++total.times;
-  total.seconds += seconds_since(begin_);
-}
 
 std::string profile_table(double seconds) {
   const auto table = [&](const std::vector<ProfileRow>& list, bool with_shapes) {

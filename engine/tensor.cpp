@@ -1,17 +1,12 @@
 #include "engine/tensor.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "engine/autograd.h"
-#include "engine/backend/device_memory.h"
-#include "engine/backend/kernels.h"
-#include "engine/device.h"
+#include "engine/backend/backend.h"
 #include "engine/graph_access.h"
 
 namespace boxcam {
-
-const char* name(Device device) { return device == Device::cpu ? "cpu" : "cuda"; }
 
 int64_t Shape::numel() const {
   int64_t count = 1;
@@ -38,23 +33,13 @@ Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
 
 Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device) {
   Tensor t = empty(shape, dtype, device);
-  if (device == Device::cpu)
-    std::memset(t.raw_data(), 0, t.bytes());
-  else
-    cuda::set_zero(t.raw_data(), t.bytes());
+  backend(device).memory.set_zero(t.raw_data(), t.bytes());
   return t;
 }
 
 Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device) {
   Tensor t = empty(shape, dtype, device);
-  if (device == Device::cuda) {
-    cuda::fill(t, value);
-    return t;
-  }
-  visit_dtype(dtype, [&](auto zero) {
-    using T = decltype(zero);
-    std::fill_n(t.data<T>(), t.numel(), static_cast<T>(value));
-  });
+  backend(device).memory.fill(t, value);
   return t;
 }
 
@@ -63,10 +48,7 @@ Tensor Tensor::from(const Shape& shape, std::span<const T> values, Device device
   check(shape.numel() == static_cast<int64_t>(values.size()), "Tensor::from: ", values.size(),
         " values do not fill the shape ", shape);
   Tensor t = empty(shape, dtype_of<T>(), device);
-  if (device == Device::cpu)
-    std::copy(values.begin(), values.end(), t.data<T>());
-  else
-    cuda::upload(t.raw_data(), values.data(), t.bytes());
+  backend(device).memory.upload(t.raw_data(), values.data(), t.bytes());
   return t;
 }
 template Tensor Tensor::from(const Shape&, std::span<const float>, Device);
@@ -133,11 +115,9 @@ Tensor Tensor::clone() const {
 void Tensor::copy_from(const Tensor& source) {
   check(shape() == source.shape() && dtype() == source.dtype(), "copy_from: expected ", dtype(), shape(), ", found ",
         source.dtype(), source.shape());
-  const bool to_host = device() == Device::cpu, from_host = source.device() == Device::cpu;
-  const auto copy_bytes = to_host && from_host ? [](void* to, const void* from, size_t n) { std::memcpy(to, from, n); }
-                          : from_host          ? cuda::upload
-                          : to_host            ? cuda::download
-                                               : cuda::copy;
+  const bool from_host = source.device() == Device::cpu;
+  const DeviceMemory& memory = backend(from_host ? device() : source.device()).memory;
+  const auto copy_bytes = from_host ? memory.upload : device() == Device::cpu ? memory.download : memory.copy;
   copy_bytes(raw_data(), source.raw_data(), bytes());
 }
 

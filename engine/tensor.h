@@ -10,12 +10,9 @@
 
 #include "engine/base/check.h"
 #include "engine/dtype.h"
+#include "engine/memory.h"
 
 namespace boxcam {
-
-enum class Device { cpu, cuda };
-
-const char* name(Device device);
 
 /// The extents of a tensor, outermost first. A scalar has none.
 class Shape {
@@ -37,8 +34,7 @@ class Shape {
 
 std::ostream& operator<<(std::ostream& out, const Shape& shape);  ///< "[16, 7, 7, 2048]"
 
-struct Node;    // engine/autograd.h
-class Storage;  // memory of one device, freed with its last user
+struct Node;  // engine/autograd.h
 
 /// A handle: copies share memory. Data is never overwritten once a tensor is made, with one exception, the
 /// optimiser and `copy_from`, which update parameters and buffers once nothing more will be differentiated through
@@ -106,13 +102,5 @@ class Tensor {
   void* raw(DType dtype);
   std::shared_ptr<Impl> impl_;
 };
-
-/// Bytes of tensor memory on one device: in use now, at most since `reset_peak_memory`, and handed out in all.
-struct MemoryUse {
-  size_t now = 0, peak = 0, allocated = 0;
-  size_t reserved = 0;  ///< taken from the system or the card for large tensors, in use or kept for the next ones
-};
-MemoryUse memory_use(Device device = Device::cpu);
-void reset_peak_memory(Device device = Device::cpu);
 
 }  // namespace boxcam

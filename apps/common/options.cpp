@@ -10,8 +10,9 @@
 
 #include "engine/base/file.h"
 #include "engine/base/text.h"
-#include "engine/device.h"
+#include "engine/machine.h"
 #include "engine/profile.h"
+#include "engine/settings.h"
 
 namespace boxcam {
 
@@ -398,10 +399,7 @@ void apply(const RunOptions& options) {
     profile_begin = std::chrono::steady_clock::now();
     set_profiling(true);
   }
-  set_threads(options.threads);
-  set_conv_algorithm(options.conv_algorithm);
-  set_allow_tf32(options.allow_tf32);
-  set_fast_algorithms(options.fast_algorithms);
+  set_settings({options.threads, options.conv_algorithm, options.allow_tf32, options.fast_algorithms});
   if (options.device == Device::cuda) {
     try {
       cuda_device_name();

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/device.h"
+#include "engine/settings.h"
 #include "models/resnet.h"
 #include "nn/data/image.h"
 #include "nn/data/open_images.h"

@@ -141,8 +141,8 @@ static_assert(sizeof(Kernels) == (0 BOXCAM_KERNELS(BOXCAM_ONE)) * sizeof(void (*
               "an entry of the kernel table is missing in its room's list");
 #undef BOXCAM_ONE
 
+/// The table of a device, with stopwatches around its entries while a profile is taken (engine/profile.h). Throws Error
+/// where the device is not there.
 const Kernels& kernels(Device device);
-const Kernels& cpu_kernels();
-const Kernels& cuda_kernels();  ///< throws "boxcam was built without CUDA" where it was
 
 }  // namespace boxcam

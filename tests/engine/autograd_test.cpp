@@ -5,7 +5,8 @@
 
 #include <thread>
 
-#include "engine/device.h"
+#include "engine/memory.h"
+#include "engine/settings.h"
 #include "tests/gradcheck.h"
 
 namespace boxcam {
@@ -97,7 +98,7 @@ TEST(Grad, WithoutCreateGraphThereIsNoHistory) {
 }
 
 TEST(Grad, ThirdOrder) {
-  set_threads(1);  // tiny tensors: a second thread only costs
+  set_setting(&Settings::threads, 1);  // tiny tensors: a second thread only costs
   const Tensor x = leaf({1.5});
   Tensor d = x * x * x * x * x;
   for (int order = 0; order < 3; ++order) d = grad({d}, {x}, {}, true)[0];
@@ -113,7 +114,7 @@ TEST(Grad, ThirdOrder) {
   std::vector<Tensor> all = x0;
   for (const Tensor& seed : random_seeds(f, x0)) all.push_back(seed);
   EXPECT_TRUE(check_second_order(gradient_of(f, x0.size()), all));
-  set_threads(0);
+  set_setting(&Settings::threads, 0);
 }
 
 TEST(Grad, OneInputMayDependOnAnother) {

@@ -7,10 +7,11 @@
 #include <limits>
 #include <tuple>
 
-#include "engine/backend/cpu/conv2d_implementation.h"
+#include "engine/backend/backend.h"
 #include "engine/base/random.h"
-#include "engine/device.h"
+#include "engine/machine.h"
 #include "engine/ops.h"
+#include "engine/settings.h"
 
 namespace boxcam {
 namespace {
@@ -57,8 +58,8 @@ double relative_error(const Tensor& found, const std::vector<double>& expected) 
 /// (dtype, threads). Inputs hold values that f32 represents, so that both dtypes compute with the same numbers.
 class Ops : public testing::TestWithParam<std::tuple<DType, int>> {
  protected:
-  void SetUp() override { set_threads(std::get<1>(GetParam())); }
-  void TearDown() override { set_threads(0); }
+  void SetUp() override { set_setting(&Settings::threads, std::get<1>(GetParam())); }
+  void TearDown() override { set_setting(&Settings::threads, 0); }
   static DType dtype() { return std::get<0>(GetParam()); }
 
   static Tensor input(const Shape& shape, uint64_t seed, double low = -1, double high = 1) {
@@ -525,21 +526,23 @@ TEST(Convolution, SinglePrecisionStaysNearTheDefinition) {
     const Tensor gx = conv2d_input_grad(g.to(DType::f64), w.to(DType::f64), c.x, c.spec);
     const Tensor gw = conv2d_weight_grad(x.to(DType::f64), g.to(DType::f64), c.w, c.spec);
     for (const auto& [algorithm, bound] : {std::pair{ConvAlgorithm::direct, 2e-6}, {ConvAlgorithm::automatic, 4e-6}}) {
-      set_conv_algorithm(algorithm);
+      set_setting(&Settings::conv_algorithm, algorithm);
       const std::string what =
           str("x ", c.x, ", w ", c.w, algorithm == ConvAlgorithm::direct ? ", direct" : ", automatic");
       EXPECT_LE(norm_error(conv2d(x, w, c.spec), y), bound) << what;
       EXPECT_LE(norm_error(conv2d_input_grad(g, w, c.x, c.spec), gx), bound) << what << ", input gradient";
       EXPECT_LE(norm_error(conv2d_weight_grad(x, g, c.w, c.spec), gw), bound) << what << ", weight gradient";
     }
-    set_conv_algorithm(ConvAlgorithm::automatic);
+    set_setting(&Settings::conv_algorithm, ConvAlgorithm::automatic);
   }
 }
 
 TEST(Convolution, StridedPointwiseWeightGradientOfFewChannelsIsPlain) {
   // oneDNN issue 6035: its kernels write out of bounds there.
   for (const int64_t channels : {1, 3, 8, 15, 16, 64}) {
-    const auto names = cpu::conv2d_implementations({2, 9, 9, channels}, {8, 1, 1, channels}, {2, 5, 5, 8}, {2, 0});
+    const auto names =
+        backend(Device::cpu)
+            .conv2d_implementations({2, 9, 9, channels}, {8, 1, 1, channels}, {2, 5, 5, 8}, {2, 0}, DType::f32);
     ASSERT_EQ(names.size(), 3u);
     EXPECT_EQ(names[2] == "plain", channels < 16 || onednn_version() == "none") << channels;
   }
@@ -697,10 +700,10 @@ TEST(BatchNormTrainConv2d, HasTheBitsOfTheTwoOps) {
 
 TEST(Convolution, DirectTurnsWinogradOff) {
   const auto names = [](ConvAlgorithm algorithm) {
-    set_conv_algorithm(algorithm);
+    set_setting(&Settings::conv_algorithm, algorithm);
     const Shape image{4, 14, 14, 64};
-    const auto list = cpu::conv2d_implementations(image, {64, 3, 3, 64}, image, {1, 1});
-    set_conv_algorithm(ConvAlgorithm::automatic);
+    const auto list = backend(Device::cpu).conv2d_implementations(image, {64, 3, 3, 64}, image, {1, 1}, DType::f32);
+    set_setting(&Settings::conv_algorithm, ConvAlgorithm::automatic);
     return list;
   };
   for (const std::string& implementation : names(ConvAlgorithm::direct))

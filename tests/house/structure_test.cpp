@@ -100,6 +100,23 @@ bool behind_its_door(const Include& i) {
   return true;
 }
 
+/// Rooms inside a library that stand on their own: what they may include besides the layers' rule.
+bool stays_in_its_room(const Include& i) {
+  static const std::vector<std::pair<std::string, std::vector<std::string>>> rooms = {
+      {"engine/base/", {"engine/base/"}},
+      {"nn/data/", {"nn/data/", "engine/base/"}},  // images and boxes are bytes: no tensors
+      {"nn/files/", {"nn/files/", "engine/"}},
+  };
+  for (const auto& [room, allowed] : rooms)
+    if (i.quoted && i.file.starts_with(room)) return begins_with_any(i.path, allowed);
+  return true;
+}
+
+TEST(Structure, RoomsKnowOnlyTheirOwn) {
+  for (const Include& i : all_includes())
+    EXPECT_TRUE(stays_in_its_room(i)) << i.file << ":" << i.line << " includes " << i.path;
+}
+
 TEST(Structure, LayersNeverIncludeUpwards) {
   for (const Include& i : all_includes())
     EXPECT_TRUE(allowed_by_layers(i)) << i.file << ":" << i.line << " includes " << i.path;
@@ -165,6 +182,11 @@ TEST(Structure, TheRulesBite) {
   EXPECT_TRUE(allowed_by_layers({"apps/train.cpp", 1, "models/resnet.h", true}));
   EXPECT_FALSE(behind_its_door({"engine/ops/reduce.cpp", 1, "engine/backend/cuda/reduce.h", true}));
   EXPECT_FALSE(behind_its_door({"tests/cuda_twins_test.cpp", 1, "cublas_v2.h", false}));
+  EXPECT_FALSE(stays_in_its_room({"engine/base/file.cpp", 1, "engine/tensor.h", true}));
+  EXPECT_FALSE(stays_in_its_room({"nn/data/scenes/raster.h", 1, "engine/profile.h", true}));
+  EXPECT_FALSE(stays_in_its_room({"nn/files/npy.h", 1, "nn/data/image.h", true}));
+  EXPECT_TRUE(stays_in_its_room({"nn/data/loader.cpp", 1, "engine/base/waits.h", true}));
+  EXPECT_TRUE(stays_in_its_room({"nn/input.h", 1, "nn/data/loader.h", true}));
   const std::map<std::string, std::vector<std::string>> includes = {{"a", {"b"}}, {"b", {"a", "c"}}};
   EXPECT_TRUE(reaches("a", "c", includes));
   EXPECT_FALSE(reaches("a", "d", includes));

@@ -1,12 +1,12 @@
 #include "engine/backend/cpu/table.h"
 
-namespace boxcam {
+namespace boxcam::cpu {
 
-const Kernels& cpu_kernels() {
-#define BOXCAM_ENTRY(entry) .entry = cpu::entry,
+const Kernels& kernels() {
+#define BOXCAM_ENTRY(entry) .entry = entry,
   static const Kernels table = {BOXCAM_KERNELS(BOXCAM_ENTRY)};
 #undef BOXCAM_ENTRY
   return table;
 }
 
-}  // namespace boxcam
+}  // namespace boxcam::cpu

@@ -11,4 +11,6 @@ namespace boxcam::cpu {
 BOXCAM_KERNELS(BOXCAM_DECLARE)
 #undef BOXCAM_DECLARE
 
+const Kernels& kernels();
+
 }  // namespace boxcam::cpu

@@ -2,25 +2,24 @@
 
 #include "engine/backend/cuda/context.h"
 
-namespace boxcam {
+namespace boxcam::cuda {
 
 namespace {
 
 Kernels make_table() {
   Kernels table{};
-  for (const auto add_room :
-       {cuda::add_elementwise, cuda::add_reduce, cuda::add_shape, cuda::add_matmul, cuda::add_conv2d,
-        cuda::add_batch_norm, cuda::add_pool, cuda::add_softmax, cuda::add_resize, cuda::add_cam, cuda::add_optim})
+  for (const auto add_room : {add_elementwise, add_reduce, add_shape, add_matmul, add_conv2d, add_batch_norm, add_pool,
+                              add_softmax, add_resize, add_cam, add_optim})
     add_room(table);
   return table;
 }
 
 }  // namespace
 
-const Kernels& cuda_kernels() {
+const Kernels& kernels() {
   static const Kernels table = make_table();
-  cuda::context();  // throws where there is no device
+  context();  // throws where there is no device
   return table;
 }
 
-}  // namespace boxcam
+}  // namespace boxcam::cuda

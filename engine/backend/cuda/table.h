@@ -1,7 +1,9 @@
 // The CUDA kernels; contracts are in engine/backend/kernels.h. Each file <room>.cu starts the bodies in <room>.h.
 #pragma once
 
+#include <string>
 #include <type_traits>
+#include <vector>
 
 #include "engine/backend/kernels.h"
 
@@ -25,5 +27,10 @@ void add_optim(Kernels& table);
 BOXCAM_KERNELS_MATMUL(BOXCAM_DECLARE)
 BOXCAM_KERNELS_CONV2D(BOXCAM_DECLARE)
 #undef BOXCAM_DECLARE
+
+std::vector<std::string> conv2d_implementations(const Shape& x, const Shape& w, const Shape& y, const Conv2dSpec& spec,
+                                                DType activations);
+
+const Kernels& kernels();  ///< throws Error where there is no device
 
 }  // namespace boxcam::cuda

@@ -1,4 +1,4 @@
-// Which implementation the CPU uses for a convolution: for tests and benchmarks.
+// What computes a convolution on the CPU: Backend::conv2d_implementations.
 #pragma once
 
 #include <string>
@@ -9,8 +9,7 @@
 
 namespace boxcam::cpu {
 
-/// Names for the forward, the input gradient and the weight gradient: oneDNN's `impl_info_str()`, or "plain".
 std::vector<std::string> conv2d_implementations(const Shape& x, const Shape& w, const Shape& y, const Conv2dSpec& spec,
-                                                DType activations = DType::f32);
+                                                DType activations);
 
 }  // namespace boxcam::cpu
