@@ -1,8 +1,4 @@
 // Walks through one training step: what each of the thesis' eight steps reads, writes, costs and changes.
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <iostream>
 
 #include "apps/common/data.h"
@@ -14,16 +10,6 @@
 using namespace boxcam;
 
 namespace {
-
-/// Finds out before the work, not after it.
-void check_writable(const std::string& option, const std::string& path) {
-  if (path.empty()) return;
-  const std::string partial = path + ".partial";
-  const bool opened = std::ofstream(partial).good();
-  const std::string reason = std::strerror(errno);
-  check(opened, option, ": cannot write ", path, ": ", reason);
-  std::filesystem::remove(partial);
-}
 
 int run(const WalkOptions& o) {
   apply(o.run);
