@@ -7,9 +7,9 @@
 
 #include "engine/backend/cpu/bilinear.h"
 #include "engine/backend/cpu/dot.h"
-#include "engine/backend/cpu/parallel.h"
 #include "engine/backend/cpu/row_writer.h"
 #include "engine/backend/cpu/table.h"
+#include "engine/base/parallel.h"
 #include "engine/dtype.h"
 
 namespace boxcam::cpu {

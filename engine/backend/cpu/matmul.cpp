@@ -1,6 +1,6 @@
 #include "engine/backend/cpu/onednn.h"
-#include "engine/backend/cpu/parallel.h"
 #include "engine/backend/cpu/table.h"
+#include "engine/base/parallel.h"
 #include "engine/dtype.h"
 
 namespace boxcam::cpu {

@@ -1,7 +1,7 @@
 #include <vector>
 
-#include "engine/backend/cpu/parallel.h"
 #include "engine/backend/cpu/table.h"
+#include "engine/base/parallel.h"
 #include "engine/dtype.h"
 
 namespace boxcam::cpu {
