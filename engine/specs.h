@@ -5,6 +5,10 @@
 
 namespace boxcam {
 
+struct MatmulSpec {
+  bool transpose_a = false, transpose_b = false;
+};
+
 struct Conv2dSpec {
   int64_t stride = 1, padding = 0, dilation = 1, groups = 1;
 };

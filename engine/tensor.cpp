@@ -14,6 +14,8 @@ int64_t Shape::numel() const {
   return count;
 }
 
+void Shape::refuse(int axis) const { fail("the axis ", axis, " does not exist in the shape ", *this); }
+
 std::ostream& operator<<(std::ostream& out, const Shape& shape) {
   out << "[";
   for (int i = 0; i < shape.ndim(); ++i) out << (i ? ", " : "") << shape[i];
@@ -69,7 +71,10 @@ Device Tensor::device() const {
   return impl_->device;
 }
 
-void* Tensor::raw_data() { return impl_->storage->data(); }
+void* Tensor::raw_data() {
+  check(defined(), "an undefined tensor has no memory");
+  return impl_->storage->data();
+}
 
 void* Tensor::raw(DType wanted) {
   check(dtype() == wanted, "tensor data of dtype ", dtype(), " read as ", wanted);
@@ -132,6 +137,7 @@ void Tensor::move_to(Device wanted) {
 bool Tensor::requires_grad() const { return defined() && (impl_->requires_grad || impl_->node); }
 
 Tensor& Tensor::set_requires_grad(bool value) {
+  check(defined(), "set_requires_grad: the tensor is undefined");
   check(!node(), "set_requires_grad: only a leaf can be told to require a gradient, not the result of ",
         node() ? node()->name : "");
   impl_->requires_grad = value;
@@ -139,6 +145,7 @@ Tensor& Tensor::set_requires_grad(bool value) {
 }
 
 Tensor Tensor::detach() const {
+  check(defined(), "detach: the tensor is undefined");
   Tensor t;
   t.impl_ = std::make_shared<Impl>(Impl{impl_->shape, impl_->dtype, impl_->device, impl_->storage, false, nullptr, 0});
   return t;
@@ -149,7 +156,10 @@ const std::shared_ptr<Node>& Tensor::node() const {
   return defined() ? impl_->node : none;
 }
 
-int Tensor::output_index() const { return impl_->output_index; }
+int Tensor::output_index() const {
+  check(defined(), "an undefined tensor is no output");
+  return impl_->output_index;
+}
 
 Tensor GraphAccess::alias(const Tensor& x, const Shape& shape) {
   Tensor t = x.detach();

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <iosfwd>
 #include <memory>
 #include <span>
 #include <string>
@@ -22,13 +23,22 @@ class Shape {
   explicit Shape(std::vector<int64_t> dims) : dims_(std::move(dims)) {}
 
   int ndim() const { return static_cast<int>(dims_.size()); }
-  int64_t operator[](int axis) const { return dims_[axis < 0 ? axis + ndim() : axis]; }
-  int64_t& operator[](int axis) { return dims_[axis < 0 ? axis + ndim() : axis]; }
+  /// Negative axes count from the end. Throws Error for an axis that does not exist.
+  int64_t operator[](int axis) const { return dims_[position(axis)]; }
+  int64_t& operator[](int axis) { return dims_[position(axis)]; }
   int64_t numel() const;
   const std::vector<int64_t>& dims() const { return dims_; }
   bool operator==(const Shape&) const = default;
 
  private:
+  size_t position(int axis) const {
+    const int from_begin = axis < 0 ? axis + ndim() : axis;
+    if (from_begin < 0 || from_begin >= ndim()) [[unlikely]]
+      refuse(axis);
+    return static_cast<size_t>(from_begin);
+  }
+  [[noreturn]] void refuse(int axis) const;
+
   std::vector<int64_t> dims_;
 };
 
@@ -41,7 +51,7 @@ struct Node;  // engine/autograd.h
 /// them.
 class Tensor {
  public:
-  Tensor() = default;  ///< undefined: no shape, no memory
+  Tensor() = default;  ///< undefined: no shape, no memory; what asks for them throws Error
 
   static Tensor empty(const Shape& shape, DType dtype = DType::f32, Device device = Device::cpu);
   static Tensor zeros(const Shape& shape, DType dtype = DType::f32, Device device = Device::cpu);
@@ -102,5 +112,14 @@ class Tensor {
   void* raw(DType dtype);
   std::shared_ptr<Impl> impl_;
 };
+
+/// As NumPy prints, with dtype, shape and, if it is not the CPU, device; the values come to the host. Numbers have six
+/// digits. Of more than 1000 elements it shows the first and last three along each axis.
+///
+///   tensor([[  1, 2.5],
+///           [ -3, nan]], f32 [2, 2])
+///
+/// An undefined one is "tensor(undefined)".
+std::ostream& operator<<(std::ostream& out, const Tensor& t);
 
 }  // namespace boxcam

@@ -4,6 +4,7 @@
 
 #include "engine/backend/kernels.h"
 #include "engine/base/random.h"
+#include "engine/in_place.h"
 
 namespace boxcam {
 
@@ -51,8 +52,8 @@ Tensor BatchNorm2d::operator()(const Tensor& x, const ForwardOptions& options, b
 
 Tensor BatchNorm2d::folded(const Conv2d& conv, const Tensor& x, bool with_relu, Tensor residual) const {
   const Tensor scale = weight / sqrt(running_var + eps), shift = bias - running_mean * scale;
-  return conv2d_bias(x, conv.weight * reshape(scale, {scale.numel(), 1, 1, 1}), shift, conv.spec, with_relu,
-                     std::move(residual));
+  return conv2d_bias_into(std::move(residual), x, conv.weight * reshape(scale, {scale.numel(), 1, 1, 1}), shift,
+                          conv.spec, with_relu);
 }
 
 Tensor BatchNorm2d::then(const Conv2d& conv, const Tensor& x, const ForwardOptions& options) {

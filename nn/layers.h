@@ -38,7 +38,7 @@ struct BatchNorm2d {
   /// normalise x, then + residual if defined, then ReLU if asked: one pass over memory.
   Tensor operator()(const Tensor& x, const ForwardOptions& options, bool with_relu, const Tensor& residual = {});
   /// The convolution, then what the call above does, in `eval` mode and for no derivative: with the statistics folded
-  /// into the convolution's weight and a bias, one pass. The residual may be moved in, as in conv2d_bias.
+  /// into the convolution's weight and a bias, one pass. The residual may be moved in, as in conv2d_bias_into.
   Tensor folded(const Conv2d& conv, const Tensor& x, bool with_relu, Tensor residual = {}) const;
   /// In `train` mode: normalise x, ReLU, then the convolution. What lies between them is not kept but made again.
   Tensor then(const Conv2d& conv, const Tensor& x, const ForwardOptions& options);
@@ -54,7 +54,7 @@ struct Linear {
 
   /// Uniform in +-1/sqrt(in), as PyTorch's nn.Linear.
   static Linear make(const std::string& name, int64_t in, int64_t out, DType dtype, uint64_t seed);
-  Tensor operator()(const Tensor& x) const { return matmul(x, weight, false, true) + bias; }
+  Tensor operator()(const Tensor& x) const { return matmul(x, weight, {.transpose_b = true}) + bias; }
   void collect(const std::string& prefix, std::vector<NamedTensor>& out) const;
 };
 

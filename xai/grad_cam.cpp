@@ -58,7 +58,7 @@ GradCam grad_cam(const Tensor& logits, const Tensor& labels, const std::vector<T
   }
   const GradMode recorded(true);  // the score's path to the taps is needed even for a CAM that is data
   const Tensor score = explained_score(logits, labels, options.target);
-  const std::vector<Tensor> gradients = grad({score}, taps, {}, through_weights(options.gradient));
+  const std::vector<Tensor> gradients = grad({score}, taps, {.create_graph = through_weights(options.gradient)});
   const GradMode mode(options.gradient != CamGradient::none);
   std::vector<Tensor> alpha;
   for (const Tensor& gradient : gradients) alpha.push_back(mean(cast(gradient, logits.dtype()), {1, 2}));

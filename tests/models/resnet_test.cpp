@@ -214,7 +214,7 @@ TEST(ResNet, RunningStatisticsMoveInThePassThatPredictsAlone) {
   const auto before = contents(model);
   model.forward(images(2, 32), kEval);
   const Forward cam = model.forward(images(2, 32), kCam, {"layer4", "conv1"});
-  grad({sum(grad({sum(cam.logits)}, {cam.taps.at("layer4")}, {}, true)[0])}, model.parameters());
+  grad({sum(grad({sum(cam.logits)}, {cam.taps.at("layer4")}, {.create_graph = true})[0])}, model.parameters());
   EXPECT_EQ(contents(model), before);
 
   const Forward f = model.forward(images(2, 32), kTrain, {"conv1"});
@@ -264,7 +264,7 @@ std::vector<std::vector<double>> train(double& first_loss, double& last_loss) {
     {
       const Forward f = model.forward(x, kTrain, {"layer4"});
       // A CAM-like second-order term, so that the double backward is part of what must repeat.
-      const Tensor weights = grad({sum(f.logits)}, {f.taps.at("layer4")}, {}, true)[0];
+      const Tensor weights = grad({sum(f.logits)}, {f.taps.at("layer4")}, {.create_graph = true})[0];
       const Tensor cam = relu(sum(weights * f.taps.at("layer4"), {3}));
       const Tensor loss = cross_entropy(f.logits, labels);
       (step == 0 ? first_loss : last_loss) = loss.item();
