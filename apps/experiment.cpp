@@ -3,12 +3,12 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <optional>
 
 #include "apps/common/options/table.h"
 #include "apps/common/program.h"
+#include "engine/base/file.h"
 #include "engine/base/text.h"
 
 using namespace boxcam;
@@ -35,12 +35,6 @@ struct Run {
   nlohmann::json test;
   std::string weights;  ///< bytes of last.safetensors
 };
-
-std::string read_file(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  check(in.good(), "cannot read ", path);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
 
 /// DIR/<row>/<seed>/test.json, in the order of the seeds.
 std::vector<Run> read_runs(const std::string& folder) {

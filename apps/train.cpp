@@ -15,7 +15,8 @@
 #include "apps/common/progress.h"
 #include "apps/common/run_folder.h"
 #include "apps/train_step.h"
-#include "engine/device.h"
+#include "engine/machine.h"
+#include "engine/settings.h"
 
 using namespace boxcam;
 
@@ -291,6 +292,7 @@ int main(int argc, char** argv) {
   declare_model(table, o.model);
   declare_start_weights(table, o.model);
   declare_explanation(table, o.train.method.explain);
+  declare_normalizer(table, o.train.method.explain);
   declare_cam_class(table, o.train.method.explain);
   declare_measuring(table, o.train.method.measuring);
   declare_method(table, o.train);

@@ -55,7 +55,7 @@ std::function<void()> convolution_call(const Convolution& c, const std::string& 
 }
 
 void run_bare_convolutions(const std::string& algorithm) {
-  set_conv_algorithm(algorithm == "direct" ? ConvAlgorithm::direct : ConvAlgorithm::automatic);
+  set_setting(&Settings::conv_algorithm, algorithm == "direct" ? ConvAlgorithm::direct : ConvAlgorithm::automatic);
   for (const Convolution& c : resnet50_convolutions(kBatch))
     for (const std::string& kind : kConvolutionKinds) {
       if (kind == "input_grad" && c.is_first()) continue;

@@ -40,7 +40,7 @@ void guarded(benchmark::State& state, F&& run) {
   } catch (const Error& e) {
     state.SkipWithError(e.what());
   }
-  set_allow_tf32(false);
+  set_setting(&Settings::allow_tf32, false);
 }
 
 /// ResNet-50 on the device and a batch. Throws Error where bf16 is asked for and the card has none.
@@ -59,7 +59,7 @@ struct Training {
 
 void train_step(benchmark::State& state, bool tf32, DType activations) {
   guarded(state, [&] {
-    set_allow_tf32(tf32);
+    set_setting(&Settings::allow_tf32, tf32);
     const int64_t n = state.range(0);
     Training training(n, activations);
     auto& [model, x, labels] = training;

@@ -8,7 +8,7 @@
 
 #include "bench/bare_convolutions.h"
 #include "bench/machine.h"
-#include "engine/backend/cpu/conv2d_implementation.h"
+#include "engine/backend/backend.h"
 #include "models/resnet.h"
 #include "nn/optim.h"
 
@@ -24,8 +24,8 @@ ConvAlgorithm algorithm_of(const std::string& name) {
 }
 
 std::vector<std::string> implementations(const Convolution& c, const std::string& algorithm) {
-  set_conv_algorithm(algorithm_of(algorithm));
-  return cpu::conv2d_implementations(c.x, c.w, c.y, c.spec);
+  set_setting(&Settings::conv_algorithm, algorithm_of(algorithm));
+  return backend(Device::cpu).conv2d_implementations(c.x, c.w, c.y, c.spec, DType::f32);
 }
 
 /// bare_times, measured once.
@@ -92,7 +92,8 @@ void register_products() {
     add("matmul/" + name, [=](benchmark::State& state) {
       const NoGrad no_grad;
       const Tensor left = uniform(a, -1, 1), right = uniform(b, -1, 1);
-      const double seconds = measure(state, 0, [&] { matmul(left, right, transpose_a, transpose_b); });
+      const double seconds =
+          measure(state, 0, [&] { matmul(left, right, {.transpose_a = transpose_a, .transpose_b = transpose_b}); });
       report_flops(state, 2.0 * static_cast<double>(left.numel() * right.dim(transpose_b ? 0 : 1)), seconds);
     });
   };
@@ -143,7 +144,8 @@ void with_gradient(const std::string& name, const std::vector<Shape>& shapes,
       [=] {
         const auto x = inputs();
         const Tensor y = op(x), g = uniform(y.shape(), -1, 1);
-        return Work{[=] { grad({y}, x, {g}); }, bytes_of({g}) + bytes_of(x) * (gradient_reads_inputs ? 2 : 1)};
+        return Work{[=] { grad({y}, x, {.seeds = {g}}); },
+                    bytes_of({g}) + bytes_of(x) * (gradient_reads_inputs ? 2 : 1)};
       },
       true);
 }
@@ -204,7 +206,7 @@ void register_batch_norm(const Shape& shape, bool with_residual) {
         const Tensor y = o.y(), g = uniform(shape, -1, 1);
         std::vector<Tensor> wanted = {o.x, o.gamma, o.beta};
         if (with_residual) wanted.push_back(o.residual);
-        return Work{[=] { grad({y}, wanted, {g}); }, bytes_of({g}) * (with_residual ? 7 : 5)};
+        return Work{[=] { grad({y}, wanted, {.seeds = {g}}); }, bytes_of({g}) * (with_residual ? 7 : 5)};
       },
       true);
   if (with_residual) return;

@@ -10,8 +10,10 @@
 #include <vector>
 
 #include "engine/base/random.h"
-#include "engine/device.h"
+#include "engine/machine.h"
+#include "engine/memory.h"
 #include "engine/ops.h"
+#include "engine/settings.h"
 #include "nn/data/dataset.h"
 
 namespace boxcam::bench {

@@ -89,7 +89,8 @@ bool grad_enabled() { return recording; }
 GradMode::GradMode(bool enabled) : before_(recording) { recording = enabled; }
 GradMode::~GradMode() { recording = before_; }
 
-std::vector<Tensor> record(const char* name, std::vector<Tensor> outputs, std::vector<Tensor> inputs, Rule rule) {
+std::vector<Tensor> record(const char* name, std::vector<Tensor> outputs, std::vector<Tensor> inputs, Rule rule,
+                           const RecordOptions& options) {
   const bool needed =
       recording && std::any_of(inputs.begin(), inputs.end(), [](const Tensor& t) { return t.requires_grad(); });
   if (!needed) return outputs;
@@ -98,14 +99,15 @@ std::vector<Tensor> record(const char* name, std::vector<Tensor> outputs, std::v
   node->inputs = std::move(inputs);
   node->rule = std::move(rule);
   node->num_outputs = static_cast<int>(outputs.size());
+  node->adds_gradients = options.adds_gradients;
   for (int i = 0; i < node->num_outputs; ++i) GraphAccess::attach(outputs[i], node, i);
   return outputs;
 }
 
-Tensor record(const char* name, Tensor output, std::vector<Tensor> inputs, Rule rule) {
+Tensor record(const char* name, Tensor output, std::vector<Tensor> inputs, Rule rule, const RecordOptions& options) {
   std::vector<Tensor> outputs;
   outputs.push_back(std::move(output));
-  return record(name, std::move(outputs), std::move(inputs), std::move(rule))[0];
+  return record(name, std::move(outputs), std::move(inputs), std::move(rule), options)[0];
 }
 
 std::vector<Tensor> record_composite(const char* name, std::vector<Tensor> outputs, std::vector<Tensor> inputs,
@@ -140,7 +142,7 @@ std::vector<Tensor> record_composite(const char* name, std::vector<Tensor> outpu
         used.push_back(results[i]);
         seeds.push_back(a.grads[i]);
       }
-    const std::vector<Tensor> found = grad(used, wanted, seeds, create_graph);
+    const std::vector<Tensor> found = grad(used, wanted, {.seeds = seeds, .create_graph = create_graph});
     std::vector<Tensor> input_grads(a.inputs.size());
     for (size_t i = 0, k = 0; i < input_grads.size(); ++i)
       if (a.wanted[i]) input_grads[i] = found[k++];
@@ -152,7 +154,14 @@ std::vector<Tensor> record_composite(const char* name, std::vector<Tensor> outpu
 namespace {
 
 std::vector<Tensor> walk_back(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
-                              const std::vector<Tensor>& seeds, bool create_graph, bool release) {
+                              const GradOptions& options, bool release) {
+  const std::vector<Tensor>& seeds = options.seeds;
+  const bool create_graph = options.create_graph;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    check(inputs[i].defined(), "grad: input ", i, " is undefined");
+    check(inputs[i].requires_grad(), "grad: input ", i, " ", inputs[i].shape(),
+          " does not require a gradient (set_requires_grad)");
+  }
   check(seeds.empty() || seeds.size() == outputs.size(), "grad: ", outputs.size(), " outputs but ", seeds.size(),
         " seeds");
   std::unordered_map<Key, size_t, KeyHash> targets;
@@ -234,12 +243,12 @@ std::vector<Tensor> walk_back(const std::vector<Tensor>& outputs, const std::vec
 }  // namespace
 
 std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
-                         const std::vector<Tensor>& seeds, bool create_graph) {
-  return walk_back(outputs, inputs, seeds, create_graph, false);
+                         const GradOptions& options) {
+  return walk_back(outputs, inputs, options, false);
 }
 
 std::vector<Tensor> grad_and_release(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs) {
-  return walk_back(outputs, inputs, {}, false, true);
+  return walk_back(outputs, inputs, {}, true);
 }
 
 }  // namespace boxcam

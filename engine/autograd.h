@@ -36,11 +36,15 @@ struct Node {
   ~Node();  // iterative, so that a long graph does not overflow the stack
 };
 
-/// d(sum_i <outputs_i, seeds_i>) / d(inputs). `seeds` may be empty (ones) and its entries undefined (ones).
-/// With `create_graph` the result can be differentiated again. An input that the outputs do not depend on gets zeros.
-/// Throws Error when a seed's shape differs from its output's.
+struct GradOptions {
+  std::vector<Tensor> seeds = {};  ///< one for each output, of its shape; empty, or undefined where it is ones
+  bool create_graph = false;       ///< the result can be differentiated again
+};
+/// d(sum_i <outputs_i, seeds_i>) / d(inputs): grad({loss}, model.parameters()), grad({y}, {x}, {.create_graph = true}).
+/// An input that the outputs do not depend on gets zeros. Throws Error when an input does not require a gradient, and
+/// when a seed's shape differs from its output's.
 std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
-                         const std::vector<Tensor>& seeds = {}, bool create_graph = false);
+                         const GradOptions& options = {});
 
 /// The gradients that grad(outputs, inputs) gives. Takes the graph apart on the way: what a rule has used is given up
 /// at once, so that a training step never holds all activations and all gradients. The graph cannot be differentiated
@@ -65,9 +69,14 @@ struct NoGrad : GradMode {
   NoGrad() : GradMode(false) {}
 };
 
+struct RecordOptions {
+  bool adds_gradients = false;  ///< see Node; the rule then reads RuleArgs::more_grads
+};
 /// Used by ops: attaches history to freshly computed outputs when some input requires a gradient.
-Tensor record(const char* name, Tensor output, std::vector<Tensor> inputs, Rule rule);
-std::vector<Tensor> record(const char* name, std::vector<Tensor> outputs, std::vector<Tensor> inputs, Rule rule);
+Tensor record(const char* name, Tensor output, std::vector<Tensor> inputs, Rule rule,
+              const RecordOptions& options = {});
+std::vector<Tensor> record(const char* name, std::vector<Tensor> outputs, std::vector<Tensor> inputs, Rule rule,
+                           const RecordOptions& options = {});
 
 /// A fused op: `outputs` were computed by a kernel from `inputs`; their derivative, to any order, is that of
 /// `composite`, the same formula in public ops.

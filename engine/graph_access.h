@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "engine/device.h"
+#include "engine/memory.h"
 #include "engine/tensor.h"
 
 namespace boxcam {
@@ -24,34 +24,5 @@ struct GraphAccess {
   static bool sole_owner(const Tensor& t);
   static bool sole_user_of_memory(const Tensor& t);  ///< a sole owner, and no view of the memory
 };
-
-/// Calls f with a zero of the dtype's C++ type.
-template <class F>
-void visit_dtype(DType dtype, F&& f) {
-  switch (dtype) {
-    case DType::f32: return f(float{});
-    case DType::f64: return f(double{});
-    case DType::bf16: return f(bfloat16{});
-    case DType::i32: return f(int32_t{});
-    case DType::u8: return f(uint8_t{});
-  }
-}
-
-/// The same for the floating point types that are computed in.
-template <class F>
-void visit_floating(DType dtype, F&& f) {
-  switch (dtype) {
-    case DType::f32: return f(float{});
-    case DType::f64: return f(double{});
-    default: fail("expected a floating point tensor (f32 or f64), found ", dtype);
-  }
-}
-
-/// The same for the types that activations may have.
-template <class F>
-void visit_activation(DType dtype, F&& f) {
-  if (dtype == DType::bf16) return f(bfloat16{});
-  visit_floating(dtype, std::forward<F>(f));
-}
 
 }  // namespace boxcam

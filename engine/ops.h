@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/autograd.h"
+#include "engine/specs.h"
 #include "engine/tensor.h"
 
 namespace boxcam {
@@ -49,18 +50,14 @@ Tensor pad(const Tensor& x, int axis, int64_t before, int64_t after);    ///< ze
 Tensor one_hot(const Tensor& index, int64_t classes, DType dtype);  ///< i32 [N] -> [N, classes]; not differentiable
 
 // ---- matmul.cpp -----------------------------------------------------------------------------------------------------
-Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a = false, bool transpose_b = false);  ///< 2-D
+Tensor matmul(const Tensor& a, const Tensor& b, const MatmulSpec& spec = {});  ///< a b, [M, K] [K, N]; or transposed
 
 // ---- conv2d.cpp: cross-correlation, zero padding; bf16 too ----------------------------------------------------------
-struct Conv2dSpec {
-  int64_t stride = 1, padding = 0, dilation = 1, groups = 1;
-};
 Tensor conv2d(const Tensor& x, const Tensor& w, const Conv2dSpec& spec);  ///< [N,H,W,I], [O,R,S,I/g] -> [N,P,Q,O]
 /// conv2d(x, w, spec) + bias (+ residual), then ReLU if `with_relu`; bias [C]. One pass, for inference with folded
-/// batch norm. Instead of 0 the ReLU may give up to 2^-100 of what it cut off. Where no gradient is recorded, a
-/// residual whose last handle was moved here gives its memory to the result.
+/// batch norm. Instead of 0 the ReLU may give up to 2^-100 of what it cut off.
 Tensor conv2d_bias(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dSpec& spec, bool with_relu = false,
-                   Tensor residual = {});
+                   const Tensor& residual = {});
 Tensor conv2d_input_grad(const Tensor& g, const Tensor& w, const Shape& x_shape, const Conv2dSpec& spec);
 Tensor conv2d_weight_grad(const Tensor& x, const Tensor& g, const Shape& w_shape, const Conv2dSpec& spec);
 
@@ -84,10 +81,6 @@ Tensor batch_norm_eval(const Tensor& x, const Tensor& gamma, const Tensor& beta,
 std::vector<Tensor> batch_norm_train_grad(const Tensor& x, const Tensor& gamma, const Tensor& g, double eps);
 
 // ---- pool.cpp -------------------------------------------------------------------------------------------------------
-struct Pool2dSpec {
-  int64_t window = 2, stride = 2, padding = 0;
-  bool ceil_mode = false;  ///< as in PyTorch: windows may begin in the input and reach past its end
-};
 /// Padding never wins; the first maximum in row-major order does. bf16 too.
 Tensor max_pool2d(const Tensor& x, const Pool2dSpec& spec);
 Tensor global_avg_pool(const Tensor& x);  ///< [N,H,W,C] -> [N,C]

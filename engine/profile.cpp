@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "engine/backend/kernels.h"
-#include "engine/device.h"
 
 namespace boxcam {
 
@@ -17,7 +16,6 @@ using Clock = std::chrono::steady_clock;
 
 bool profiling = false;
 std::map<std::pair<std::string, std::string>, ProfileRow> rows;
-std::map<std::string, ProfileWait> waits;
 
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
@@ -83,44 +81,15 @@ void time_entry(Kernels& timed, const Kernels& table, Device device, const char*
 
 Kernels timed_kernels(const Kernels& table, Device device) {
   Kernels timed{};
-  // Every entry; one that is forgotten here would be a null pointer, which Profile.NamesEveryKernel finds.
-#define BOXCAM_TIME(entry) time_entry<&Kernels::entry>(timed, table, device, #entry)
-  BOXCAM_TIME(unary);
-  BOXCAM_TIME(binary);
-  BOXCAM_TIME(cast);
-  BOXCAM_TIME(affine);
-  BOXCAM_TIME(scale_shift);
-  BOXCAM_TIME(sum);
-  BOXCAM_TIME(argmax);
-  BOXCAM_TIME(take_at);
-  BOXCAM_TIME(put_at);
-  BOXCAM_TIME(copy_range);
-  BOXCAM_TIME(matmul);
-  BOXCAM_TIME(conv2d);
-  BOXCAM_TIME(conv2d_bias);
-  BOXCAM_TIME(conv2d_input_grad);
-  BOXCAM_TIME(conv2d_weight_grad);
-  BOXCAM_TIME(batch_norm_statistics);
-  BOXCAM_TIME(batch_norm);
-  BOXCAM_TIME(batch_norm_grad);
-  BOXCAM_TIME(running_statistics);
-  BOXCAM_TIME(max_pool2d);
-  BOXCAM_TIME(cross_entropies);
-  BOXCAM_TIME(cross_entropies_grad);
-  BOXCAM_TIME(bilinear_resize);
-  BOXCAM_TIME(bilinear_resize_adjoint);
-  BOXCAM_TIME(cam_box);
-  BOXCAM_TIME(cam_box_grad);
-  BOXCAM_TIME(sgd_step);
-  BOXCAM_TIME(adamw_step);
+#define BOXCAM_TIME(entry) time_entry<&Kernels::entry>(timed, table, device, #entry);
+  BOXCAM_KERNELS(BOXCAM_TIME)
 #undef BOXCAM_TIME
   return timed;
 }
 
 }  // namespace
 
-const Kernels& kernels(Device device) {
-  const Kernels& table = device == Device::cpu ? cpu_kernels() : cuda_kernels();
+const Kernels& profiled(const Kernels& table, Device device) {
   if (!profiling) return table;
   static Kernels timed;
   return timed = timed_kernels(table, device);
@@ -128,21 +97,11 @@ const Kernels& kernels(Device device) {
 
 void set_profiling(bool on) {
   profiling = on;
-  if (!on) return;
-  rows.clear();
-  waits.clear();
+  if (on) rows.clear();
+  time_waits(on);
 }
 
 std::vector<ProfileRow> profile() { return most_expensive_first(rows); }
-std::vector<ProfileWait> profile_waits() { return most_expensive_first(waits); }
-
-ProfiledWait::ProfiledWait(std::string what) : what_(std::move(what)), begin_(Clock::now()) {}
-ProfiledWait::~ProfiledWait() {
-  if (!profiling) return;
-  ProfileWait& total = waits.try_emplace(what_, ProfileWait{what_}).first->second;
-  ++total.times;
-  total.seconds += seconds_since(begin_);
-}
 
 std::string profile_table(double seconds) {
   const auto table = [&](const std::vector<ProfileRow>& list, bool with_shapes) {

@@ -1,39 +1,12 @@
 #include "engine/tensor.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "engine/autograd.h"
-#include "engine/backend/device_memory.h"
-#include "engine/backend/kernels.h"
-#include "engine/device.h"
+#include "engine/backend/backend.h"
 #include "engine/graph_access.h"
 
 namespace boxcam {
-
-size_t item_size(DType dtype) {
-  switch (dtype) {
-    case DType::f64: return 8;
-    case DType::bf16: return 2;
-    case DType::u8: return 1;
-    case DType::f32:
-    case DType::i32: break;
-  }
-  return 4;
-}
-
-const char* name(DType dtype) {
-  switch (dtype) {
-    case DType::f32: return "f32";
-    case DType::f64: return "f64";
-    case DType::bf16: return "bf16";
-    case DType::i32: return "i32";
-    case DType::u8: return "u8";
-  }
-  return "?";
-}
-
-const char* name(Device device) { return device == Device::cpu ? "cpu" : "cuda"; }
 
 int64_t Shape::numel() const {
   int64_t count = 1;
@@ -41,13 +14,13 @@ int64_t Shape::numel() const {
   return count;
 }
 
+void Shape::refuse(int axis) const { fail("the axis ", axis, " does not exist in the shape ", *this); }
+
 std::ostream& operator<<(std::ostream& out, const Shape& shape) {
   out << "[";
   for (int i = 0; i < shape.ndim(); ++i) out << (i ? ", " : "") << shape[i];
   return out << "]";
 }
-
-std::ostream& operator<<(std::ostream& out, DType dtype) { return out << name(dtype); }
 
 Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
   for (const int64_t d : shape.dims()) check(d >= 0, "Tensor::empty: the shape ", shape, " has a negative extent");
@@ -62,23 +35,13 @@ Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
 
 Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device) {
   Tensor t = empty(shape, dtype, device);
-  if (device == Device::cpu)
-    std::memset(t.raw_data(), 0, t.bytes());
-  else
-    cuda::set_zero(t.raw_data(), t.bytes());
+  backend(device).memory.set_zero(t.raw_data(), t.bytes());
   return t;
 }
 
 Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device) {
   Tensor t = empty(shape, dtype, device);
-  if (device == Device::cuda) {
-    cuda::fill(t, value);
-    return t;
-  }
-  visit_dtype(dtype, [&](auto zero) {
-    using T = decltype(zero);
-    std::fill_n(t.data<T>(), t.numel(), static_cast<T>(value));
-  });
+  backend(device).memory.fill(t, value);
   return t;
 }
 
@@ -87,10 +50,7 @@ Tensor Tensor::from(const Shape& shape, std::span<const T> values, Device device
   check(shape.numel() == static_cast<int64_t>(values.size()), "Tensor::from: ", values.size(),
         " values do not fill the shape ", shape);
   Tensor t = empty(shape, dtype_of<T>(), device);
-  if (device == Device::cpu)
-    std::copy(values.begin(), values.end(), t.data<T>());
-  else
-    cuda::upload(t.raw_data(), values.data(), t.bytes());
+  backend(device).memory.upload(t.raw_data(), values.data(), t.bytes());
   return t;
 }
 template Tensor Tensor::from(const Shape&, std::span<const float>, Device);
@@ -111,7 +71,10 @@ Device Tensor::device() const {
   return impl_->device;
 }
 
-void* Tensor::raw_data() { return impl_->storage->data(); }
+void* Tensor::raw_data() {
+  check(defined(), "an undefined tensor has no memory");
+  return impl_->storage->data();
+}
 
 void* Tensor::raw(DType wanted) {
   check(dtype() == wanted, "tensor data of dtype ", dtype(), " read as ", wanted);
@@ -157,11 +120,9 @@ Tensor Tensor::clone() const {
 void Tensor::copy_from(const Tensor& source) {
   check(shape() == source.shape() && dtype() == source.dtype(), "copy_from: expected ", dtype(), shape(), ", found ",
         source.dtype(), source.shape());
-  const bool to_host = device() == Device::cpu, from_host = source.device() == Device::cpu;
-  const auto copy_bytes = to_host && from_host ? [](void* to, const void* from, size_t n) { std::memcpy(to, from, n); }
-                          : from_host          ? cuda::upload
-                          : to_host            ? cuda::download
-                                               : cuda::copy;
+  const bool from_host = source.device() == Device::cpu;
+  const DeviceMemory& memory = backend(from_host ? device() : source.device()).memory;
+  const auto copy_bytes = from_host ? memory.upload : device() == Device::cpu ? memory.download : memory.copy;
   copy_bytes(raw_data(), source.raw_data(), bytes());
 }
 
@@ -176,6 +137,7 @@ void Tensor::move_to(Device wanted) {
 bool Tensor::requires_grad() const { return defined() && (impl_->requires_grad || impl_->node); }
 
 Tensor& Tensor::set_requires_grad(bool value) {
+  check(defined(), "set_requires_grad: the tensor is undefined");
   check(!node(), "set_requires_grad: only a leaf can be told to require a gradient, not the result of ",
         node() ? node()->name : "");
   impl_->requires_grad = value;
@@ -183,6 +145,7 @@ Tensor& Tensor::set_requires_grad(bool value) {
 }
 
 Tensor Tensor::detach() const {
+  check(defined(), "detach: the tensor is undefined");
   Tensor t;
   t.impl_ = std::make_shared<Impl>(Impl{impl_->shape, impl_->dtype, impl_->device, impl_->storage, false, nullptr, 0});
   return t;
@@ -193,7 +156,10 @@ const std::shared_ptr<Node>& Tensor::node() const {
   return defined() ? impl_->node : none;
 }
 
-int Tensor::output_index() const { return impl_->output_index; }
+int Tensor::output_index() const {
+  check(defined(), "an undefined tensor is no output");
+  return impl_->output_index;
+}
 
 Tensor GraphAccess::alias(const Tensor& x, const Shape& shape) {
   Tensor t = x.detach();

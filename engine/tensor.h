@@ -3,45 +3,17 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <iosfwd>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "engine/base/check.h"
-#include "engine/bfloat16.h"
+#include "engine/dtype.h"
+#include "engine/memory.h"
 
 namespace boxcam {
-
-enum class DType { f32, f64, bf16, i32, u8 };  ///< bf16: activations only, see ops.h
-enum class Device { cpu, cuda };
-
-size_t item_size(DType dtype);
-const char* name(DType dtype);
-const char* name(Device device);
-
-template <class T>
-constexpr DType dtype_of();
-template <>
-constexpr DType dtype_of<float>() {
-  return DType::f32;
-}
-template <>
-constexpr DType dtype_of<double>() {
-  return DType::f64;
-}
-template <>
-constexpr DType dtype_of<bfloat16>() {
-  return DType::bf16;
-}
-template <>
-constexpr DType dtype_of<int32_t>() {
-  return DType::i32;
-}
-template <>
-constexpr DType dtype_of<uint8_t>() {
-  return DType::u8;
-}
 
 /// The extents of a tensor, outermost first. A scalar has none.
 class Shape {
@@ -51,28 +23,35 @@ class Shape {
   explicit Shape(std::vector<int64_t> dims) : dims_(std::move(dims)) {}
 
   int ndim() const { return static_cast<int>(dims_.size()); }
-  int64_t operator[](int axis) const { return dims_[axis < 0 ? axis + ndim() : axis]; }
-  int64_t& operator[](int axis) { return dims_[axis < 0 ? axis + ndim() : axis]; }
+  /// Negative axes count from the end. Throws Error for an axis that does not exist.
+  int64_t operator[](int axis) const { return dims_[position(axis)]; }
+  int64_t& operator[](int axis) { return dims_[position(axis)]; }
   int64_t numel() const;
   const std::vector<int64_t>& dims() const { return dims_; }
   bool operator==(const Shape&) const = default;
 
  private:
+  size_t position(int axis) const {
+    const int from_begin = axis < 0 ? axis + ndim() : axis;
+    if (from_begin < 0 || from_begin >= ndim()) [[unlikely]]
+      refuse(axis);
+    return static_cast<size_t>(from_begin);
+  }
+  [[noreturn]] void refuse(int axis) const;
+
   std::vector<int64_t> dims_;
 };
 
 std::ostream& operator<<(std::ostream& out, const Shape& shape);  ///< "[16, 7, 7, 2048]"
-std::ostream& operator<<(std::ostream& out, DType dtype);
 
-struct Node;    // engine/autograd.h
-class Storage;  // memory of one device, freed with its last user
+struct Node;  // engine/autograd.h
 
 /// A handle: copies share memory. Data is never overwritten once a tensor is made, with one exception, the
 /// optimiser and `copy_from`, which update parameters and buffers once nothing more will be differentiated through
 /// them.
 class Tensor {
  public:
-  Tensor() = default;  ///< undefined: no shape, no memory
+  Tensor() = default;  ///< undefined: no shape, no memory; what asks for them throws Error
 
   static Tensor empty(const Shape& shape, DType dtype = DType::f32, Device device = Device::cpu);
   static Tensor zeros(const Shape& shape, DType dtype = DType::f32, Device device = Device::cpu);
@@ -134,12 +113,13 @@ class Tensor {
   std::shared_ptr<Impl> impl_;
 };
 
-/// Bytes of tensor memory on one device: in use now, at most since `reset_peak_memory`, and handed out in all.
-struct MemoryUse {
-  size_t now = 0, peak = 0, allocated = 0;
-  size_t reserved = 0;  ///< taken from the system or the card for large tensors, in use or kept for the next ones
-};
-MemoryUse memory_use(Device device = Device::cpu);
-void reset_peak_memory(Device device = Device::cpu);
+/// As NumPy prints, with dtype, shape and, if it is not the CPU, device; the values come to the host. Numbers have six
+/// digits. Of more than 1000 elements it shows the first and last three along each axis.
+///
+///   tensor([[  1, 2.5],
+///           [ -3, nan]], f32 [2, 2])
+///
+/// An undefined one is "tensor(undefined)".
+std::ostream& operator<<(std::ostream& out, const Tensor& t);
 
 }  // namespace boxcam

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "engine/base/parallel.h"
 #include "engine/ops.h"
 
 namespace boxcam {
@@ -22,9 +23,10 @@ Tensor input_tensor(const Batch& batch, Device device) {
   const uint8_t* in = batch.images.data();
   float* out = x.data<float>();
   const auto pixels = static_cast<int64_t>(batch.images.size() / 3);
-#pragma omp parallel for schedule(static) if (pixels > (1 << 14))
-  for (int64_t i = 0; i < pixels; ++i)
-    for (int c = 0; c < 3; ++c) out[3 * i + c] = table[c][in[3 * i + c]];
+  parallel_for(pixels, kGrain / 4, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      for (int c = 0; c < 3; ++c) out[3 * i + c] = table[c][in[3 * i + c]];
+  });
   return x;
 }
 

@@ -4,6 +4,7 @@
 
 #include "engine/backend/kernels.h"
 #include "engine/base/random.h"
+#include "engine/in_place.h"
 
 namespace boxcam {
 
@@ -73,8 +74,8 @@ ConvNorm ConvNorm::make(const std::string& name, int64_t in, int64_t out, int64_
 
 Tensor ConvNorm::folded(const Tensor& x, bool with_relu, Tensor residual) const {
   const Tensor scale = norm.weight / sqrt(norm.running_var + norm.eps), shift = norm.bias - norm.running_mean * scale;
-  return conv2d_bias(x, conv.weight * reshape(scale, {scale.numel(), 1, 1, 1}), shift, conv.spec, with_relu,
-                     std::move(residual));
+  return conv2d_bias_into(std::move(residual), x, conv.weight * reshape(scale, {scale.numel(), 1, 1, 1}), shift,
+                          conv.spec, with_relu);
 }
 
 Tensor ConvNorm::norm_relu_conv(const Tensor& x, const Conv2d& next, const ForwardOptions& options) {

@@ -55,7 +55,8 @@ struct ConvNorm {
   static ConvNorm make(const std::string& name, int64_t in, int64_t out, int64_t kernel, const Conv2dSpec& spec,
                        DType dtype, uint64_t seed);
   /// Both, then + residual if defined, then ReLU if asked, in `eval` mode and for no derivative: with the statistics
-  /// folded into the convolution's weight and a bias, one pass. The residual may be moved in, as in conv2d_bias.
+  /// folded into the convolution's weight and a bias, one pass. The residual may be moved in, as in
+  /// conv2d_bias_into.
   Tensor folded(const Tensor& x, bool with_relu, Tensor residual = {}) const;
   /// In `train` mode: this batch norm of x, ReLU, then the convolution of `next`. What lies between them is not kept
   /// but made again.
@@ -68,7 +69,7 @@ struct Linear {
 
   /// Uniform in +-1/sqrt(in), as PyTorch's nn.Linear.
   static Linear make(const std::string& name, int64_t in, int64_t out, DType dtype, uint64_t seed);
-  Tensor operator()(const Tensor& x) const { return matmul(x, weight, false, true) + bias; }
+  Tensor operator()(const Tensor& x) const { return matmul(x, weight, {.transpose_b = true}) + bias; }
   void visit(const std::string& prefix, const TensorVisitor& visitor, bool head = false);
 };
 

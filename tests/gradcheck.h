@@ -2,9 +2,9 @@
 //
 // First order: for y = f(x_1 .. x_n) and random seeds u, the number s(x) = <f(x), u> is differentiated by `grad` and,
 // for every element of every input, by D(h) = (s(x + h e) - s(x - h e)) / 2h.
-// Second order: the same check of the function (x, u) -> grad(f(x), x, u). Its analytic side runs `grad` over a graph
-// that `grad` recorded; its numeric side takes differences of gradients computed without recording, so it also holds
-// every fused first-order kernel against the formula that the second order differentiates.
+// Second order: the same check of the function (x, u) -> grad(f(x), x, {.seeds = u}). Its analytic side runs `grad`
+// over a graph that `grad` recorded; its numeric side takes differences of gradients computed without recording, so it
+// also holds every fused first-order kernel against the formula that the second order differentiates.
 //
 // Tolerance: with h = 1e-5 and values of order 1, truncation (h^2 s''' / 6) is about 1e-10 and rounding (2^-53 s / h)
 // about 1e-11. 1e-6 of the largest entry, plus 1e-8, leaves room for large third derivatives (batch norm), and is far
@@ -59,13 +59,13 @@ inline Tensor distinct(const Shape& shape, uint64_t seed) {
   return Tensor::from(shape, values);
 }
 
-/// The function (x, u) -> grad(f(x), x, u), with `inputs` tensors x. Apply it again for higher orders.
+/// The function (x, u) -> grad(f(x), x, {.seeds = u}), with `inputs` tensors x. Apply it again for higher orders.
 inline Function gradient_of(const Function& f, size_t inputs) {
   return [f, inputs](const std::vector<Tensor>& in) {
     const std::vector<Tensor> x(in.begin(), in.begin() + inputs), seeds(in.begin() + inputs, in.end());
     const bool create_graph = grad_enabled();
     const GradMode record_forward(true);
-    return grad(f(x), x, seeds, create_graph);
+    return grad(f(x), x, {.seeds = seeds, .create_graph = create_graph});
   };
 }
 
@@ -85,7 +85,7 @@ inline std::vector<Tensor> random_seeds(const Function& f, const std::vector<Ten
 inline testing::AssertionResult check_first_order(const Function& f, const std::vector<Tensor>& values) {
   constexpr double h = 1e-5, relative = 1e-6, absolute = 1e-8;
   std::vector<Tensor> x = leaves(values);
-  const std::vector<Tensor> seeds = random_seeds(f, values), analytic = grad(f(x), x, seeds);
+  const std::vector<Tensor> seeds = random_seeds(f, values), analytic = grad(f(x), x, {.seeds = seeds});
 
   const NoGrad no_grad;
   for (size_t i = 0; i < x.size(); ++i) {

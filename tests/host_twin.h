@@ -76,73 +76,33 @@ struct HostRunner {
 
 inline constexpr HostRunner run;
 
-/// One function for each entry of the table, with the signature that the table asks for.
-#define BOXCAM_TWIN(entry, body) \
-  template <class... Arguments>  \
-  void entry(Arguments... a) {   \
-    cuda::body(run, a...);       \
+// One function for each entry of the table, with the signature that the table asks for.
+#define BOXCAM_TWIN_OF(entry, body) \
+  template <class... Arguments>     \
+  void entry(Arguments... a) {      \
+    cuda::body(run, a...);          \
   }
-BOXCAM_TWIN(unary, unary)
-BOXCAM_TWIN(binary, binary)
-BOXCAM_TWIN(cast, cast)
-BOXCAM_TWIN(affine, affine)
-BOXCAM_TWIN(scale_shift, scale_shift)
-BOXCAM_TWIN(sum, sum)
-BOXCAM_TWIN(argmax, argmax)
-BOXCAM_TWIN(take_at, take_at)
-BOXCAM_TWIN(put_at, put_at)
-BOXCAM_TWIN(copy_range, copy_range)
-BOXCAM_TWIN(matmul, plain_matmul)
-BOXCAM_TWIN(conv2d, plain_conv2d)
-BOXCAM_TWIN(conv2d_bias, plain_conv2d_bias)
-BOXCAM_TWIN(conv2d_input_grad, plain_conv2d_input_grad)
-BOXCAM_TWIN(conv2d_weight_grad, plain_conv2d_weight_grad)
-BOXCAM_TWIN(batch_norm_statistics, batch_norm_statistics)
-BOXCAM_TWIN(batch_norm, batch_norm)
-BOXCAM_TWIN(batch_norm_grad, batch_norm_grad)
-BOXCAM_TWIN(running_statistics, running_statistics)
-BOXCAM_TWIN(max_pool2d, max_pool2d)
-BOXCAM_TWIN(cross_entropies, cross_entropies)
-BOXCAM_TWIN(cross_entropies_grad, cross_entropies_grad)
-BOXCAM_TWIN(bilinear_resize, bilinear_resize)
-BOXCAM_TWIN(bilinear_resize_adjoint, bilinear_resize_adjoint)
-BOXCAM_TWIN(cam_box, cam_box)
-BOXCAM_TWIN(cam_box_grad, cam_box_grad)
-BOXCAM_TWIN(sgd_step, sgd_step)
-BOXCAM_TWIN(adamw_step, adamw_step)
+#define BOXCAM_TWIN(entry) BOXCAM_TWIN_OF(entry, entry)
+#define BOXCAM_PLAIN_TWIN(entry) BOXCAM_TWIN_OF(entry, plain_##entry)
+BOXCAM_KERNELS_ELEMENTWISE(BOXCAM_TWIN)
+BOXCAM_KERNELS_REDUCE(BOXCAM_TWIN)
+BOXCAM_KERNELS_SHAPE(BOXCAM_TWIN)
+BOXCAM_KERNELS_MATMUL(BOXCAM_PLAIN_TWIN)
+BOXCAM_KERNELS_CONV2D(BOXCAM_PLAIN_TWIN)
+BOXCAM_KERNELS_BATCH_NORM(BOXCAM_TWIN)
+BOXCAM_KERNELS_POOL(BOXCAM_TWIN)
+BOXCAM_KERNELS_SOFTMAX(BOXCAM_TWIN)
+BOXCAM_KERNELS_RESIZE(BOXCAM_TWIN)
+BOXCAM_KERNELS_CAM(BOXCAM_TWIN)
+BOXCAM_KERNELS_OPTIM(BOXCAM_TWIN)
+#undef BOXCAM_PLAIN_TWIN
 #undef BOXCAM_TWIN
+#undef BOXCAM_TWIN_OF
 
 inline const Kernels& kernels() {
-  static const Kernels table = {
-      .unary = twin::unary,
-      .binary = twin::binary,
-      .cast = twin::cast,
-      .affine = twin::affine,
-      .scale_shift = twin::scale_shift,
-      .sum = twin::sum,
-      .argmax = twin::argmax,
-      .take_at = twin::take_at,
-      .put_at = twin::put_at,
-      .copy_range = twin::copy_range,
-      .matmul = twin::matmul,
-      .conv2d = twin::conv2d,
-      .conv2d_bias = twin::conv2d_bias,
-      .conv2d_input_grad = twin::conv2d_input_grad,
-      .conv2d_weight_grad = twin::conv2d_weight_grad,
-      .batch_norm_statistics = twin::batch_norm_statistics,
-      .batch_norm = twin::batch_norm,
-      .batch_norm_grad = twin::batch_norm_grad,
-      .running_statistics = twin::running_statistics,
-      .max_pool2d = twin::max_pool2d,
-      .cross_entropies = twin::cross_entropies,
-      .cross_entropies_grad = twin::cross_entropies_grad,
-      .bilinear_resize = twin::bilinear_resize,
-      .bilinear_resize_adjoint = twin::bilinear_resize_adjoint,
-      .cam_box = twin::cam_box,
-      .cam_box_grad = twin::cam_box_grad,
-      .sgd_step = twin::sgd_step,
-      .adamw_step = twin::adamw_step,
-  };
+#define BOXCAM_ENTRY(entry) .entry = twin::entry,
+  static const Kernels table = {BOXCAM_KERNELS(BOXCAM_ENTRY)};
+#undef BOXCAM_ENTRY
   return table;
 }
 

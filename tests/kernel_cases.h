@@ -9,9 +9,8 @@
 #include <limits>
 #include <set>
 
-#include "engine/backend/kernels.h"
+#include "engine/backend/backend.h"
 #include "engine/base/random.h"
-#include "engine/device.h"
 
 namespace boxcam {
 

@@ -17,7 +17,7 @@
 #include <thread>
 #include <vector>
 
-#include "engine/device.h"
+#include "engine/machine.h"
 #include "nn/data/image.h"
 #include "tests/weight_fixtures.h"
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/graph_access.h"
+#include "engine/dtype.h"
 
 namespace boxcam {
 

@@ -66,7 +66,8 @@ Explanation explain(const Tensor& logits, const Tensor& labels, const std::vecto
   }
   const std::vector<Tensor> gradients = [&] {
     const GradMode recorded(true);  // the score's path to the taps is needed even for a CAM that is data
-    return grad({explained_score(logits, labels, options.target)}, taps, {}, through_weights(options.gradient));
+    return grad({explained_score(logits, labels, options.target)}, taps,
+                {.create_graph = through_weights(options.gradient)});
   }();
   return assemble(labels, gradients, taps, logits.dtype(), height, width, options, loss);
 }

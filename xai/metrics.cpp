@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "engine/graph_access.h"
+#include "engine/dtype.h"
 #include "engine/ops.h"
 
 namespace boxcam {

@@ -5,9 +5,10 @@
 #include <chrono>
 #include <iostream>
 
+#include "engine/base/check.h"
 #include "engine/base/file.h"
 #include "engine/base/text.h"
-#include "engine/device.h"
+#include "engine/machine.h"
 #include "engine/profile.h"
 
 namespace boxcam {

@@ -58,10 +58,9 @@ void RunFolder::write_json(const std::string& name, const nlohmann::json& json) 
 }
 
 nlohmann::json RunFolder::read_json(const std::string& name) const {
-  std::ifstream in(file(name));
-  check(in.good(), "cannot read ", file(name));
+  const std::string text = read_file(file(name));
   try {
-    return nlohmann::json::parse(in);
+    return nlohmann::json::parse(text);
   } catch (const nlohmann::json::exception& e) {
     fail(file(name), " is not valid JSON: ", e.what());
   }

@@ -1,8 +1,4 @@
 // Walks through one training step: what each of the thesis' eight steps reads, writes, costs and changes.
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <iostream>
 
 #include "apps/common/data/data.h"
@@ -15,16 +11,6 @@
 using namespace boxcam;
 
 namespace {
-
-/// Finds out before the work, not after it.
-void check_writable(const std::string& option, const std::string& path) {
-  if (path.empty()) return;
-  const std::string partial = path + ".partial";
-  const bool opened = std::ofstream(partial).good();
-  const std::string reason = std::strerror(errno);
-  check(opened, option, ": cannot write ", path, ": ", reason);
-  std::filesystem::remove(partial);
-}
 
 int run(const WalkOptions& o) {
   apply(o.run);
@@ -65,6 +51,7 @@ int main(int argc, char** argv) {
   declare_model(table, o.model);
   declare_start_weights(table, o.model);
   declare_explanation(table, o.train.method.explain);
+  declare_normalizer(table, o.train.method.explain);
   declare_cam_class(table, o.train.method.explain);
   declare_measuring(table, o.train.method.measuring);
   declare_method(table, o.train);

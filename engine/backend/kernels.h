@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <span>
 
-#include "engine/ops.h"
+#include "engine/specs.h"
 #include "engine/tensor.h"
 
 namespace boxcam {
@@ -100,7 +100,7 @@ struct Kernels {
   // resize
   void (*bilinear_resize)(const Tensor& x, Tensor& y);
   void (*bilinear_resize_adjoint)(const Tensor& g, Tensor& gx);
-  // Grad-CAM, profile pgc-1.4, and the mean CAM outside the boxes (xai/grad_cam.h has the formula)
+  // Grad-CAM, profile pgc-1.4, and the mean CAM outside the boxes (xai/cam.h has the formula)
   void (*cam_box)(const CamBoxArgs& args, const CamBoxResults& results);
   /// g_activations[n,i,j,k] = scale[n] map_grad[n,i,j] alpha[n,k]
   void (*cam_box_grad)(const Tensor& scale, const Tensor& map_grad, const Tensor& alpha, Tensor& g_activations);
@@ -110,8 +110,39 @@ struct Kernels {
   void (*adamw_step)(const ParameterUpdates& updates, const AdamwStep& step);
 };
 
+// The table's entries, for everything that is said of each of them: X(entry), by room, in the order of the struct. Its
+// declarations and tables, the profiler's stopwatches and the CUDA kernels' twins are made of these lists.
+#define BOXCAM_KERNELS_ELEMENTWISE(X) X(unary) X(binary) X(cast) X(affine) X(scale_shift)
+#define BOXCAM_KERNELS_REDUCE(X) X(sum) X(argmax)
+#define BOXCAM_KERNELS_SHAPE(X) X(take_at) X(put_at) X(copy_range)
+#define BOXCAM_KERNELS_MATMUL(X) X(matmul)
+#define BOXCAM_KERNELS_CONV2D(X) X(conv2d) X(conv2d_bias) X(conv2d_input_grad) X(conv2d_weight_grad)
+#define BOXCAM_KERNELS_BATCH_NORM(X) X(batch_norm_statistics) X(batch_norm) X(batch_norm_grad) X(running_statistics)
+#define BOXCAM_KERNELS_POOL(X) X(max_pool2d)
+#define BOXCAM_KERNELS_SOFTMAX(X) X(cross_entropies) X(cross_entropies_grad)
+#define BOXCAM_KERNELS_RESIZE(X) X(bilinear_resize) X(bilinear_resize_adjoint)
+#define BOXCAM_KERNELS_CAM(X) X(cam_box) X(cam_box_grad)
+#define BOXCAM_KERNELS_OPTIM(X) X(sgd_step) X(adamw_step)
+#define BOXCAM_KERNELS(X)       \
+  BOXCAM_KERNELS_ELEMENTWISE(X) \
+  BOXCAM_KERNELS_REDUCE(X)      \
+  BOXCAM_KERNELS_SHAPE(X)       \
+  BOXCAM_KERNELS_MATMUL(X)      \
+  BOXCAM_KERNELS_CONV2D(X)      \
+  BOXCAM_KERNELS_BATCH_NORM(X)  \
+  BOXCAM_KERNELS_POOL(X)        \
+  BOXCAM_KERNELS_SOFTMAX(X)     \
+  BOXCAM_KERNELS_RESIZE(X)      \
+  BOXCAM_KERNELS_CAM(X)         \
+  BOXCAM_KERNELS_OPTIM(X)
+
+#define BOXCAM_ONE(entry) +1
+static_assert(sizeof(Kernels) == (0 BOXCAM_KERNELS(BOXCAM_ONE)) * sizeof(void (*)()),
+              "an entry of the kernel table is missing in its room's list");
+#undef BOXCAM_ONE
+
+/// The table of a device, with stopwatches around its entries while a profile is taken (engine/profile.h). Throws Error
+/// where the device is not there.
 const Kernels& kernels(Device device);
-const Kernels& cpu_kernels();
-const Kernels& cuda_kernels();  ///< throws "boxcam was built without CUDA" where it was
 
 }  // namespace boxcam

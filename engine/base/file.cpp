@@ -1,34 +1,88 @@
 #include "engine/base/file.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <utility>
 
 #include "engine/base/check.h"
 
 namespace boxcam {
 
-void check_writable(const std::string& option, const std::string& path) {
-  const std::string partial = path + ".partial";
-  const bool opened = std::ofstream(partial, std::ios::binary).good();
-  const std::string reason = std::strerror(errno);
-  check(opened, option, ": cannot write ", path, ": ", reason);
-  std::filesystem::remove(partial);
+std::string read_file(const std::string& path, const std::string& what) {
+  const std::string failed = str("cannot read ", what, what.empty() ? "" : " ", path, ": ");
+  std::error_code error;
+  const auto size = std::filesystem::file_size(path, error);
+  check(!error, failed, error.message());
+  std::string bytes(size, '\0');
+  std::ifstream file(path, std::ios::binary);
+  check(file.good(), failed, std::strerror(errno));
+  file.read(bytes.data(), static_cast<std::streamsize>(size));
+  check(file.gcount() == static_cast<std::streamsize>(size), failed, "got ", file.gcount(), " of ", size, " bytes");
+  return bytes;
+}
+
+AtomicFile::AtomicFile(const std::string& path) : path_(path), partial_(path + ".partial") {
+  descriptor_ = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  check(descriptor_ >= 0, "cannot write ", path_, ": ", std::strerror(errno));
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+  if (!done_) ::unlink(partial_.c_str());
+}
+
+void AtomicFile::write(const void* bytes, size_t count) {
+  const char* next = static_cast<const char*>(bytes);
+  while (count > 0) {
+    const ssize_t written = ::write(descriptor_, next, count);
+    if (written < 0 && errno == EINTR) continue;
+    check(written > 0, "cannot write ", path_, ": ", std::strerror(errno));
+    next += written;
+    count -= static_cast<size_t>(written);
+  }
+}
+
+void AtomicFile::write_at(uint64_t position, const void* bytes, size_t count) {
+  const auto seek = [&](off_t offset, int whence) {
+    const bool moved = ::lseek(descriptor_, offset, whence) >= 0;
+    check(moved, "cannot write ", path_, ": ", std::strerror(errno));
+  };
+  seek(static_cast<off_t>(position), SEEK_SET);
+  write(bytes, count);
+  seek(0, SEEK_END);
+}
+
+void AtomicFile::commit() {
+  const bool flushed = ::fsync(descriptor_) == 0;
+  const bool closed = ::close(std::exchange(descriptor_, -1)) == 0;
+  check(flushed && closed, "cannot write ", path_, ": ", std::strerror(errno));
+  done_ = ::rename(partial_.c_str(), path_.c_str()) == 0;  // before the check, whose arguments have no order
+  check(done_, "cannot write ", path_, ": ", std::strerror(errno));
+  // The rename itself reaches the disk with its folder. Where a file system cannot do that, the file is still whole.
+  const std::filesystem::path folder = std::filesystem::path(path_).parent_path();
+  const int handle = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (handle < 0) return;
+  ::fsync(handle);
+  ::close(handle);
 }
 
 void write_file(const std::string& path, const std::vector<std::string_view>& pieces) {
-  const std::string partial = path + ".partial";
-  std::ofstream file(partial, std::ios::binary);
-  check(file.good(), "cannot write ", path, ": ", std::strerror(errno));
-  for (const std::string_view piece : pieces) file.write(piece.data(), static_cast<std::streamsize>(piece.size()));
-  file.close();
-  std::error_code error;
-  if (file.good()) std::filesystem::rename(partial, path, error);
-  if (!file.good() || error) {
-    const std::string reason = error ? error.message() : std::strerror(errno);
-    std::filesystem::remove(partial, error);
-    fail("cannot write ", path, ": ", reason);
+  AtomicFile file(path);
+  for (const std::string_view piece : pieces) file.write(piece);
+  file.commit();
+}
+
+void check_writable(const std::string& option, const std::string& path) {
+  if (path.empty()) return;
+  try {
+    const AtomicFile probe(path);
+  } catch (const Error& e) {
+    fail(option, ": ", e.what());
   }
 }
 

@@ -1,17 +1,48 @@
-// Writing files so that nothing the user had is lost.
+// Reading files whole, and writing them so that nothing the user had is lost.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace boxcam {
 
-/// Throws Error, naming the option and the system's reason, when write_file could not write `path`; leaves nothing.
-void check_writable(const std::string& option, const std::string& path);
+/// All bytes of a file. Throws Error naming the path and the system's reason: "cannot read image a.png: ...", where
+/// `what` is "image".
+std::string read_file(const std::string& path, const std::string& what = "");
 
-/// Writes the pieces one after another: `path` is what it was, or complete. The bytes go to `path`.partial first, which
-/// then takes its place. Throws Error naming the path and the system's reason.
+/// A new file beside `path`, called `path`.partial, that takes its place in one step when all is written, or vanishes:
+///
+///   AtomicFile file(path);
+///   file.write(bytes);
+///   file.commit();
+///
+/// Everything throws Error naming the path and the system's reason.
+class AtomicFile {
+ public:
+  explicit AtomicFile(const std::string& path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write(const void* bytes, size_t count);
+  void write(std::string_view bytes) { write(bytes.data(), bytes.size()); }
+  void write_at(uint64_t position, const void* bytes, size_t count);  ///< over what was written before
+  void commit();  ///< `path` is complete, on the disk too: the machine may go down now
+
+ private:
+  std::string path_, partial_;
+  int descriptor_ = -1;
+  bool done_ = false;
+};
+
+/// Writes the pieces one after another, as an AtomicFile.
 void write_file(const std::string& path, const std::vector<std::string_view>& pieces);
+
+/// For outputs that come at the end of long work: throws Error, naming the option and the system's reason, when an
+/// AtomicFile could not write `path`; leaves nothing. An empty path is none.
+void check_writable(const std::string& option, const std::string& path);
 
 }  // namespace boxcam

@@ -91,12 +91,11 @@ Tensor batch_norm_train(const Tensor& x, const Tensor& gamma, const Tensor& beta
                         const Tensor& residual, BatchStatistics* statistics) {
   check_batch_norm("batch_norm_train", x, gamma, beta, residual);
   const Saved saved = save(x, eps, statistics);
-  Tensor y = normalised(x, gamma, beta, saved, with_relu, residual);
-  y = record("batch_norm_train", y, {x, gamma, beta, residual}, [eps, with_relu, saved](const RuleArgs& r) {
+  const Tensor y = normalised(x, gamma, beta, saved, with_relu, residual);
+  const Rule rule = [eps, with_relu, saved](const RuleArgs& r) {
     return batch_norm_rule(r, saved, eps, with_relu, r.outputs[0], r.inputs[3], r.grads[0], r.more_grads[0]);
-  });
-  if (y.node()) y.node()->adds_gradients = true;
-  return y;
+  };
+  return record("batch_norm_train", y, {x, gamma, beta, residual}, rule, {.adds_gradients = true});
 }
 
 Tensor batch_norm_train_conv2d(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps, const Tensor& w,
@@ -136,7 +135,8 @@ std::vector<Tensor> batch_norm_train_grad(const Tensor& x, const Tensor& gamma, 
     Tensor shift = Tensor::zeros(scale.shape(), scale.dtype(), scale.device()).set_requires_grad();
     if (!input.requires_grad()) input.set_requires_grad();
     if (!scale.requires_grad()) scale.set_requires_grad();
-    return grad({batch_norm_formula(input, scale, shift, eps)}, {input, scale, shift}, {in[2]}, true);
+    return grad({batch_norm_formula(input, scale, shift, eps)}, {input, scale, shift},
+                {.seeds = {in[2]}, .create_graph = true});
   });
 }
 

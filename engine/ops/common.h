@@ -2,7 +2,7 @@
 #pragma once
 
 #include "engine/backend/kernels.h"
-#include "engine/graph_access.h"
+#include "engine/dtype.h"
 #include "engine/ops.h"
 
 namespace boxcam {

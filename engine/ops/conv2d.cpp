@@ -1,3 +1,5 @@
+#include "engine/graph_access.h"
+#include "engine/in_place.h"
 #include "engine/ops/common.h"
 
 namespace boxcam {
@@ -21,6 +23,34 @@ Shape conv_output_shape(const char* op, const Shape& x, const Shape& w, const Co
   return y;
 }
 
+Shape checked_conv2d_bias(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dSpec& spec,
+                          const Tensor& residual) {
+  check_parameter("conv2d_bias", x, w);
+  check_parameter("conv2d_bias", x, bias);
+  const Shape shape = conv_output_shape("conv2d_bias", x.shape(), w.shape(), spec);
+  check(bias.shape() == Shape{w.dim(0)}, "conv2d_bias: expected a bias [", w.dim(0), "] for the weight ", w.shape(),
+        ", found ", bias.shape());
+  if (residual.defined()) {
+    check_same_kind("conv2d_bias", x, residual);
+    check(residual.shape() == shape, "conv2d_bias: the residual ", residual.shape(), " does not fit the output ",
+          shape);
+  }
+  return shape;
+}
+
+/// The result of conv2d_bias after its checks, in y.
+Tensor fused_conv2d_bias(Tensor y, const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dSpec& spec,
+                         bool with_relu, const Tensor& residual) {
+  kernels(x).conv2d_bias(x, w, spec, bias, residual, with_relu, y);
+  std::vector<Tensor> inputs = {x, w, bias};
+  if (residual.defined()) inputs.push_back(residual);
+  return record_composite("conv2d_bias", {y}, inputs, [spec, with_relu](const std::vector<Tensor>& in) {
+    Tensor sum = add(conv2d(in[0], in[1], spec), cast(in[2], in[0].dtype()));
+    if (in.size() == 4) sum = add(sum, in[3]);
+    return std::vector{with_relu ? relu(sum) : sum};
+  })[0];
+}
+
 }  // namespace
 
 // The three are one family: each is linear in both of its tensors, and the derivatives are its siblings.
@@ -37,27 +67,17 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Conv2dSpec& spec) {
 }
 
 Tensor conv2d_bias(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dSpec& spec, bool with_relu,
-                   Tensor residual) {
-  check_parameter("conv2d_bias", x, w);
-  check_parameter("conv2d_bias", x, bias);
-  const Shape shape = conv_output_shape("conv2d_bias", x.shape(), w.shape(), spec);
-  check(bias.shape() == Shape{w.dim(0)}, "conv2d_bias: expected a bias [", w.dim(0), "] for the weight ", w.shape(),
-        ", found ", bias.shape());
-  if (residual.defined()) {
-    check_same_kind("conv2d_bias", x, residual);
-    check(residual.shape() == shape, "conv2d_bias: the residual ", residual.shape(), " does not fit the output ",
-          shape);
-  }
+                   const Tensor& residual) {
+  Tensor y = output(checked_conv2d_bias(x, w, bias, spec, residual), x);
+  return fused_conv2d_bias(y, x, w, bias, spec, with_relu, residual);
+}
+
+Tensor conv2d_bias_into(Tensor residual, const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dSpec& spec,
+                        bool with_relu) {
+  const Shape shape = checked_conv2d_bias(x, w, bias, spec, residual);
   const bool in_place = residual.defined() && !grad_enabled() && GraphAccess::sole_user_of_memory(residual);
   Tensor y = in_place ? GraphAccess::alias(residual, shape) : output(shape, x);
-  kernels(x).conv2d_bias(x, w, spec, bias, residual, with_relu, y);
-  std::vector<Tensor> inputs = {x, w, bias};
-  if (residual.defined()) inputs.push_back(residual);
-  return record_composite("conv2d_bias", {y}, inputs, [spec, with_relu](const std::vector<Tensor>& in) {
-    Tensor sum = add(conv2d(in[0], in[1], spec), cast(in[2], in[0].dtype()));
-    if (in.size() == 4) sum = add(sum, in[3]);
-    return std::vector{with_relu ? relu(sum) : sum};
-  })[0];
+  return fused_conv2d_bias(y, x, w, bias, spec, with_relu, residual);
 }
 
 Tensor conv2d_input_grad(const Tensor& g, const Tensor& w, const Shape& x_shape, const Conv2dSpec& spec) {

@@ -2,7 +2,8 @@
 
 namespace boxcam {
 
-Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
+Tensor matmul(const Tensor& a, const Tensor& b, const MatmulSpec& spec) {
+  const bool transpose_a = spec.transpose_a, transpose_b = spec.transpose_b;
   check_floating("matmul", a);
   check_same_kind("matmul", a, b);
   check(a.ndim() == 2 && b.ndim() == 2, "matmul: expected two matrices, found ", a.shape(), " and ", b.shape());
@@ -15,8 +16,12 @@ Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose
   return record("matmul", y, {a, b}, [transpose_a, transpose_b](const RuleArgs& r) {
     const Tensor &p = r.inputs[0], &q = r.inputs[1], &g = r.grads[0];
     std::vector<Tensor> result(2);
-    if (r.wanted[0]) result[0] = transpose_a ? matmul(q, g, transpose_b, true) : matmul(g, q, false, !transpose_b);
-    if (r.wanted[1]) result[1] = transpose_b ? matmul(g, p, true, transpose_a) : matmul(p, g, !transpose_a, false);
+    if (r.wanted[0])
+      result[0] = transpose_a ? matmul(q, g, {.transpose_a = transpose_b, .transpose_b = true})
+                              : matmul(g, q, {.transpose_b = !transpose_b});
+    if (r.wanted[1])
+      result[1] = transpose_b ? matmul(g, p, {.transpose_a = true, .transpose_b = transpose_a})
+                              : matmul(p, g, {.transpose_a = !transpose_a});
     return result;
   });
 }

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "engine/graph_access.h"
 #include "engine/ops/common.h"
 
 namespace boxcam {

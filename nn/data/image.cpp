@@ -6,8 +6,6 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <memory>
 #include <string_view>
 
@@ -34,19 +32,6 @@
 
 namespace boxcam {
 namespace {
-
-std::string read_file(const std::string& path) {
-  std::error_code error;
-  const auto size = std::filesystem::file_size(path, error);
-  check(!error, "cannot read image ", path, ": ", error.message());
-  std::string bytes(size, '\0');
-  std::ifstream file(path, std::ios::binary);
-  check(file.good(), "cannot read image ", path, ": ", std::strerror(errno));
-  file.read(bytes.data(), static_cast<std::streamsize>(size));
-  check(file.gcount() == static_cast<std::streamsize>(size), "cannot read image ", path, ": got ", file.gcount(),
-        " of ", size, " bytes");
-  return bytes;
-}
 
 constexpr std::string_view jpeg_start = "\xFF\xD8";
 constexpr std::string_view png_start = "\x89PNG\r\n\x1a\n";
@@ -180,7 +165,7 @@ Window random_window(const Sample& sample, Random& random) {
 }  // namespace
 
 Image read_image(const std::string& path) {
-  const std::string bytes = read_file(path);
+  const std::string bytes = read_file(path, "image");
   check(!bytes.empty(), "image ", path, " is empty (0 bytes)");
   check(bytes.size() <= INT_MAX, "image ", path, " is too large: ", bytes.size(), " bytes");
   const bool jpeg = bytes.starts_with(jpeg_start), png = bytes.starts_with(png_start);

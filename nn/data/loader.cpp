@@ -5,7 +5,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/random.h"
-#include "engine/profile.h"
+#include "engine/base/waits.h"
 
 namespace boxcam {
 namespace {

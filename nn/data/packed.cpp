@@ -105,25 +105,13 @@ class PackedDataset : public Dataset {
 }  // namespace
 
 PackedWriter::PackedWriter(const std::string& path, std::vector<std::string> classes, json options)
-    : path_(path),
-      partial_(path + ".partial"),
-      file_(partial_, std::ios::binary),
-      classes_(std::move(classes)),
-      options_(std::move(options)) {
-  check(file_.good(), "cannot write ", path_, ": ", std::strerror(errno));
+    : file_(path), classes_(std::move(classes)), options_(std::move(options)) {
   const Prefix to_come{};
   write(&to_come, sizeof to_come);
 }
 
-PackedWriter::~PackedWriter() {
-  if (finished_) return;
-  std::error_code error;
-  std::filesystem::remove(partial_, error);
-}
-
 void PackedWriter::write(const void* bytes, size_t count) {
-  file_.write(static_cast<const char*>(bytes), static_cast<std::streamsize>(count));
-  check(file_.good(), "cannot write ", path_, ": ", std::strerror(errno));
+  file_.write(bytes, count);
   position_ += count;
 }
 
@@ -171,14 +159,8 @@ void PackedWriter::finish() {
   write(header.data(), header.size());
   write(entries_.data(), table_bytes);
   prefix.file_bytes = position_;
-  file_.seekp(0);
-  write(&prefix, sizeof prefix);
-  file_.close();
-  check(file_.good(), "cannot write ", path_, ": ", std::strerror(errno));
-  std::error_code error;
-  std::filesystem::rename(partial_, path_, error);
-  check(!error, "cannot write ", path_, ": ", error.message());
-  finished_ = true;
+  file_.write_at(0, &prefix, sizeof prefix);
+  file_.commit();
 }
 
 PackedFile::PackedFile(const std::string& path) : path_(path) {

@@ -8,7 +8,6 @@
 #pragma once
 
 #include <cstdint>
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -16,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/file.h"
 #include "nn/data/dataset.h"
 
 namespace boxcam {
@@ -40,9 +40,6 @@ class PackedWriter {
  public:
   /// `classes`: names of the outputs, "none" last. `options`: what made the samples, given back by PackedFile.
   PackedWriter(const std::string& path, std::vector<std::string> classes, nlohmann::json options);
-  ~PackedWriter();
-  PackedWriter(const PackedWriter&) = delete;
-  PackedWriter& operator=(const PackedWriter&) = delete;
 
   /// The samples that follow belong to this split.
   void start_split(const std::string& name, bool complete);
@@ -52,14 +49,12 @@ class PackedWriter {
  private:
   void write(const void* bytes, size_t count);
 
-  std::string path_, partial_;
-  std::ofstream file_;
+  AtomicFile file_;
   uint64_t position_ = 0;
   std::vector<std::string> classes_;
   nlohmann::json options_;
   std::vector<PackedSplit> splits_;
   std::vector<PackedEntry> entries_;
-  bool finished_ = false;
 };
 
 /// A packed file, mapped read-only. It must not be changed while it is open: replace it by renaming, as PackedWriter

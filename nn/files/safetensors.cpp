@@ -1,8 +1,5 @@
 #include "nn/files/safetensors.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <bit>
 #include <cerrno>
@@ -16,6 +13,7 @@
 #include <set>
 
 #include "engine/base/check.h"
+#include "engine/base/file.h"
 
 namespace boxcam {
 namespace {
@@ -216,51 +214,6 @@ class Reader {
   uint64_t size_ = 0, data_size_ = 0;
 };
 
-// A new file beside `path` that takes its place in one step, or vanishes.
-class Replacement {
- public:
-  explicit Replacement(const std::string& path) : path_(path), partial_(path + ".partial") {
-    descriptor_ = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    check(descriptor_ >= 0, "cannot write ", path_, ": ", std::strerror(errno));
-  }
-  Replacement(const Replacement&) = delete;
-  Replacement& operator=(const Replacement&) = delete;
-  ~Replacement() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-    if (!done_) ::unlink(partial_.c_str());
-  }
-
-  void write(const void* bytes, size_t count) {
-    const char* next = static_cast<const char*>(bytes);
-    while (count > 0) {
-      const ssize_t written = ::write(descriptor_, next, count);
-      if (written < 0 && errno == EINTR) continue;
-      check(written > 0, "cannot write ", path_, ": ", std::strerror(errno));
-      next += written;
-      count -= static_cast<size_t>(written);
-    }
-  }
-
-  void commit() {
-    const bool flushed = ::fsync(descriptor_) == 0;
-    const bool closed = ::close(std::exchange(descriptor_, -1)) == 0;
-    check(flushed && closed, "cannot write ", path_, ": ", std::strerror(errno));
-    check(::rename(partial_.c_str(), path_.c_str()) == 0, "cannot write ", path_, ": ", std::strerror(errno));
-    done_ = true;
-    // The rename itself reaches the disk with its folder. Where a file system cannot do that, the file is still whole.
-    const std::filesystem::path folder = std::filesystem::path(path_).parent_path();
-    const int handle = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (handle < 0) return;
-    ::fsync(handle);
-    ::close(handle);
-  }
-
- private:
-  std::string path_, partial_;
-  int descriptor_ = -1;
-  bool done_ = false;
-};
-
 StoredType stored_type(const FileTensor& entry) {
   if (entry.is_int64()) return StoredType::i64;
   switch (entry.tensor.dtype()) {
@@ -380,10 +333,10 @@ void write_safetensors(const std::string& path, const TensorFile& content) {
     fail("cannot write ", path, ": a tensor name or a metadata text is not valid UTF-8");
   }
 
-  Replacement file(path);
+  AtomicFile file(path);
   const uint64_t header_size = header.size();
   file.write(&header_size, sizeof header_size);
-  file.write(header.data(), header.size());
+  file.write(header);
   for (const size_t i : order) {
     const FileTensor& entry = content.tensors[i];
     if (entry.is_int64()) {

@@ -6,7 +6,6 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <map>
 #include <memory>
@@ -14,6 +13,7 @@
 #include <unordered_map>
 
 #include "engine/base/check.h"
+#include "engine/base/file.h"
 #include "nn/files/pickle.h"
 
 namespace boxcam {
@@ -208,16 +208,6 @@ class ZipArchive {
   std::unique_ptr<zip_t, Discard> archive_;
 };
 
-Buffer read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  check(file.good(), "cannot read ", path, ": ", std::strerror(errno));
-  Buffer buffer(std::filesystem::file_size(path));
-  file.read(buffer.bytes.get(), static_cast<std::streamsize>(buffer.size));
-  check(file.gcount() == static_cast<std::streamsize>(buffer.size), path, ": expected ", buffer.size, " bytes, got ",
-        file.gcount());
-  return buffer;
-}
-
 }  // namespace
 
 TensorFile read_torch_zip(const std::string& path) {
@@ -251,10 +241,9 @@ TensorFile read_torch_zip(const std::string& path) {
 }
 
 TensorFile read_torch_legacy(const std::string& path) {
-  const Buffer file = read_file(path);
-  check(std::string_view(file.bytes.get(), file.size).starts_with(legacy_torch_start), path,
-        " does not begin as a legacy file of torch.save");
-  std::span<const char> rest = file.span().subspan(legacy_torch_start.size());
+  const std::string file = read_file(path);
+  check(file.starts_with(legacy_torch_start), path, " does not begin as a legacy file of torch.save");
+  std::span<const char> rest = std::span<const char>(file).subspan(legacy_torch_start.size());
 
   // Version of the format, facts about the machine, the object, the order of the storages.
   Unpickler unpickler(path);

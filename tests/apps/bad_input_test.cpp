@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "engine/device.h"
+#include "engine/machine.h"
 #include "tests/programs.h"
 
 namespace boxcam {

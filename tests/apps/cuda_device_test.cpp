@@ -6,10 +6,11 @@
 #include <cmath>
 
 #include "apps/common/run_folder.h"
-#include "engine/backend/cuda/conv2d_implementation.h"
-#include "engine/backend/kernels.h"
+#include "engine/backend/backend.h"
 #include "engine/base/random.h"
-#include "engine/device.h"
+#include "engine/machine.h"
+#include "engine/memory.h"
+#include "engine/settings.h"
 #include "models/resnet.h"
 #include "nn/input.h"
 #include "nn/optim.h"
@@ -139,7 +140,7 @@ TEST_F(CudaDevice, CountsItsMemoryAndReusesIt) {
 
 TEST_F(CudaDevice, SaysWhatToLowerWhenMemoryRunsOut) {
   const std::string message = message_of([] { Tensor::empty({int64_t{1} << 44}, DType::f32, Device::cuda); });
-  for (const char* part : {"67108864 MiB were asked for", "free", "in use by tensors", "--batch", "--image-size"})
+  for (const char* part : {"67108864 MiB were asked for", "free", "in use by tensors", "a smaller batch or image size"})
     EXPECT_NE(message.find(part), std::string::npos) << message;
   EXPECT_EQ(Tensor::full({3}, 1, DType::f32, Device::cuda).to_vector(), std::vector<double>(3, 1));  // goes on
 }
@@ -286,9 +287,9 @@ TEST_F(CudaDevice, TrainsAsTheCpuDoesInDouble) {
 
 TEST_F(CudaDevice, EqualRunsGiveEqualBits) {
   EXPECT_EQ(train(Device::cuda, DType::f32), train(Device::cuda, DType::f32));
-  set_fast_algorithms(true);
+  set_setting(&Settings::fast_algorithms, true);
   EXPECT_EQ(train(Device::cuda, DType::f32), train(Device::cuda, DType::f32));
-  set_fast_algorithms(false);
+  set_setting(&Settings::fast_algorithms, false);
   if (cuda_has_bf16()) {
     EXPECT_EQ(train(Device::cuda, DType::bf16), train(Device::cuda, DType::bf16));
   }
@@ -323,8 +324,9 @@ TEST_F(CudaDevice, NoConvolutionOfResNet50FallsIntoPlainLoops) {
     for (const DType activations : {DType::f32, DType::bf16}) {
       if (activations == DType::bf16 && !cuda_has_bf16()) continue;
       for (const std::string& name :
-           cuda::conv2d_implementations({16, l.extent, l.extent, l.in}, {l.out, l.kernel, l.kernel, l.in},
-                                        {16, result, result, l.out}, {l.stride, padding}, activations))
+           backend(Device::cuda)
+               .conv2d_implementations({16, l.extent, l.extent, l.in}, {l.out, l.kernel, l.kernel, l.in},
+                                       {16, result, result, l.out}, {l.stride, padding}, activations))
         EXPECT_NE(name, "plain") << activations << ", " << l.kernel << "x" << l.kernel << ", " << l.in << " to "
                                  << l.out << ", stride " << l.stride;
     }

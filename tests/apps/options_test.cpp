@@ -197,11 +197,12 @@ const Names kSize = {"--classes", "--image-size", "--resize"};
 const Names kImages = {"--data",    "--data-seed",          "--group-of", "--several-classes", "--expand-children",
                        "--sources", "--context-correlation"};
 const Names kCounts = {"--train-images", "--val-images", "--test-images"};
-const Names kExplain = {"--model", "--explainer", "--tap", "--cam-target", "--cam-normalizer", "--cam-profile"};
+const Names kExplain = {"--model", "--explainer", "--tap", "--cam-target", "--cam-profile"};
 const Names kMeasure = {"--cam-class", "--content-heatmap", "--eval-margin"};
 const Names kCpu = {"--threads", "--conv-algorithm", "--precision", "--profile"};
 const Names kCuda = {"--device", "--allow-tf32", "--fast-algorithms"};
-const Names kStep = {"--lambda",
+const Names kStep = {"--cam-normalizer",
+                     "--lambda",
                      "--margin",
                      "--loss",
                      "--unboxed",
@@ -243,15 +244,17 @@ TEST(Programs, OfferWhatActsInThem) {
 }
 
 TEST(Programs, RefuseWhatWouldDoNothing) {
-  for (const auto& [program, option] : std::vector<std::pair<std::string, std::string>>{{"explain", "--batch"},
-                                                                                        {"explain", "--data"},
-                                                                                        {"explain", "--cam-class"},
-                                                                                        {"explain", "--weights"},
-                                                                                        {"evaluate", "--weights"},
-                                                                                        {"evaluate", "--augment"},
-                                                                                        {"evaluate", "--seed"},
-                                                                                        {"walkthrough", "--device"},
-                                                                                        {"prepare", "--batch"}}) {
+  for (const auto& [program, option] :
+       std::vector<std::pair<std::string, std::string>>{{"explain", "--batch"},
+                                                        {"explain", "--data"},
+                                                        {"explain", "--cam-class"},
+                                                        {"explain", "--weights"},
+                                                        {"evaluate", "--weights"},
+                                                        {"evaluate", "--augment"},
+                                                        {"evaluate", "--seed"},
+                                                        {"evaluate", "--cam-normalizer"},
+                                                        {"walkthrough", "--device"},
+                                                        {"prepare", "--batch"}}) {
     const Outcome result = run_program(program, {{option, "1"}});
     EXPECT_EQ(result.status, 2) << program << " " << option;
     EXPECT_TRUE(contains(result.err, program + ": unknown option " + option)) << result.err;

@@ -5,7 +5,7 @@
 #include <set>
 #include <sstream>
 
-#include "engine/device.h"
+#include "engine/machine.h"
 #include "nn/files/safetensors.h"
 #include "tests/programs.h"
 

@@ -5,7 +5,8 @@
 
 #include <thread>
 
-#include "engine/device.h"
+#include "engine/memory.h"
+#include "engine/settings.h"
 #include "tests/gradcheck.h"
 
 namespace boxcam {
@@ -41,6 +42,22 @@ TEST(Grad, GivesZerosForWhatIsNotUsed) {
   EXPECT_EQ(grad({x.detach() * x.detach()}, {x})[0].to_vector(), (Values{0, 0}));
 }
 
+TEST(Grad, RefusesAnInputThatRequiresNoGradient) {
+  const Tensor x = leaf({1, 2}), forgotten = Tensor::zeros({2, 3});
+  const auto message_of = [](const auto& call) -> std::string {
+    try {
+      call();
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "";
+  };
+  const std::string refusal = "grad: input 1 [2, 3] does not require a gradient (set_requires_grad)";
+  EXPECT_EQ(message_of([&] { grad({x * 3.0}, {x, forgotten}); }), refusal);
+  EXPECT_EQ(message_of([&] { grad_and_release({x * 3.0}, {x, forgotten}); }), refusal);
+  EXPECT_EQ(message_of([&] { grad({x}, {Tensor{}}); }), "grad: input 0 is undefined");
+}
+
 TEST(Grad, IntermediateResultsAreTargetsToo) {
   const Tensor x = leaf({2, 3});
   const Tensor a = x * x, b = a * 5.0, y = b * a;  // y = 5 a^2
@@ -70,37 +87,37 @@ TEST(Grad, SeedsWeightTheOutputs) {
   const Tensor x = leaf({2, 3});
   const Tensor a = x * 2.0, b = x * x;
   const Tensor seed = Tensor::from({2}, Values{10, 100});
-  EXPECT_EQ(grad({a, b}, {x}, {seed, {}})[0].to_vector(), (Values{2 * 10 + 4, 2 * 100 + 6}));
-  EXPECT_EQ(grad({a, a}, {x}, {seed, seed})[0].to_vector(), (Values{40, 400}));
+  EXPECT_EQ(grad({a, b}, {x}, {.seeds = {seed, {}}})[0].to_vector(), (Values{2 * 10 + 4, 2 * 100 + 6}));
+  EXPECT_EQ(grad({a, a}, {x}, {.seeds = {seed, seed}})[0].to_vector(), (Values{40, 400}));
 }
 
 TEST(Grad, AWrongSeedIsASentence) {
   const Tensor x = leaf({2, 3});
   try {
-    grad({x * 2.0}, {x}, {Tensor::zeros({3}, DType::f64)});
+    grad({x * 2.0}, {x}, {.seeds = {Tensor::zeros({3}, DType::f64)}});
     FAIL() << "a seed of another shape was accepted";
   } catch (const Error& e) {
     EXPECT_NE(std::string(e.what()).find("[3]"), std::string::npos) << e.what();
     EXPECT_NE(std::string(e.what()).find("[2]"), std::string::npos) << e.what();
   }
-  EXPECT_THROW(grad({x * 2.0}, {x}, {{}, {}}), Error);
+  EXPECT_THROW(grad({x * 2.0}, {x}, {.seeds = {{}, {}}}), Error);
 }
 
 TEST(Grad, WithoutCreateGraphThereIsNoHistory) {
   const Tensor x = leaf({2}), seed = leaf({3});
-  const auto product = [&] { return grad({x * x}, {x}, {seed}); };
+  const auto product = [&] { return grad({x * x}, {x}, {.seeds = {seed}}); };
   EXPECT_FALSE(product()[0].requires_grad());
-  EXPECT_TRUE(grad({x * x}, {x}, {seed}, true)[0].requires_grad());
+  EXPECT_TRUE(grad({x * x}, {x}, {.seeds = {seed}, .create_graph = true})[0].requires_grad());
   // Rules that hand the seed through must not hand its history through.
-  EXPECT_FALSE(grad({x + 1.0}, {x}, {seed})[0].requires_grad());
-  EXPECT_FALSE(grad({x}, {x}, {seed})[0].requires_grad());
+  EXPECT_FALSE(grad({x + 1.0}, {x}, {.seeds = {seed}})[0].requires_grad());
+  EXPECT_FALSE(grad({x}, {x}, {.seeds = {seed}})[0].requires_grad());
 }
 
 TEST(Grad, ThirdOrder) {
-  set_threads(1);  // tiny tensors: a second thread only costs
+  set_setting(&Settings::threads, 1);  // tiny tensors: a second thread only costs
   const Tensor x = leaf({1.5});
   Tensor d = x * x * x * x * x;
-  for (int order = 0; order < 3; ++order) d = grad({d}, {x}, {}, true)[0];
+  for (int order = 0; order < 3; ++order) d = grad({d}, {x}, {.create_graph = true})[0];
   EXPECT_NEAR(d.item(), 60 * 1.5 * 1.5, 1e-12);
 
   // A convolution, batch norm with ReLU and softmax, three times, against differences of the second order.
@@ -113,7 +130,7 @@ TEST(Grad, ThirdOrder) {
   std::vector<Tensor> all = x0;
   for (const Tensor& seed : random_seeds(f, x0)) all.push_back(seed);
   EXPECT_TRUE(check_second_order(gradient_of(f, x0.size()), all));
-  set_threads(0);
+  set_setting(&Settings::threads, 0);
 }
 
 TEST(Grad, OneInputMayDependOnAnother) {
@@ -161,7 +178,7 @@ TEST(Grad, PartsOfSeveralOutputsAreEnough) {
   const std::vector<Tensor> all = batch_norm_train_grad(x, gamma, g, 0.1);
   const auto zero = [](const Tensor& t) { return Tensor::zeros(t.shape(), DType::f64); };
   const Values alone = grad({all[1]}, {x})[0].to_vector();
-  const Values with_zeros = grad(all, {x}, {zero(all[0]), {}, zero(all[2])})[0].to_vector();
+  const Values with_zeros = grad(all, {x}, {.seeds = {zero(all[0]), {}, zero(all[2])}})[0].to_vector();
   for (size_t i = 0; i < alone.size(); ++i) EXPECT_NEAR(alone[i], with_zeros[i], 1e-12);
 }
 
@@ -234,7 +251,7 @@ TEST(Memory, ALongChainIsDestroyedWithoutRecursion) {
   {
     Tensor y = x;  // and the graph of a gradient
     for (int i = 0; i < length / 4; ++i) y = y * x;
-    const Tensor g = grad({y}, {x}, {}, true)[0];
+    const Tensor g = grad({y}, {x}, {.create_graph = true})[0];
     EXPECT_EQ(g.item(), length / 4 + 1);
   }
 }
@@ -249,9 +266,9 @@ TEST(Memory, GraphsLeaveNothingBehind) {
     BatchStatistics statistics;
     const Tensor y = batch_norm_train(conv2d(x, w, {1, 1}), gamma, beta, 1e-5, true, x, &statistics);
     const Tensor pooled = global_avg_pool(max_pool2d(y, {2, 2, 0}));
-    const Tensor cam = bilinear_resize(relu(sum(y * grad({pooled}, {y}, {}, true)[0], {3})), 8, 8);
+    const Tensor cam = bilinear_resize(relu(sum(y * grad({pooled}, {y}, {.create_graph = true})[0], {3})), 8, 8);
     const Tensor loss = cross_entropy(pooled, labels) + sum(cam * cam);
-    const std::vector<Tensor> first = grad({loss}, {x, w, gamma, beta}, {}, true);
+    const std::vector<Tensor> first = grad({loss}, {x, w, gamma, beta}, {.create_graph = true});
     return grad({sum(first[0] * first[0]) + sum(first[1] * first[1])}, {x, w, gamma, beta});
   };
   step();
@@ -265,7 +282,7 @@ TEST(Memory, AnExceptionInARuleLeavesNothingBehind) {
   const size_t before = memory_use().now;
   {
     const Tensor y = record("broken", x * 1.0, {x}, [](const RuleArgs&) -> std::vector<Tensor> { fail("broken"); });
-    EXPECT_THROW(grad({y * y}, {x}, {}, true), Error);
+    EXPECT_THROW(grad({y * y}, {x}, {.create_graph = true}), Error);
     EXPECT_TRUE(grad_enabled());
   }
   EXPECT_EQ(memory_use().now, before);

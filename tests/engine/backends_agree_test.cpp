@@ -2,6 +2,7 @@
 // definition. An entry without a case is a red test, and so is a kernel that leaves a hole in its output.
 #include <set>
 
+#include "engine/settings.h"
 #include "tests/kernel_cases.h"
 
 namespace boxcam {
@@ -33,16 +34,16 @@ TEST(BackendsAgree, NoEntryOfTheCpuTableIsEmpty) {
 
 TEST(BackendsAgree, CpuSinglePrecision) {
   for (const int count : {1, 2}) {
-    set_threads(count);
+    set_setting(&Settings::threads, count);
     expect_the_whole_table(Device::cpu, DType::f32);
   }
-  set_threads(0);
+  set_setting(&Settings::threads, 0);
 }
 
 TEST(BackendsAgree, CpuSinglePrecisionWithoutWinograd) {
-  set_conv_algorithm(ConvAlgorithm::direct);
+  set_setting(&Settings::conv_algorithm, ConvAlgorithm::direct);
   expect_the_whole_table(Device::cpu, DType::f32);
-  set_conv_algorithm(ConvAlgorithm::automatic);
+  set_setting(&Settings::conv_algorithm, ConvAlgorithm::automatic);
 }
 
 // Without bf16 convolutions in the processor these go through f32.
@@ -50,12 +51,12 @@ TEST(BackendsAgree, CpuBf16) { expect_the_whole_table(Device::cpu, DType::bf16);
 
 TEST(BackendsAgree, CpuDoublePrecisionOnTwoThreads) {
   std::vector<Tensors> one;
-  set_threads(1);
+  set_setting(&Settings::threads, 1);
   for (const Case& c : all_cases()) one.push_back(c.run({cpu_kernels(), Device::cpu, DType::f64}));
-  set_threads(2);
+  set_setting(&Settings::threads, 2);
   for (size_t i = 0; const Case& c : all_cases())
     expect_agreement(c.run({cpu_kernels(), Device::cpu, DType::f64}), one[i++], DType::f64, c.kernel);
-  set_threads(0);
+  set_setting(&Settings::threads, 0);
 }
 
 TEST(BackendsAgree, Cuda) {
@@ -68,9 +69,9 @@ TEST(BackendsAgree, Cuda) {
   for (size_t slot = 0; slot < sizeof(Kernels) / sizeof(void (*)()); ++slot)
     EXPECT_NE((reinterpret_cast<void (*const*)()>(&table))[slot], nullptr) << "entry " << slot << " of cuda/table.cpp";
   for (const DType dtype : {DType::f32, DType::f64, DType::bf16}) expect_the_whole_table(Device::cuda, dtype);
-  set_fast_algorithms(true);
+  set_setting(&Settings::fast_algorithms, true);
   expect_the_whole_table(Device::cuda, DType::f32);
-  set_fast_algorithms(false);
+  set_setting(&Settings::fast_algorithms, false);
 }
 
 }  // namespace

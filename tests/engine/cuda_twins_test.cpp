@@ -1,5 +1,6 @@
 // The arithmetic of every hand-written CUDA kernel, executed on the CPU (host_twin.h) and compared with the CPU's own
 // kernels: index computations, what each element does, and what the threads of a block do together.
+#include "engine/settings.h"
 #include "tests/host_twin.h"
 #include "tests/kernel_cases.h"
 
@@ -9,9 +10,9 @@ namespace {
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 struct CudaTwins : testing::Test {
-  void SetUp() override { set_threads(1); }  // as ThreadSanitizer needs it: it does not know OpenMP
+  void SetUp() override { set_setting(&Settings::threads, 1); }  // as ThreadSanitizer needs it: it does not know OpenMP
   void TearDown() override {
-    set_threads(0);
+    set_setting(&Settings::threads, 0);
     twin::block_size = 8;
     twin::index_report = {};
   }

@@ -7,10 +7,12 @@
 #include <limits>
 #include <tuple>
 
-#include "engine/backend/cpu/conv2d_implementation.h"
+#include "engine/backend/backend.h"
 #include "engine/base/random.h"
-#include "engine/device.h"
+#include "engine/in_place.h"
+#include "engine/machine.h"
 #include "engine/ops.h"
+#include "engine/settings.h"
 
 namespace boxcam {
 namespace {
@@ -57,8 +59,8 @@ double relative_error(const Tensor& found, const std::vector<double>& expected) 
 /// (dtype, threads). Inputs hold values that f32 represents, so that both dtypes compute with the same numbers.
 class Ops : public testing::TestWithParam<std::tuple<DType, int>> {
  protected:
-  void SetUp() override { set_threads(std::get<1>(GetParam())); }
-  void TearDown() override { set_threads(0); }
+  void SetUp() override { set_setting(&Settings::threads, std::get<1>(GetParam())); }
+  void TearDown() override { set_setting(&Settings::threads, 0); }
   static DType dtype() { return std::get<0>(GetParam()); }
 
   static Tensor input(const Shape& shape, uint64_t seed, double low = -1, double high = 1) {
@@ -244,7 +246,8 @@ TEST_P(Ops, Matmul) {
           for (int64_t l = 0; l < k; ++l)
             y(at) += (ta ? na({l, at[0]}) : na({at[0], l})) * (tb ? nb({at[1], l}) : nb({l, at[1]}));
         });
-        expect(matmul(a, b, ta, tb), y, str(a.shape(), ta ? "^T " : " ", b.shape(), tb ? "^T" : ""));
+        expect(matmul(a, b, {.transpose_a = ta, .transpose_b = tb}), y,
+               str(a.shape(), ta ? "^T " : " ", b.shape(), tb ? "^T" : ""));
       }
 }
 
@@ -460,7 +463,7 @@ TEST_P(Ops, NaNIsNotLost) {
   EXPECT_FALSE(lost(sum(broadcast_to(x, {3, 3}), {1})));
   EXPECT_FALSE(lost(log_softmax(x)));
   EXPECT_FALSE(lost(cross_entropy(x, Tensor::from({1}, std::vector<int32_t>{2}))));
-  EXPECT_FALSE(lost(matmul(x, x, false, true)));
+  EXPECT_FALSE(lost(matmul(x, x, {.transpose_b = true})));
   EXPECT_EQ(relu(Tensor::from({2}, std::vector<double>{inf, -inf}).to(dtype())).to_vector(),
             (std::vector<double>{inf, 0}));
   for (int at = 0; at < 4; ++at) {  // whichever place in the window it has
@@ -525,21 +528,23 @@ TEST(Convolution, SinglePrecisionStaysNearTheDefinition) {
     const Tensor gx = conv2d_input_grad(g.to(DType::f64), w.to(DType::f64), c.x, c.spec);
     const Tensor gw = conv2d_weight_grad(x.to(DType::f64), g.to(DType::f64), c.w, c.spec);
     for (const auto& [algorithm, bound] : {std::pair{ConvAlgorithm::direct, 2e-6}, {ConvAlgorithm::automatic, 4e-6}}) {
-      set_conv_algorithm(algorithm);
+      set_setting(&Settings::conv_algorithm, algorithm);
       const std::string what =
           str("x ", c.x, ", w ", c.w, algorithm == ConvAlgorithm::direct ? ", direct" : ", automatic");
       EXPECT_LE(norm_error(conv2d(x, w, c.spec), y), bound) << what;
       EXPECT_LE(norm_error(conv2d_input_grad(g, w, c.x, c.spec), gx), bound) << what << ", input gradient";
       EXPECT_LE(norm_error(conv2d_weight_grad(x, g, c.w, c.spec), gw), bound) << what << ", weight gradient";
     }
-    set_conv_algorithm(ConvAlgorithm::automatic);
+    set_setting(&Settings::conv_algorithm, ConvAlgorithm::automatic);
   }
 }
 
 TEST(Convolution, StridedPointwiseWeightGradientOfFewChannelsIsPlain) {
   // oneDNN issue 6035: its kernels write out of bounds there.
   for (const int64_t channels : {1, 3, 8, 15, 16, 64}) {
-    const auto names = cpu::conv2d_implementations({2, 9, 9, channels}, {8, 1, 1, channels}, {2, 5, 5, 8}, {2, 0});
+    const auto names =
+        backend(Device::cpu)
+            .conv2d_implementations({2, 9, 9, channels}, {8, 1, 1, channels}, {2, 5, 5, 8}, {2, 0}, DType::f32);
     ASSERT_EQ(names.size(), 3u);
     EXPECT_EQ(names[2] == "plain", channels < 16 || onednn_version() == "none") << channels;
   }
@@ -581,7 +586,7 @@ TEST(Cast, TheGradientIsThatOfTheResultInTheInputsType) {
   for (const DType to : {DType::f32, DType::bf16}) {
     const Tensor y = cast(x, to), g = Tensor::from<double>({2}, std::vector<double>{0.3, 7}).to(to);
     ASSERT_EQ(y.dtype(), to);
-    const Tensor gx = grad({y}, {x}, {g})[0];
+    const Tensor gx = grad({y}, {x}, {.seeds = {g}})[0];
     EXPECT_EQ(gx.dtype(), DType::f64);
     EXPECT_EQ(gx.to_vector(), g.to_vector());
   }
@@ -619,7 +624,7 @@ TEST(Bf16, BatchNormAndItsGradients) {
         const Tensor x = leaf(rounded(shape, 4), dtype), residual = leaf(rounded(shape, 5), dtype),
                      gamma = leaf(rounded({32}, 6), parameters), beta = leaf(rounded({32}, 7), parameters);
         const Tensor y = batch_norm_train(x, gamma, beta, 1e-5, with_relu, with_residual ? residual : Tensor{});
-        std::vector<Tensor> results = grad({y}, {x, gamma, beta, residual}, {rounded(shape, 8).to(dtype)});
+        std::vector<Tensor> results = grad({y}, {x, gamma, beta, residual}, {.seeds = {rounded(shape, 8).to(dtype)}});
         results.push_back(y);
         return results;
       };
@@ -632,7 +637,7 @@ TEST(Bf16, BatchNormAndItsGradients) {
 TEST(Bf16, IsForActivationsOnly) {
   const Tensor x = rounded({2, 4}, 9);
   EXPECT_THROW(sum(x), Error);
-  EXPECT_THROW(matmul(x, x, false, true), Error);
+  EXPECT_THROW(matmul(x, x, {.transpose_b = true}), Error);
   EXPECT_THROW(conv2d(rounded({1, 3, 3, 2}, 10), rounded({2, 1, 1, 2}, 11), {}), Error);
 }
 
@@ -663,12 +668,15 @@ TEST(Conv2dBias, HasTheValuesOfItsPartsWithAndWithoutOneDnnAndInPlace) {
         EXPECT_EQ(residual.to_vector(), before) << what;
         Tensor last = residual.clone();
         const void* memory = last.raw_data();
-        const Tensor in_place = conv2d_bias(x, w, bias, t.spec, with_relu, std::move(last));
+        const Tensor in_place = conv2d_bias_into(std::move(last), x, w, bias, t.spec, with_relu);
         EXPECT_EQ(in_place.raw_data(), memory) << what;
         expect_rounded(in_place, expected, allowed, what + ", in place");
         Tensor viewed = residual.clone();
         const Tensor view = viewed.detach();
-        conv2d_bias(x, w, bias, t.spec, with_relu, std::move(viewed));
+        conv2d_bias_into(std::move(viewed), x, w, bias, t.spec, with_relu);
+        Tensor kept = residual.clone();
+        expect_rounded(conv2d_bias_into(kept, x, w, bias, t.spec, with_relu), expected, allowed, what + ", kept");
+        EXPECT_EQ(kept.to_vector(), before) << what;
         EXPECT_EQ(view.to_vector(), before) << what;
       }
 }
@@ -690,17 +698,18 @@ TEST(BatchNormTrainConv2d, HasTheBitsOfTheTwoOps) {
     EXPECT_EQ(one.mean.to_vector(), other.mean.to_vector()) << dtype;
     EXPECT_EQ(one.variance.to_vector(), other.variance.to_vector()) << dtype;
     const Tensor g = rounded(apart.shape(), 9).to(dtype);
-    const auto a = grad({together}, {x, gamma, beta, w}, {g}), b = grad({apart}, {x, gamma, beta, w}, {g});
+    const auto a = grad({together}, {x, gamma, beta, w}, {.seeds = {g}}),
+               b = grad({apart}, {x, gamma, beta, w}, {.seeds = {g}});
     for (size_t i = 0; i < a.size(); ++i) EXPECT_EQ(a[i].to_vector(), b[i].to_vector()) << dtype << ", input " << i;
   }
 }
 
 TEST(Convolution, DirectTurnsWinogradOff) {
   const auto names = [](ConvAlgorithm algorithm) {
-    set_conv_algorithm(algorithm);
+    set_setting(&Settings::conv_algorithm, algorithm);
     const Shape image{4, 14, 14, 64};
-    const auto list = cpu::conv2d_implementations(image, {64, 3, 3, 64}, image, {1, 1});
-    set_conv_algorithm(ConvAlgorithm::automatic);
+    const auto list = backend(Device::cpu).conv2d_implementations(image, {64, 3, 3, 64}, image, {1, 1}, DType::f32);
+    set_setting(&Settings::conv_algorithm, ConvAlgorithm::automatic);
     return list;
   };
   for (const std::string& implementation : names(ConvAlgorithm::direct))
@@ -771,7 +780,8 @@ TEST(WrongCalls, NameTheOpAndTheShapes) {
   EXPECT_MESSAGE(one_hot(labels, 1, DType::f32), "one_hot:", "index 1", "[0, 1)");
 
   EXPECT_MESSAGE(matmul(a, b), "matmul:", "[2, 3]", "[4, 5]");
-  EXPECT_MESSAGE(matmul(a, a, true, true), "matmul:", "[2, 3] transposed times [2, 3] transposed");
+  EXPECT_MESSAGE(matmul(a, a, {.transpose_a = true, .transpose_b = true}),
+                 "matmul:", "[2, 3] transposed times [2, 3] transposed");
   EXPECT_MESSAGE(matmul(a, map), "matmul:", "[2, 3]", "[1, 4, 5]");
 
   EXPECT_MESSAGE(conv2d(image, Tensor::zeros({8, 3, 3, 4}), {}), "conv2d:", "[1, 5, 6, 3]", "[8, 3, 3, 4]");

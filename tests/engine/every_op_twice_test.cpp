@@ -69,7 +69,7 @@ std::vector<Case> matrix_products() {
   std::vector<Case> cases;
   for (const bool ta : {false, true})
     for (const bool tb : {false, true}) {
-      const auto f = [ta, tb](In in) { return matmul(in[0], in[1], ta, tb); };
+      const auto f = [ta, tb](In in) { return matmul(in[0], in[1], {.transpose_a = ta, .transpose_b = tb}); };
       const auto shape = [](int64_t rows, int64_t columns, bool transposed) {
         return transposed ? Shape{columns, rows} : Shape{rows, columns};
       };

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "engine/backend/kernels.h"
+#include "engine/ops.h"
 
 namespace boxcam {
 namespace {

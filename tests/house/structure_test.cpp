@@ -104,6 +104,23 @@ bool behind_its_door(const Include& i) {
   return true;
 }
 
+/// Rooms inside a library that stand on their own: what they may include besides the layers' rule.
+bool stays_in_its_room(const Include& i) {
+  static const std::vector<std::pair<std::string, std::vector<std::string>>> rooms = {
+      {"engine/base/", {"engine/base/"}},
+      {"nn/data/", {"nn/data/", "engine/base/"}},  // images and boxes are bytes: no tensors
+      {"nn/files/", {"nn/files/", "engine/"}},
+  };
+  for (const auto& [room, allowed] : rooms)
+    if (i.quoted && i.file.starts_with(room)) return begins_with_any(i.path, allowed);
+  return true;
+}
+
+TEST(Structure, RoomsKnowOnlyTheirOwn) {
+  for (const Include& i : all_includes())
+    EXPECT_TRUE(stays_in_its_room(i)) << i.file << ":" << i.line << " includes " << i.path;
+}
+
 TEST(Structure, LayersNeverIncludeUpwards) {
   for (const Include& i : all_includes())
     EXPECT_TRUE(allowed_by_layers(i)) << i.file << ":" << i.line << " includes " << i.path;
@@ -112,6 +129,31 @@ TEST(Structure, LayersNeverIncludeUpwards) {
 TEST(Structure, LibrariesStayBehindTheirBackend) {
   for (const Include& i : all_includes())
     EXPECT_TRUE(behind_its_door(i)) << i.file << ":" << i.line << " includes " << i.path;
+}
+
+/// Whether a file comes to `target` through quoted includes, its own or those of what it includes.
+bool reaches(const std::string& file, const std::string& target,
+             const std::map<std::string, std::vector<std::string>>& includes) {
+  std::set<std::string> seen;
+  std::vector<std::string> pending = {file};
+  while (!pending.empty()) {
+    const std::string next = pending.back();
+    pending.pop_back();
+    if (next == target) return true;
+    if (!seen.insert(next).second || !includes.contains(next)) continue;
+    for (const std::string& path : includes.at(next)) pending.push_back(path);
+  }
+  return false;
+}
+
+TEST(Structure, NoBackendReadsTheCatalogue) {  // or a line in it would rebuild all of them
+  std::map<std::string, std::vector<std::string>> includes;
+  for (const Include& i : all_includes())
+    if (i.quoted) includes[i.file].push_back(i.path);
+  for (const fs::path& source : sources()) {
+    const std::string file = from_root(source);
+    EXPECT_FALSE(file.starts_with("engine/backend/") && reaches(file, "engine/ops.h", includes)) << file;
+  }
 }
 
 TEST(Structure, EveryQuotedPathResolvesFromTheRoot) {
@@ -159,6 +201,14 @@ TEST(Structure, TheRulesBite) {
   EXPECT_FALSE(allowed_by_layers({"xai/boxes.h", 1, "boxcam/boxcam.h", false}));
   EXPECT_FALSE(allowed_by_layers({"docs/examples/one.cpp", 1, "xai/boxes.h", true}));
   EXPECT_TRUE(allowed_by_layers({"docs/examples/one.cpp", 1, "boxcam/boxcam.h", false}));
+  EXPECT_FALSE(stays_in_its_room({"engine/base/file.cpp", 1, "engine/tensor.h", true}));
+  EXPECT_FALSE(stays_in_its_room({"nn/data/scenes/raster.h", 1, "engine/profile.h", true}));
+  EXPECT_FALSE(stays_in_its_room({"nn/files/npy.h", 1, "nn/data/image.h", true}));
+  EXPECT_TRUE(stays_in_its_room({"nn/data/loader.cpp", 1, "engine/base/waits.h", true}));
+  EXPECT_TRUE(stays_in_its_room({"nn/input.h", 1, "nn/data/loader.h", true}));
+  const std::map<std::string, std::vector<std::string>> includes = {{"a", {"b"}}, {"b", {"a", "c"}}};
+  EXPECT_TRUE(reaches("a", "c", includes));
+  EXPECT_FALSE(reaches("a", "d", includes));
   EXPECT_GT(all_includes().size(), 100u);
 }
 

@@ -70,7 +70,7 @@ TEST(EveryModel, HeadOfTheDefaultTapIsTheWayToTheLogits) {
       if (t.name == kind.head + ".bias") bias = t.tensor;
     }
     const Tensor pooled = global_avg_pool(pass.taps.at(model.default_tap()));
-    const auto ours = (matmul(pooled, W, false, true) + bias).to_vector(), theirs = pass.logits.to_vector();
+    const auto ours = (matmul(pooled, W, {.transpose_b = true}) + bias).to_vector(), theirs = pass.logits.to_vector();
     for (size_t i = 0; i < ours.size(); ++i) EXPECT_NEAR(ours[i], theirs[i], 1e-6);
     EXPECT_FALSE(model.head_of(model.tap_names().front()).defined());
   });

@@ -8,9 +8,10 @@
 #include <map>
 #include <set>
 
-#include "engine/backend/cpu/conv2d_implementation.h"
+#include "engine/backend/backend.h"
 #include "engine/base/random.h"
-#include "engine/device.h"
+#include "engine/machine.h"
+#include "engine/settings.h"
 #include "nn/optim.h"
 
 namespace boxcam {
@@ -216,7 +217,7 @@ TEST(ResNet, RunningStatisticsMoveInThePassThatPredictsAlone) {
   const auto before = contents(model);
   model.forward(images(2, 32), kEval);
   const Forward cam = model.forward(images(2, 32), kCam, {"layer4", "conv1"});
-  grad({sum(grad({sum(cam.logits)}, {cam.taps.at("layer4")}, {}, true)[0])}, model.parameters());
+  grad({sum(grad({sum(cam.logits)}, {cam.taps.at("layer4")}, {.create_graph = true})[0])}, model.parameters());
   EXPECT_EQ(contents(model), before);
 
   const Forward f = model.forward(images(2, 32), kTrain, {"conv1"});
@@ -266,7 +267,7 @@ std::vector<std::vector<double>> train(double& first_loss, double& last_loss) {
     {
       const Forward f = model.forward(x, kTrain, {"layer4"});
       // A CAM-like second-order term, so that the double backward is part of what must repeat.
-      const Tensor weights = grad({sum(f.logits)}, {f.taps.at("layer4")}, {}, true)[0];
+      const Tensor weights = grad({sum(f.logits)}, {f.taps.at("layer4")}, {.create_graph = true})[0];
       const Tensor cam = relu(sum(weights * f.taps.at("layer4"), {3}));
       const Tensor loss = cross_entropy(f.logits, labels);
       (step == 0 ? first_loss : last_loss) = loss.item();
@@ -303,20 +304,21 @@ TEST(ResNet, NoConvolutionFallsIntoReferenceCode) {
   if (onednn_version() == "none") GTEST_SKIP() << "boxcam was built without oneDNN: every convolution is a plain loop";
   std::set<std::string> seen;
   for (const ConvAlgorithm algorithm : {ConvAlgorithm::automatic, ConvAlgorithm::direct}) {
-    set_conv_algorithm(algorithm);
+    set_setting(&Settings::conv_algorithm, algorithm);
     for (const std::string model : {"resnet18", "resnet50", "resnet50-v1", "resnet-mini"})
       for (const int64_t size : {64, 96, 224})
         for (const int64_t batch : {1, 2, 16})
           for (const Convolution& c : convolutions(resnet_config(model), batch, size)) {
             const std::string what = str(model, ": x ", c.x, ", w ", c.w, ", stride ", c.spec.stride);
             if (!seen.insert(str(static_cast<int>(algorithm), c.x, c.w, c.spec.stride)).second) continue;
-            for (const std::string& name : cpu::conv2d_implementations(c.x, c.w, c.y, c.spec)) {
+            for (const std::string& name :
+                 backend(Device::cpu).conv2d_implementations(c.x, c.w, c.y, c.spec, DType::f32)) {
               EXPECT_EQ(name.find("ref"), std::string::npos) << what << " runs as " << name;
               EXPECT_NE(name, "plain") << what;
             }
           }
   }
-  set_conv_algorithm(ConvAlgorithm::automatic);
+  set_setting(&Settings::conv_algorithm, ConvAlgorithm::automatic);
 }
 
 // ---- batch norm folded into the convolutions: eval mode, and nothing to differentiate ------------------------------

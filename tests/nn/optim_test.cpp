@@ -7,8 +7,8 @@
 #include <numbers>
 
 #include "engine/base/random.h"
-#include "engine/device.h"
 #include "engine/ops.h"
+#include "engine/settings.h"
 
 namespace boxcam {
 namespace {
@@ -143,11 +143,11 @@ TEST(Optimizer, StateResumesExactly) {
 
 TEST(Optimizer, BitsDoNotDependOnTheThreads) {
   const auto run = [](int count) {
-    set_threads(count);
+    set_setting(&Settings::threads, count);
     const NamedTensor p{"p", tensor(draw(70'001, 1), DType::f32)};
     Optimizer optimizer({p}, {});
     for (int step = 0; step < 2; ++step) optimizer.step({tensor(draw(70'001, 2 + step), DType::f32)}, 0.1);
-    set_threads(0);
+    set_setting(&Settings::threads, 0);
     return p.tensor.to_vector();
   };
   EXPECT_EQ(run(1), run(2));

@@ -60,7 +60,7 @@ void expect_equal(DType dtype, double tolerance, const Problem& p) {
       const std::vector<Tensor> in = leaves({p.A, p.alpha});
       std::vector<Tensor> all = f(in);
       const Tensor seed = Tensor::from({4}, std::vector<double>{1, 0.5, 2, -1}).to(dtype);
-      const std::vector<Tensor> first = grad({all[2]}, in, {seed});
+      const std::vector<Tensor> first = grad({all[2]}, in, {.seeds = {seed}});
       all.insert(all.end(), first.begin(), first.end());
       results.push_back(all);
     }

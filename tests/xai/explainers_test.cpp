@@ -61,7 +61,7 @@ Tensor masks(int64_t height, int64_t width, DType dtype = DType::f64) {
 /// The explanation of a tap [N, h, w, K] that a nonlinear layer follows, so that the gradient depends on A; f64.
 Explanation behind_a_layer(const Tensor& tap, const Tensor& W, const CamOptions& options) {
   const GradMode recorded(true);
-  const Tensor logits = matmul(global_avg_pool(tap * tap), W, false, true);
+  const Tensor logits = matmul(global_avg_pool(tap * tap), W, {.transpose_b = true});
   return explain(logits, labels, {tap}, 6, 8, options, {&cam_losses().front(), masks(6, 8)});
 }
 
@@ -128,7 +128,7 @@ TEST(EveryExplainer, TheClosedFormBehindALinearHeadIsTheGeneralPath) {
         Tensor tap = random_tensor({kImages, kSide, kSide, kChannels}, 5, 0, 1), W = head();
         tap.set_requires_grad();
         W.set_requires_grad();
-        const Tensor logits = matmul(global_avg_pool(tap), W, false, true);
+        const Tensor logits = matmul(global_avg_pool(tap), W, {.transpose_b = true});
         const MaskedLoss loss{&cam_losses().front(), masks(6, 8)};
         const Explanation x = closed ? explain_linear_head(W, labels, tap, 6, 8, options, loss)
                                      : explain(logits, labels, {tap}, 6, 8, options, loss);
@@ -149,7 +149,7 @@ TEST(EveryExplainer, IsDataUnlessADerivativeIsAskedFor) {
   for_each_explainer([](const Explainer& e) {
     Tensor tap = random_tensor({kImages, kSide, kSide, kChannels}, 5, 0, 1);
     tap.set_requires_grad();
-    const Tensor logits = matmul(global_avg_pool(tap * tap), head(), false, true);
+    const Tensor logits = matmul(global_avg_pool(tap * tap), head(), {.transpose_b = true});
     const NoGrad no_grad;
     const Explanation x = explain(logits, labels, {tap}, 6, 8, {.target = CamTarget::centered, .explainer = &e});
     EXPECT_FALSE(x.cam.requires_grad());
@@ -209,7 +209,7 @@ TEST(EveryExplainer, TakesBf16Taps) {
       tap.set_requires_grad();
       W.set_requires_grad();
       const Explanation closed = explain_linear_head(W, labels, tap, 6, 8, options);
-      const Tensor logits = matmul(global_avg_pool(cast(tap, DType::f32)), W, false, true);
+      const Tensor logits = matmul(global_avg_pool(cast(tap, DType::f32)), W, {.transpose_b = true});
       const Explanation general = explain(logits, labels, {tap}, 6, 8, options);
       EXPECT_EQ(closed.cam.dtype(), DType::f32);
       EXPECT_EQ(grad({sum(general.cam)}, {tap})[0].dtype(), tap.dtype());
@@ -224,7 +224,7 @@ TEST(EveryExplainer, TakesBf16Taps) {
 TEST(Explain, OneTapTwiceIsTheTap) {
   Tensor tap = random_tensor({kImages, kSide, kSide, kChannels}, 5, 0, 1);
   tap.set_requires_grad();
-  const Tensor logits = matmul(global_avg_pool(tap * tap), head(), false, true);
+  const Tensor logits = matmul(global_avg_pool(tap * tap), head(), {.transpose_b = true});
   const Explanation one = explain(logits, labels, {tap}, 6, 8), two = explain(logits, labels, {tap, tap}, 6, 8);
   EXPECT_EQ(two.raw.size(), 2u);
   const Values a = one.cam.to_vector(), b = two.cam.to_vector();

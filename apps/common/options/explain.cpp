@@ -51,8 +51,12 @@ void declare_explanation(OptionTable& table, ExplainOptions& o) {
              "are averaged");
   table.word("--cam-target", o.cam.target,
              "the explained score: the class' logit (the thesis), or minus the mean of all logits");
-  table.word("--cam-normalizer", o.cam.normalizer, "whether minimum and maximum are differentiated or constants");
   table.word("--cam-profile", o.cam.profile, "the order of ReLU, min-max and resize, by release of pytorch-grad-cam");
+}
+
+void declare_normalizer(OptionTable& table, ExplainOptions& o) {
+  table.group("Explanation");
+  table.word("--cam-normalizer", o.cam.normalizer, "whether minimum and maximum are differentiated or constants");
 }
 
 void declare_cam_class(OptionTable& table, ExplainOptions& o) {

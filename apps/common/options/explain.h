@@ -19,6 +19,8 @@ void declare_model(OptionTable& table, ModelOptions& options);
 void declare_start_weights(OptionTable& table, ModelOptions& options);
 /// How a CAM is made; not of which class, which declare_cam_class says.
 void declare_explanation(OptionTable& table, ExplainOptions& options);
+/// Acts where a CAM is differentiated.
+void declare_normalizer(OptionTable& table, ExplainOptions& options);
 void declare_cam_class(OptionTable& table, ExplainOptions& options);
 void declare_measuring(OptionTable& table, Measuring& options);
 

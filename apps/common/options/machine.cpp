@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "apps/common/program.h"
+#include "engine/machine.h"
 
 namespace boxcam {
 
@@ -32,10 +33,7 @@ void declare_device(OptionTable& table, RunOptions& o) {
 
 void apply(const RunOptions& options) {
   if (!options.profile.empty()) start_profile(options.profile);
-  set_threads(options.threads);
-  set_conv_algorithm(options.conv_algorithm);
-  set_allow_tf32(options.allow_tf32);
-  set_fast_algorithms(options.fast_algorithms);
+  set_settings({options.threads, options.conv_algorithm, options.allow_tf32, options.fast_algorithms});
   if (options.device == Device::cuda) {
     try {
       cuda_device_name();

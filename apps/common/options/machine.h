@@ -2,7 +2,8 @@
 #pragma once
 
 #include "apps/common/options/table.h"
-#include "engine/device.h"
+#include "engine/settings.h"
+#include "engine/tensor.h"
 
 namespace boxcam {
 

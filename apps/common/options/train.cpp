@@ -48,7 +48,8 @@ void declare_training(OptionTable& table, TrainOptions& o) {
   table.group("Training");
   table.whole("--epochs", o.epochs, between(1, 100000), "passes over the training split");
   table.word("--optimizer", o.optimizer.kind, "the update rule");
-  table.number("--lr", o.schedule.learning_rate, at_least(0), "learning rate; 0: 0.01 for sgd, 0.001 for adamw");
+  table.number("--lr", o.schedule.learning_rate, at_least(0),
+               "learning rate; if not given, or 0: 0.01 for sgd, 0.001 for adamw");
   table.number("--momentum", o.optimizer.momentum, at_least(0), "of sgd");
   table.flag("--nesterov", o.optimizer.nesterov, "Nesterov momentum");
   table.number("--weight-decay", o.optimizer.weight_decay, at_least(0),
@@ -101,7 +102,7 @@ void settle_train_options(const OptionTable& table, DataOptions& data, TrainOpti
                "classifier; use --penalty-gradient constant (the thesis) or transfer, or --cam-model shared");
   if (!table.given("--eval-margin")) t.method.measuring.margin = t.method.penalty.margin;
   double& rate = t.schedule.learning_rate;
-  if (rate == 0) rate = t.optimizer.kind == OptimizerOptions::Kind::sgd ? 0.01 : 0.001;
+  if (rate == 0 || !table.given("--lr")) rate = t.optimizer.kind == OptimizerOptions::Kind::sgd ? 0.01 : 0.001;
   if (t.output.empty()) t.output = "runs/train";
 }
 

@@ -11,7 +11,7 @@ struct TrainOptions {
   enum class BestBy { content_heatmap, accuracy, last };
   Method method;
   OptimizerOptions optimizer;
-  Schedule schedule = {.learning_rate = 0};  ///< 0: 0.01 (sgd), 0.001 (adamw), once settled
+  Schedule schedule;
   int64_t epochs = 30;
   BestBy best_by = BestBy::content_heatmap;
   bool thesis = false;

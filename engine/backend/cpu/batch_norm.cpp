@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <vector>
 
-#include "engine/backend/cpu/parallel.h"
 #include "engine/backend/cpu/row_writer.h"
 #include "engine/backend/cpu/table.h"
-#include "engine/graph_access.h"
+#include "engine/base/parallel.h"
+#include "engine/dtype.h"
 
 namespace boxcam::cpu {
 

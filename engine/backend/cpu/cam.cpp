@@ -7,16 +7,16 @@
 
 #include "engine/backend/cpu/bilinear.h"
 #include "engine/backend/cpu/dot.h"
-#include "engine/backend/cpu/parallel.h"
 #include "engine/backend/cpu/row_writer.h"
 #include "engine/backend/cpu/table.h"
-#include "engine/graph_access.h"
+#include "engine/base/parallel.h"
+#include "engine/dtype.h"
 
 namespace boxcam::cpu {
 
 namespace {
 
-constexpr double kEpsilon = 1e-7;  // of the min-max, see xai/grad_cam.h
+constexpr double kEpsilon = 1e-7;  // of the min-max, see xai/cam.h
 
 template <class T>
 struct Extreme {

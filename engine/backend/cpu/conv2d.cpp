@@ -2,13 +2,14 @@
 #include <cstring>
 #include <string>
 
-#include "engine/backend/cpu/conv2d_implementation.h"
+#include "engine/backend/cpu/conv2d.h"
 #include "engine/backend/cpu/dot.h"
 #include "engine/backend/cpu/onednn.h"
-#include "engine/backend/cpu/parallel.h"
 #include "engine/backend/cpu/table.h"
-#include "engine/device.h"
-#include "engine/graph_access.h"
+#include "engine/base/parallel.h"
+#include "engine/dtype.h"
+#include "engine/machine.h"
+#include "engine/settings.h"
 
 namespace boxcam::cpu {
 
@@ -153,8 +154,8 @@ struct ConvDescriptors {
 /// stride 1 with enough channels. Decided by shape alone, so that equal runs compute alike.
 bool use_winograd(const Shape& x, const Shape& w, const Conv2dSpec& s) {
 #if DNNL_VERSION_MAJOR == 2
-  return conv_algorithm() == ConvAlgorithm::automatic && w[1] == 3 && w[2] == 3 && s.stride == 1 && s.dilation == 1 &&
-         s.padding == 1 && x[3] >= 64 && w[0] >= 64 && x[1] >= 7 && x[0] * x[1] * x[2] >= 512;
+  return settings().conv_algorithm == ConvAlgorithm::automatic && w[1] == 3 && w[2] == 3 && s.stride == 1 &&
+         s.dilation == 1 && s.padding == 1 && x[3] >= 64 && w[0] >= 64 && x[1] >= 7 && x[0] * x[1] * x[2] >= 512;
 #else
   (void)x, (void)w, (void)s;
   return false;

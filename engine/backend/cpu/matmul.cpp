@@ -1,21 +1,7 @@
 #include "engine/backend/cpu/onednn.h"
-#include "engine/backend/cpu/parallel.h"
 #include "engine/backend/cpu/table.h"
-#include "engine/device.h"
-#include "engine/graph_access.h"
-
-namespace boxcam {
-
-std::string onednn_version() {
-#ifdef BOXCAM_HAS_ONEDNN
-  const dnnl_version_t* v = dnnl_version();
-  return str(v->major, ".", v->minor, ".", v->patch);
-#else
-  return "none";
-#endif
-}
-
-}  // namespace boxcam
+#include "engine/base/parallel.h"
+#include "engine/dtype.h"
 
 namespace boxcam::cpu {
 

@@ -1,8 +1,8 @@
 #include <vector>
 
-#include "engine/backend/cpu/parallel.h"
 #include "engine/backend/cpu/table.h"
-#include "engine/graph_access.h"
+#include "engine/base/parallel.h"
+#include "engine/dtype.h"
 
 namespace boxcam::cpu {
 

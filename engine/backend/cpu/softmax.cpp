@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/backend/cpu/parallel.h"
 #include "engine/backend/cpu/table.h"
-#include "engine/graph_access.h"
+#include "engine/base/parallel.h"
+#include "engine/dtype.h"
 
 namespace boxcam::cpu {
 

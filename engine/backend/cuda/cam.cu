@@ -5,9 +5,8 @@
 
 namespace boxcam::cuda {
 
-void cam_box(const CamBoxArgs& args, const CamBoxResults& results) { cam_box(Launch{}, args, results); }
-void cam_box_grad(const Tensor& scale, const Tensor& map_grad, const Tensor& alpha, Tensor& g_activations) {
-  cam_box_grad(Launch{}, scale, map_grad, alpha, g_activations);
-}
+BOXCAM_KERNELS_CAM(BOXCAM_LAUNCH)
+
+void add_cam(Kernels& table) { BOXCAM_KERNELS_CAM(BOXCAM_SET_LAUNCH) }
 
 }  // namespace boxcam::cuda

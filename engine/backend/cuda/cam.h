@@ -79,7 +79,7 @@ struct CamImage {
 
   template <class Block>
   BOXCAM_HD void operator()(Block& block, int64_t n) const {
-    const T epsilon = static_cast<T>(1e-7);  // of the min-max, see xai/grad_cam.h
+    const T epsilon = static_cast<T>(1e-7);  // of the min-max, see xai/cam.h
     const int64_t cells = vertical.from * horizontal.from, pixels = vertical.to * horizontal.to;
     const int32_t rows = static_cast<int32_t>(vertical.to), columns = static_cast<int32_t>(horizontal.to),
                   wide_cells = static_cast<int32_t>(vertical.from) * columns,

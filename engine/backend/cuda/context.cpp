@@ -1,23 +1,14 @@
 #include "engine/backend/cuda/context.h"
 
-#include "engine/device.h"
+namespace boxcam::cuda {
 
-namespace boxcam {
-
-std::string cuda_version() {
+std::string libraries() {
   int runtime = 0;
   cudaRuntimeGetVersion(&runtime);
   const size_t cudnn = cudnnGetVersion();
   return str(runtime / 1000, ".", runtime % 1000 / 10, ", cuDNN ", cudnn / 10000, ".", cudnn % 10000 / 100, ".",
              cudnn % 100);
 }
-
-std::string cuda_device_name() { return cuda::context().name; }
-bool cuda_has_bf16() { return cuda::context().has_bf16; }
-
-}  // namespace boxcam
-
-namespace boxcam::cuda {
 
 void check_call(cudaError_t status, const char* call) {
   if (status == cudaSuccess) return;
@@ -42,7 +33,7 @@ Context* make_context() {
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
   check(status == cudaSuccess && count > 0, "the device cuda was asked for, but no driver or GPU was found: ",
-        status == cudaSuccess ? "the driver shows no GPU" : cudaGetErrorString(status), " (CUDA ", cuda_version(), ")");
+        status == cudaSuccess ? "the driver shows no GPU" : cudaGetErrorString(status), " (CUDA ", libraries(), ")");
   int device = 0;
   cudaDeviceProp properties;
   BOXCAM_CUDA(cudaGetDevice(&device));

@@ -31,4 +31,6 @@ struct Context {
 /// there is no driver, no card, or one below compute capability 7.5.
 const Context& context();
 
+std::string libraries();  ///< "13.0, cuDNN 9.19.0": the versions at hand, also where there is no device
+
 }  // namespace boxcam::cuda

@@ -6,11 +6,10 @@
 #include <mutex>
 #include <optional>
 
-#include "engine/backend/cuda/conv2d_implementation.h"
 #include "engine/backend/cuda/cudnn.h"
 #include "engine/backend/cuda/launch.h"
 #include "engine/backend/cuda/table.h"
-#include "engine/device.h"
+#include "engine/settings.h"
 
 namespace boxcam::cuda {
 
@@ -18,14 +17,14 @@ namespace {
 
 /// Whether a convolution is one for cuDNN at all: grouped ones, which no model here has, stay with the plain bodies.
 bool for_cudnn(DType dtype, const Conv2dSpec& spec) {
-  return (dtype == DType::f32 || (dtype == DType::bf16 && cuda_has_bf16())) && spec.groups == 1;
+  return (dtype == DType::f32 || (dtype == DType::bf16 && context().has_bf16)) && spec.groups == 1;
 }
 
 /// Whether a convolution is the matrix product of pixels and channels, in f32 proper: cuBLAS does that faster than the
 /// reproducible engines of cuDNN, which change the layout for it. With TF32 and bf16 cuDNN itself calls such a product.
 bool is_product(DType dtype, const Shape& w, const Conv2dSpec& spec) {
-  return dtype == DType::f32 && !allow_tf32() && w[1] == 1 && w[2] == 1 && spec.stride == 1 && spec.padding == 0 &&
-         spec.groups == 1;
+  return dtype == DType::f32 && !settings().allow_tf32 && w[1] == 1 && w[2] == 1 && spec.stride == 1 &&
+         spec.padding == 0 && spec.groups == 1;
 }
 
 struct Operands {
@@ -65,7 +64,7 @@ const ConvPlan* plan_for(const ConvProblem& p, const Operands* on) {
   using Key = std::array<int64_t, 19>;
   static auto* plans = new std::map<Key, std::optional<ConvPlan>>;  // never destroyed, as the context
   static std::mutex mutex;
-  const bool timed = on && fast_algorithms();
+  const bool timed = on && settings().fast_algorithms;
   Key key;
   auto next = key.begin();
   for (const Shape* s : {&p.x, &p.w, &p.y})
@@ -102,8 +101,9 @@ std::vector<std::string> conv2d_implementations(const Shape& x, const Shape& w, 
   std::vector<std::string> found;
   if (is_product(activations, w, spec)) return {"cuBLAS", "cuBLAS", "cuBLAS"};
   for (const ConvKind kind : {ConvKind::forward, ConvKind::input_grad, ConvKind::weight_grad}) {
-    const ConvPlan* plan =
-        for_cudnn(activations, spec) ? plan_for({kind, activations, x, w, y, spec, allow_tf32()}, nullptr) : nullptr;
+    const ConvPlan* plan = for_cudnn(activations, spec)
+                               ? plan_for({kind, activations, x, w, y, spec, settings().allow_tf32}, nullptr)
+                               : nullptr;
     found.push_back(plan ? str("cuDNN engine ", plan->engine()) : "plain");
   }
   return found;
@@ -116,7 +116,7 @@ void conv2d(const Tensor& x, const Tensor& w, const Conv2dSpec& spec, Tensor& y)
   if (is_product(x.dtype(), w.shape(), spec)) return product_conv2d(matmul, x, w, y);
   if (for_cudnn(x.dtype(), spec)) {
     const Tensor weight = w.to(x.dtype());
-    if (with_cudnn({ConvKind::forward, x.dtype(), x.shape(), w.shape(), y.shape(), spec, allow_tf32()},
+    if (with_cudnn({ConvKind::forward, x.dtype(), x.shape(), w.shape(), y.shape(), spec, settings().allow_tf32},
                    {x.raw_data(), weight.raw_data(), y.raw_data()}))
       return;
   }
@@ -134,7 +134,7 @@ void conv2d_input_grad(const Tensor& g, const Tensor& w, const Conv2dSpec& spec,
   if (is_product(g.dtype(), w.shape(), spec)) return product_conv2d_input_grad(matmul, g, w, gx);
   if (for_cudnn(g.dtype(), spec)) {
     const Tensor weight = w.to(g.dtype());
-    if (with_cudnn({ConvKind::input_grad, g.dtype(), gx.shape(), w.shape(), g.shape(), spec, allow_tf32()},
+    if (with_cudnn({ConvKind::input_grad, g.dtype(), gx.shape(), w.shape(), g.shape(), spec, settings().allow_tf32},
                    {gx.raw_data(), weight.raw_data(), g.raw_data()}))
       return;
   }
@@ -146,13 +146,19 @@ void conv2d_weight_grad(const Tensor& x, const Tensor& g, const Conv2dSpec& spec
   if (for_cudnn(x.dtype(), spec)) {
     const bool rounded = gw.dtype() != x.dtype();
     Tensor result = rounded ? Tensor::empty(gw.shape(), x.dtype(), Device::cuda) : gw;
-    if (with_cudnn({ConvKind::weight_grad, x.dtype(), x.shape(), gw.shape(), g.shape(), spec, allow_tf32()},
+    if (with_cudnn({ConvKind::weight_grad, x.dtype(), x.shape(), gw.shape(), g.shape(), spec, settings().allow_tf32},
                    {x.raw_data(), result.raw_data(), g.raw_data()})) {
-      if (rounded) cast(result, gw);
+      if (rounded) kernels().cast(result, gw);
       return;
     }
   }
   plain_conv2d_weight_grad(Launch{}, x, g, spec, gw);
+}
+
+void add_conv2d(Kernels& table) {
+#define BOXCAM_SET(entry) table.entry = entry;
+  BOXCAM_KERNELS_CONV2D(BOXCAM_SET)
+#undef BOXCAM_SET
 }
 
 }  // namespace boxcam::cuda

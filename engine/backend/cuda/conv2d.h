@@ -5,6 +5,7 @@
 #include "engine/backend/cuda/elementwise.h"
 #include "engine/backend/cuda/host_device.h"
 #include "engine/backend/kernels.h"
+#include "engine/dtype.h"
 #include "engine/graph_access.h"
 
 namespace boxcam::cuda {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "engine/backend/cuda/context.h"
-#include "engine/ops.h"
+#include "engine/specs.h"
 
 namespace boxcam::cuda {
 

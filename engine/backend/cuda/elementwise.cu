@@ -5,13 +5,8 @@
 
 namespace boxcam::cuda {
 
-void unary(UnaryOp op, const Tensor& x, Tensor& y) { unary(Launch{}, op, x, y); }
-void binary(BinaryOp op, const Tensor& a, const Tensor& b, Tensor& y) { binary(Launch{}, op, a, b, y); }
-void cast(const Tensor& x, Tensor& y) { cast(Launch{}, x, y); }
-void affine(const Tensor& x, double scale, double shift, Tensor& y) { affine(Launch{}, x, scale, shift, y); }
-void scale_shift(const Tensor& x, const Tensor& scale, const Tensor& shift, const Tensor& residual, bool with_relu,
-                 Tensor& y) {
-  scale_shift(Launch{}, x, scale, shift, residual, with_relu, y);
-}
+BOXCAM_KERNELS_ELEMENTWISE(BOXCAM_LAUNCH)
+
+void add_elementwise(Kernels& table) { BOXCAM_KERNELS_ELEMENTWISE(BOXCAM_SET_LAUNCH) }
 
 }  // namespace boxcam::cuda

@@ -66,4 +66,13 @@ struct Launch {
   static unsigned grid(int64_t blocks) { return static_cast<unsigned>(std::min(blocks, kMaxBlocks)); }
 };
 
+// For the .cu files: BOXCAM_LAUNCH makes a function with the signature of a table's entry that starts the body of the
+// same name, BOXCAM_SET_LAUNCH puts it into the table.
+#define BOXCAM_LAUNCH(entry)            \
+  template <class... Arguments>         \
+  void launch_##entry(Arguments... a) { \
+    entry(Launch{}, a...);              \
+  }
+#define BOXCAM_SET_LAUNCH(entry) table.entry = launch_##entry;
+
 }  // namespace boxcam::cuda

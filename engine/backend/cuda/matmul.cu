@@ -2,7 +2,7 @@
 
 #include "engine/backend/cuda/launch.h"
 #include "engine/backend/cuda/table.h"
-#include "engine/device.h"
+#include "engine/settings.h"
 
 namespace boxcam::cuda {
 
@@ -19,7 +19,7 @@ void cublas_matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool tran
   const float one = 1, zero = 0;
   const cublasHandle_t handle = context().cublas;
   // The default computes f32 in f32; CudaDevice.Tf32IsOffUntilItIsAllowed looks.
-  BOXCAM_CUBLAS(cublasSetMathMode(handle, allow_tf32() ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_DEFAULT_MATH));
+  BOXCAM_CUBLAS(cublasSetMathMode(handle, settings().allow_tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_DEFAULT_MATH));
   BOXCAM_CUBLAS(cublasSgemm(handle, transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N, transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N, n,
                             m, k, &one, pointer<float>(b), small(b.dim(1)), pointer<float>(a), small(a.dim(1)), &zero,
                             pointer<float>(y), n));
@@ -33,5 +33,7 @@ void matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b
   else
     plain_matmul(Launch{}, a, b, transpose_a, transpose_b, y);
 }
+
+void add_matmul(Kernels& table) { table.matmul = matmul; }
 
 }  // namespace boxcam::cuda

@@ -1,5 +1,4 @@
-// engine/backend/device_memory.h on CUDA.
-#include "engine/backend/device_memory.h"
+#include "engine/backend/cuda/memory.h"
 
 #include <cstring>
 #include <map>
@@ -46,7 +45,7 @@ class BlockCache {
         cudaMemGetInfo(&left, &whole);
         fail("out of memory on the GPU: ", wanted / kMega, " MiB were asked for, ", left / kMega, " of ", whole / kMega,
              " MiB are free, ", reserved_ / kMega,  // not memory_use: it would ask this cache, which is locked
-             " MiB are in use by tensors; a smaller --batch or --image-size needs less");
+             " MiB are in use by tensors; a smaller batch or image size needs less");
       }
     }
     capacity = wanted;
@@ -118,22 +117,15 @@ Staging& staging() {
   return *instance;
 }
 
-}  // namespace
-
 void* allocate(size_t bytes, size_t& capacity) {
   context();
   return cache().take(bytes, capacity);
 }
 void release(void* block, size_t capacity) noexcept { cache().give(block, capacity); }
-size_t reserved_bytes() { return cache().reserved(); }
+size_t reserved() { return cache().reserved(); }
 
 void upload(void* to, const void* from, size_t bytes) {
   if (bytes) staging().upload(to, from, bytes);
-}
-
-void download(void* to, const void* from, size_t bytes) {
-  if (bytes) BOXCAM_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, context().stream));
-  synchronize();
 }
 
 void synchronize() {
@@ -145,6 +137,11 @@ void synchronize() {
   fail("the index ", report.index(), " does not lie in [0, ", report.size(), ")");
 }
 
+void download(void* to, const void* from, size_t bytes) {
+  if (bytes) BOXCAM_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, context().stream));
+  synchronize();
+}
+
 void copy(void* to, const void* from, size_t bytes) {
   if (bytes) BOXCAM_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, context().stream));
 }
@@ -153,6 +150,14 @@ void set_zero(void* to, size_t bytes) {
   if (bytes) BOXCAM_CUDA(cudaMemsetAsync(to, 0, bytes, context().stream));
 }
 
-void fill(Tensor& t, double value) { fill(Launch{}, t, value); }
+void fill_on_device(Tensor& t, double value) { fill(Launch{}, t, value); }
+
+}  // namespace
+
+const DeviceMemory& memory() {
+  static constexpr DeviceMemory operations = {allocate, release,  reserved,       upload,     download,
+                                              copy,     set_zero, fill_on_device, synchronize};
+  return operations;
+}
 
 }  // namespace boxcam::cuda

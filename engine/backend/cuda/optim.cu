@@ -5,7 +5,8 @@
 
 namespace boxcam::cuda {
 
-void sgd_step(const ParameterUpdates& updates, const SgdStep& step) { sgd_step(Launch{}, updates, step); }
-void adamw_step(const ParameterUpdates& updates, const AdamwStep& step) { adamw_step(Launch{}, updates, step); }
+BOXCAM_KERNELS_OPTIM(BOXCAM_LAUNCH)
+
+void add_optim(Kernels& table) { BOXCAM_KERNELS_OPTIM(BOXCAM_SET_LAUNCH) }
 
 }  // namespace boxcam::cuda

@@ -6,7 +6,7 @@
 
 #include "engine/backend/cuda/host_device.h"
 #include "engine/backend/kernels.h"
-#include "engine/graph_access.h"
+#include "engine/dtype.h"
 
 namespace boxcam::cuda {
 

@@ -5,8 +5,8 @@
 
 namespace boxcam::cuda {
 
-void max_pool2d(const Tensor& x, const Pool2dSpec& s, Tensor& y, Tensor& index) {
-  max_pool2d(Launch{}, x, s, y, index);
-}
+BOXCAM_KERNELS_POOL(BOXCAM_LAUNCH)
+
+void add_pool(Kernels& table) { BOXCAM_KERNELS_POOL(BOXCAM_SET_LAUNCH) }
 
 }  // namespace boxcam::cuda

@@ -5,9 +5,8 @@
 
 namespace boxcam::cuda {
 
-void sum(const Tensor& x, int64_t outer, int64_t length, int64_t inner, Tensor& y) {
-  sum(Launch{}, x, outer, length, inner, y);
-}
-void argmax(const Tensor& x, bool minimum, Tensor& index) { argmax(Launch{}, x, minimum, index); }
+BOXCAM_KERNELS_REDUCE(BOXCAM_LAUNCH)
+
+void add_reduce(Kernels& table) { BOXCAM_KERNELS_REDUCE(BOXCAM_SET_LAUNCH) }
 
 }  // namespace boxcam::cuda

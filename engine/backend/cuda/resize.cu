@@ -5,7 +5,8 @@
 
 namespace boxcam::cuda {
 
-void bilinear_resize(const Tensor& x, Tensor& y) { bilinear_resize(Launch{}, x, y); }
-void bilinear_resize_adjoint(const Tensor& g, Tensor& gx) { bilinear_resize_adjoint(Launch{}, g, gx); }
+BOXCAM_KERNELS_RESIZE(BOXCAM_LAUNCH)
+
+void add_resize(Kernels& table) { BOXCAM_KERNELS_RESIZE(BOXCAM_SET_LAUNCH) }
 
 }  // namespace boxcam::cuda

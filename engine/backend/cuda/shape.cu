@@ -5,11 +5,8 @@
 
 namespace boxcam::cuda {
 
-void take_at(const Tensor& x, const Tensor& index, Tensor& y) { take_at(Launch{}, x, index, y); }
-void put_at(const Tensor& g, const Tensor& index, Tensor& y) { put_at(Launch{}, g, index, y); }
-void copy_range(const Tensor& x, int64_t x_begin, Tensor& y, int64_t y_begin, int64_t outer, int64_t x_length,
-                int64_t y_length, int64_t count, int64_t inner) {
-  copy_range(Launch{}, x, x_begin, y, y_begin, outer, x_length, y_length, count, inner);
-}
+BOXCAM_KERNELS_SHAPE(BOXCAM_LAUNCH)
+
+void add_shape(Kernels& table) { BOXCAM_KERNELS_SHAPE(BOXCAM_SET_LAUNCH) }
 
 }  // namespace boxcam::cuda

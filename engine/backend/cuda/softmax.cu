@@ -5,11 +5,8 @@
 
 namespace boxcam::cuda {
 
-void cross_entropies(const Tensor& logits, const Tensor& labels, Tensor& losses) {
-  cross_entropies(Launch{}, logits, labels, losses);
-}
-void cross_entropies_grad(const Tensor& g, const Tensor& logits, const Tensor& labels, Tensor& g_logits) {
-  cross_entropies_grad(Launch{}, g, logits, labels, g_logits);
-}
+BOXCAM_KERNELS_SOFTMAX(BOXCAM_LAUNCH)
+
+void add_softmax(Kernels& table) { BOXCAM_KERNELS_SOFTMAX(BOXCAM_SET_LAUNCH) }
 
 }  // namespace boxcam::cuda

@@ -1,38 +1,36 @@
 // The CUDA kernels; contracts are in engine/backend/kernels.h. Each file <room>.cu starts the bodies in <room>.h.
 #pragma once
 
+#include <string>
+#include <type_traits>
+#include <vector>
+
 #include "engine/backend/kernels.h"
 
 namespace boxcam::cuda {
 
-void unary(UnaryOp, const Tensor&, Tensor&);
-void binary(BinaryOp, const Tensor&, const Tensor&, Tensor&);
-void cast(const Tensor&, Tensor&);
-void affine(const Tensor&, double, double, Tensor&);
-void scale_shift(const Tensor&, const Tensor&, const Tensor&, const Tensor&, bool, Tensor&);
-void sum(const Tensor&, int64_t, int64_t, int64_t, Tensor&);
-void argmax(const Tensor&, bool, Tensor&);
-void take_at(const Tensor&, const Tensor&, Tensor&);
-void put_at(const Tensor&, const Tensor&, Tensor&);
-void copy_range(const Tensor&, int64_t, Tensor&, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t);
-void matmul(const Tensor&, const Tensor&, bool, bool, Tensor&);
-void conv2d(const Tensor&, const Tensor&, const Conv2dSpec&, Tensor&);
-void conv2d_bias(const Tensor&, const Tensor&, const Conv2dSpec&, const Tensor&, const Tensor&, bool, Tensor&);
-void conv2d_input_grad(const Tensor&, const Tensor&, const Conv2dSpec&, Tensor&);
-void conv2d_weight_grad(const Tensor&, const Tensor&, const Conv2dSpec&, Tensor&);
-void batch_norm_statistics(const Tensor&, Tensor&, Tensor&);
-void batch_norm(const BatchNormArgs&, Tensor&);
-void batch_norm_grad(const BatchNormArgs&, const Tensor&, const Tensor&, const Tensor&, Tensor&, Tensor&, Tensor&,
-                     Tensor&);
-void running_statistics(const Tensor&, const Tensor&, double, double, Tensor&, Tensor&);
-void max_pool2d(const Tensor&, const Pool2dSpec&, Tensor&, Tensor&);
-void cross_entropies(const Tensor&, const Tensor&, Tensor&);
-void cross_entropies_grad(const Tensor&, const Tensor&, const Tensor&, Tensor&);
-void bilinear_resize(const Tensor&, Tensor&);
-void bilinear_resize_adjoint(const Tensor&, Tensor&);
-void cam_box(const CamBoxArgs&, const CamBoxResults&);
-void cam_box_grad(const Tensor&, const Tensor&, const Tensor&, Tensor&);
-void sgd_step(const ParameterUpdates&, const SgdStep&);
-void adamw_step(const ParameterUpdates&, const AdamwStep&);
+// Each sets the entries of its room.
+void add_elementwise(Kernels& table);
+void add_reduce(Kernels& table);
+void add_shape(Kernels& table);
+void add_matmul(Kernels& table);
+void add_conv2d(Kernels& table);
+void add_batch_norm(Kernels& table);
+void add_pool(Kernels& table);
+void add_softmax(Kernels& table);
+void add_resize(Kernels& table);
+void add_cam(Kernels& table);
+void add_optim(Kernels& table);
+
+// Kernels that call a library where it can do the work.
+#define BOXCAM_DECLARE(entry) std::remove_pointer_t<decltype(Kernels::entry)> entry;
+BOXCAM_KERNELS_MATMUL(BOXCAM_DECLARE)
+BOXCAM_KERNELS_CONV2D(BOXCAM_DECLARE)
+#undef BOXCAM_DECLARE
+
+std::vector<std::string> conv2d_implementations(const Shape& x, const Shape& w, const Shape& y, const Conv2dSpec& spec,
+                                                DType activations);
+
+const Kernels& kernels();  ///< throws Error where there is no device
 
 }  // namespace boxcam::cuda

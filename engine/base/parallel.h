@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <exception>
 
-namespace boxcam::cpu {
+namespace boxcam {
 
 /// Calls f(begin, end) on disjoint ranges that cover [0, n); on one thread when there is less than `grain` for a
 /// second.
@@ -25,4 +25,4 @@ void parallel_for(int64_t n, int64_t grain, F&& f) {
 
 constexpr int64_t kGrain = 1 << 15;  // elements that are worth a thread
 
-}  // namespace boxcam::cpu
+}  // namespace boxcam

@@ -1,0 +1,73 @@
+// Files: read whole, written whole or not at all.
+#include "engine/base/file.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "engine/base/check.h"
+
+namespace boxcam {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct File : testing::Test {
+  File() : folder(fs::temp_directory_path() / ("boxcam_file_" + std::to_string(getpid()))), path(folder / "a") {
+    fs::create_directories(folder);
+  }
+  ~File() override { fs::remove_all(folder); }
+  bool alone() const { return std::distance(fs::directory_iterator(folder), {}) == 1; }
+
+  const fs::path folder;
+  const std::string path;
+};
+
+template <class F>
+std::string message_of(F&& action) {
+  try {
+    action();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "";
+}
+
+TEST_F(File, TakesItsPlaceInOneStep) {
+  write_file(path, {"old"});
+  {
+    AtomicFile file(path);
+    file.write("____ new");
+    file.write_at(0, "very", 4);
+    file.write(" bytes");
+    EXPECT_EQ(read_file(path), "old");
+    file.commit();
+  }
+  EXPECT_EQ(read_file(path), "very new bytes");
+  EXPECT_TRUE(alone());
+}
+
+TEST_F(File, VanishesUnlessItIsCommitted) {
+  write_file(path, {"o", "", "ld"});
+  { AtomicFile(path).write("new"); }
+  check_writable("--output", path);
+  check_writable("--output", "");
+  EXPECT_EQ(read_file(path), "old");
+  EXPECT_TRUE(alone());
+}
+
+TEST_F(File, ErrorsNamePathAndReason) {
+  const std::string nowhere = path + "/b", reason = nowhere + ": No such file or directory";
+  EXPECT_EQ(message_of([&] { read_file(nowhere); }), "cannot read " + reason);
+  EXPECT_EQ(message_of([&] { read_file(nowhere, "image"); }), "cannot read image " + reason);
+  EXPECT_EQ(message_of([&] { read_file(folder); }), "cannot read " + folder.string() + ": Is a directory");
+  EXPECT_EQ(message_of([&] { write_file(nowhere, {"x"}); }), "cannot write " + reason);
+  EXPECT_EQ(message_of([&] { check_writable("--html", nowhere); }), "--html: cannot write " + reason);
+  fs::create_directory(path);
+  EXPECT_EQ(message_of([&] { write_file(path, {"x"}); }), "cannot write " + path + ": Is a directory");
+  EXPECT_TRUE(alone());
+}
+
+}  // namespace
+}  // namespace boxcam
