@@ -30,12 +30,21 @@ void make_folder(const std::string& option, const std::string& path) {
   check(!error, option, ": cannot make the folder ", path, ": ", error.message());
 }
 
+/// --classes, and "none" where the model has one output more.
+std::vector<std::string> class_names(const Options& o, int64_t outputs) {
+  std::vector<std::string> names = o.data.classes;
+  const auto given = static_cast<int64_t>(names.size());
+  check(outputs == given || outputs == given + 1, "--classes: ", o.checkpoint, " has ", outputs,
+        " classes, found names for ", given, " (", join(names, ","), "); 'none' need not be named");
+  if (outputs > given) names.push_back("none");
+  return names;
+}
+
 int run(Options o) {
   apply(o.run);
   catch_interrupts();
-  std::vector<std::string> classes = o.data.classes;
-  classes.push_back("none");
-  const auto model = load_model(o.checkpoint, o.model.model, static_cast<int64_t>(classes.size()));
+  const auto model = load_model(o.checkpoint, o.model.model, 0);
+  const std::vector<std::string> classes = class_names(o, model->classes());
   place(*model, o.run);
   settle_taps(o.explain, *model);
   int64_t explained = -1;

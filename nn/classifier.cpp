@@ -25,6 +25,12 @@ int64_t Classifier::parameter_count() const {
   return count;
 }
 
+int64_t Classifier::classes() const {
+  for (const NamedTensor& t : named_tensors())
+    if (t.head) return t.tensor.dim(0);
+  fail(name(), " has no head");
+}
+
 Device Classifier::device() const { return parameters().front().device(); }
 
 void Classifier::own_memory() {

@@ -48,6 +48,7 @@ class Classifier {
   std::vector<NamedTensor> named_tensors() const;
   std::vector<Tensor> parameters() const;
   int64_t parameter_count() const;
+  int64_t classes() const;  ///< of the head
   Device device() const;
   void copy_from(const Classifier& source);  ///< overwrites parameters and buffers; throws Error for another model
 

@@ -36,6 +36,7 @@ void for_each_model(F f) {
     SCOPED_TRACE(kind.name);
     const std::unique_ptr<Classifier> model = kind.make(kClasses, DType::f32, 1);
     EXPECT_EQ(model->name(), kind.name);
+    EXPECT_EQ(model->classes(), kClasses);
     f(*model, kind);
   }
 }

@@ -4,6 +4,11 @@
 
 namespace boxcam {
 
+// Each is a file of its own.
+DataKind scenes_kind();
+DataKind open_images_kind();
+DataKind packed_kind();
+
 const std::vector<DataKind>& data_kinds() {
   static const std::vector<DataKind> kinds = {scenes_kind(), open_images_kind(), packed_kind()};
   return kinds;

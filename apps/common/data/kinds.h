@@ -37,9 +37,4 @@ int64_t wanted_images(const DataOptions& options, const std::string& split);
 /// The options by name that decide what a sample is, and so what a packed file holds.
 const std::vector<std::string>& sample_options();
 
-// The rows.
-DataKind scenes_kind();
-DataKind open_images_kind();
-DataKind packed_kind();
-
 }  // namespace boxcam

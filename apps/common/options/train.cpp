@@ -1,5 +1,6 @@
 #include "apps/common/options/train.h"
 
+#include "apps/common/data/kinds.h"
 #include "engine/base/text.h"
 
 namespace boxcam {
@@ -100,6 +101,13 @@ void settle_train_options(const OptionTable& table, DataOptions& data, TrainOpti
                "--penalty-gradient",
                "full, activations and weights do not go with --cam-model copy: the copy's CAM cannot reach the "
                "classifier; use --penalty-gradient constant (the thesis) or transfer, or --cam-model shared");
+  if (!data_kind(data).has_boxes) {
+    const std::string reason = str("there are no boxes in --data ", data.data);
+    table.refuse(t.method.penalty.lambda > 0, "--lambda", reason + ", so nothing lies outside of them: expected 0");
+    table.refuse(table.given("--best-by") && t.best_by == TrainOptions::BestBy::content_heatmap, "--best-by",
+                 reason + ", and so no Content-Heatmap: expected accuracy or last");
+    if (!table.given("--best-by")) t.best_by = TrainOptions::BestBy::accuracy;
+  }
   if (!table.given("--eval-margin")) t.method.measuring.margin = t.method.penalty.margin;
   double& rate = t.schedule.learning_rate;
   if (rate == 0 || !table.given("--lr")) rate = t.optimizer.kind == OptimizerOptions::Kind::sgd ? 0.01 : 0.001;
