@@ -8,9 +8,10 @@ namespace boxcam {
 DataKind scenes_kind();
 DataKind open_images_kind();
 DataKind packed_kind();
+DataKind folder_kind();
 
 const std::vector<DataKind>& data_kinds() {
-  static const std::vector<DataKind> kinds = {scenes_kind(), open_images_kind(), packed_kind()};
+  static const std::vector<DataKind> kinds = {scenes_kind(), open_images_kind(), packed_kind(), folder_kind()};
   return kinds;
 }
 

@@ -1,0 +1,40 @@
+// --data folder:DIR
+#include "apps/common/data/kinds.h"
+#include "nn/data/image_folder.h"
+
+namespace boxcam {
+
+namespace {
+
+std::vector<std::string> splits(const DataOptions& o) {
+  std::vector<std::string> names;
+  for (const char* name : {"train", "validation", "test"})
+    if (has_image_folder(data_place(o), name)) names.push_back(name);
+  return names;
+}
+
+std::unique_ptr<Dataset> open(const DataOptions& o, const std::string& split) {
+  check(o.sources.empty(), "--sources: image folders have no sources to choose from");
+  return image_folder(data_place(o), split, {o.classes, wanted_images(o, split), o.data_seed});
+}
+
+/// Without --classes: those of the training split, or whatever split there is, so that all splits have the same.
+void settle(OptionTable& table, DataOptions& o) {
+  if (table.given("--classes")) return;
+  const std::vector<std::string> names = splits(o);
+  check(!names.empty(), "--data: there is no folder train, validation or test in ", data_place(o));
+  o.classes = image_folder(data_place(o), names.front())->classes();
+}
+
+}  // namespace
+
+DataKind folder_kind() {
+  return {.form = "folder:DIR",
+          .what = "SPLIT/CLASS/*.jpg, as torchvision's ImageFolder; no boxes",
+          .has_boxes = false,
+          .splits = splits,
+          .open = open,
+          .settle = settle};
+}
+
+}  // namespace boxcam
