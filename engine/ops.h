@@ -96,6 +96,10 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& labels);
 /// [N,h,w] -> [N,H,W], half-pixel centres, edges clamped, no antialias (PyTorch: align_corners=False).
 Tensor bilinear_resize(const Tensor& x, int64_t height, int64_t width);
 Tensor bilinear_resize_adjoint(const Tensor& g, int64_t height, int64_t width);  ///< [N,H,W] -> [N,h,w]
+/// [N,H,W] -> [N,h,w]: the mean over the area that a cell covers, pixels cut by its edge in part. Of a mask: the share
+/// of each cell that is inside. Where h divides H and w divides W this is average pooling.
+Tensor area_resize(const Tensor& x, int64_t height, int64_t width);
+Tensor area_resize_adjoint(const Tensor& g, int64_t height, int64_t width);  ///< [N,h,w] -> [N,H,W]
 
 inline Tensor operator+(const Tensor& a, const Tensor& b) { return add(a, b); }
 inline Tensor operator-(const Tensor& a, const Tensor& b) { return sub(a, b); }

@@ -321,6 +321,18 @@ inline std::vector<Case> all_cases() {
     kernel(at.in({2, 4, 3}, 40), results.emplace_back(at.out({2, 9, 11})));
     return results;
   });
+  add("area_resize", &Kernels::area_resize, [](auto kernel, const Place& at) {
+    Tensors results;
+    kernel(at.in({3, 31, 24}, 110), results.emplace_back(at.out({3, 7, 5})));
+    kernel(at.in({2, 4, 3}, 111), results.emplace_back(at.out({2, 9, 11})));
+    return results;
+  });
+  add("area_resize_adjoint", &Kernels::area_resize_adjoint, [](auto kernel, const Place& at) {
+    Tensors results;
+    kernel(at.in({3, 7, 5}, 112), results.emplace_back(at.out({3, 31, 24})));
+    kernel(at.in({2, 9, 11}, 113), results.emplace_back(at.out({2, 4, 3})));
+    return results;
+  });
   add("cam_box", &Kernels::cam_box, [](auto kernel, const Place& at) {
     Tensors results;
     struct Cam {

@@ -100,6 +100,8 @@ struct Kernels {
   // resize
   void (*bilinear_resize)(const Tensor& x, Tensor& y);
   void (*bilinear_resize_adjoint)(const Tensor& g, Tensor& gx);
+  void (*area_resize)(const Tensor& x, Tensor& y);
+  void (*area_resize_adjoint)(const Tensor& g, Tensor& gx);
   // Grad-CAM, profile pgc-1.4, and the mean CAM outside the boxes (xai/cam.h has the formula)
   void (*cam_box)(const CamBoxArgs& args, const CamBoxResults& results);
   /// g_activations[n,i,j,k] = scale[n] map_grad[n,i,j] alpha[n,k]
@@ -120,7 +122,7 @@ struct Kernels {
 #define BOXCAM_KERNELS_BATCH_NORM(X) X(batch_norm_statistics) X(batch_norm) X(batch_norm_grad) X(running_statistics)
 #define BOXCAM_KERNELS_POOL(X) X(max_pool2d)
 #define BOXCAM_KERNELS_SOFTMAX(X) X(cross_entropies) X(cross_entropies_grad)
-#define BOXCAM_KERNELS_RESIZE(X) X(bilinear_resize) X(bilinear_resize_adjoint)
+#define BOXCAM_KERNELS_RESIZE(X) X(bilinear_resize) X(bilinear_resize_adjoint) X(area_resize) X(area_resize_adjoint)
 #define BOXCAM_KERNELS_CAM(X) X(cam_box) X(cam_box_grad)
 #define BOXCAM_KERNELS_OPTIM(X) X(sgd_step) X(adamw_step)
 #define BOXCAM_KERNELS(X)       \

@@ -442,6 +442,35 @@ TEST_P(Ops, BilinearResizeAndAdjoint) {
   }
 }
 
+TEST_P(Ops, AreaResizeAndAdjoint) {
+  struct Sizes {
+    int64_t h, w, rows, columns;  ///< from, to
+  };
+  for (const auto& [h, w, rows, columns] : {Sizes{64, 96, 8, 12}, Sizes{31, 24, 7, 5}, Sizes{3, 4, 5, 9},
+                                            Sizes{6, 3, 1, 1}, Sizes{4, 5, 4, 5}, Sizes{7, 5, 2, 13}}) {
+    const Tensor x = input({3, h, w}, 28), g = input({3, rows, columns}, 29);
+    /// The share of cell `cell` of `cells` that lies over pixel `pixel` of `pixels`.
+    const auto share = [](int64_t pixel, int64_t pixels, int64_t cell, int64_t cells) {
+      const double size = static_cast<double>(pixels) / static_cast<double>(cells);
+      const double low = std::max(static_cast<double>(pixel), static_cast<double>(cell) * size);
+      const double high = std::min(static_cast<double>(pixel + 1), static_cast<double>(cell + 1) * size);
+      return std::max(0.0, high - low) / size;
+    };
+    Array nx(x), ng(g), y(Shape{3, rows, columns}), gx(Shape{3, h, w});
+    for_each_index(y.shape, [&](const auto& to) {
+      for (int64_t i = 0; i < h; ++i)
+        for (int64_t j = 0; j < w; ++j) {
+          const double weight = share(i, h, to[1], rows) * share(j, w, to[2], columns);
+          y(to) += weight * nx({to[0], i, j});
+          gx({to[0], i, j}) += weight * ng(to);
+        }
+    });
+    const std::string what = str(h, "x", w, " to ", rows, "x", columns);
+    expect(area_resize(x, rows, columns), y, what);
+    expect(area_resize_adjoint(g, h, w), gx, what + ", adjoint");
+  }
+}
+
 TEST_P(Ops, LargeSumsKeepTheirDigits) {
   // Equal terms round the same way each time, the worst case. Blocks of at most 256 additions in f32 go to double: the
   // bound is 256 * 2^-24 = 1.5e-5; one long f32 sum would be wrong in the second digit.
@@ -817,6 +846,10 @@ TEST(WrongCalls, NameTheOpAndTheShapes) {
   EXPECT_MESSAGE(bilinear_resize(map, 0, 2), "bilinear_resize:", "0 x 2", "[1, 4, 5]");
   EXPECT_MESSAGE(bilinear_resize_adjoint(a, 2, 2), "bilinear_resize_adjoint:", "[2, 3]");
   EXPECT_MESSAGE(bilinear_resize_adjoint(map, 0, 2), "bilinear_resize_adjoint:", "0 x 2", "[1, 4, 5]");
+  EXPECT_MESSAGE(area_resize(a, 2, 2), "area_resize:", "[2, 3]");
+  EXPECT_MESSAGE(area_resize(map, 0, 2), "area_resize:", "0 x 2", "[1, 4, 5]");
+  EXPECT_MESSAGE(area_resize_adjoint(a, 2, 2), "area_resize_adjoint:", "[2, 3]");
+  EXPECT_MESSAGE(area_resize_adjoint(map, 2, 0), "area_resize_adjoint:", "2 x 0", "[1, 4, 5]");
 }
 
 }  // namespace

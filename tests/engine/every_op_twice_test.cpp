@@ -186,6 +186,23 @@ std::vector<Case> pools() {
   return cases;
 }
 
+std::vector<Case> area_resizes(bool adjoint) {
+  std::vector<Case> cases;
+  const auto add = [&](const std::string& what, const Shape& from, int64_t height, int64_t width) {
+    if (adjoint)
+      cases.push_back({what,
+                       [from](In in) { return area_resize_adjoint(in[0], from[1], from[2]); },
+                       {random_tensor({from[0], height, width}, 34)}});
+    else
+      cases.push_back({what, [=](In in) { return area_resize(in[0], height, width); }, {random_tensor(from, 34)}});
+  };
+  add("whole pixels", {2, 4, 6}, 2, 3);
+  add("cut pixels", {1, 5, 7}, 3, 2);
+  add("up", {1, 2, 3}, 5, 4);
+  add("to one cell", {2, 3, 4}, 1, 1);
+  return cases;
+}
+
 std::vector<Case> resizes(bool adjoint) {
   std::vector<Case> cases;
   const auto add = [&](const std::string& what, const Shape& low, int64_t height, int64_t width) {
@@ -280,6 +297,8 @@ std::map<std::string, std::vector<Case>> make_cases() {
   cases["cross_entropy"] = {{"[3, 4]", [=](In in) { return cross_entropy(in[0], labels); }, {logits}}};
   cases["bilinear_resize"] = resizes(false);
   cases["bilinear_resize_adjoint"] = resizes(true);
+  cases["area_resize"] = area_resizes(false);
+  cases["area_resize_adjoint"] = area_resizes(true);
   return cases;
 }
 

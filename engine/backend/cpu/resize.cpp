@@ -58,4 +58,52 @@ void bilinear_resize_adjoint(const Tensor& g, Tensor& gx) {
   });
 }
 
+namespace {
+
+/// Which inputs an output of one axis reads, and how much of each: where output o, [o in, (o + 1) in), meets input k,
+/// [k out, (k + 1) out), on an axis of in * out units.
+struct AreaAxis {
+  int64_t out, in, whole;  ///< `whole`: the units that have the weight 1
+  int64_t begin(int64_t o) const { return o * in / out; }
+  int64_t end(int64_t o) const { return ((o + 1) * in + out - 1) / out; }
+  double weight(int64_t o, int64_t k) const {
+    const int64_t overlap = std::min((k + 1) * out, (o + 1) * in) - std::max(k * out, o * in);
+    return static_cast<double>(overlap) / static_cast<double>(whole);
+  }
+};
+
+void area(const Tensor& x, Tensor& y, const AreaAxis& vertical, const AreaAxis& horizontal) {
+  visit_floating(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const T* in = x.data<T>();
+    T* out = y.data<T>();
+    parallel_for(
+        x.dim(0) * vertical.out, std::max<int64_t>(1, kGrain / horizontal.out), [&](int64_t begin, int64_t end) {
+          for (int64_t at = begin; at < end; ++at) {
+            const int64_t n = at / vertical.out, i = at % vertical.out;
+            for (int64_t j = 0; j < horizontal.out; ++j) {
+              T total = 0;
+              for (int64_t p = vertical.begin(i); p < vertical.end(i); ++p) {
+                T row = 0;
+                for (int64_t q = horizontal.begin(j); q < horizontal.end(j); ++q)
+                  row += static_cast<T>(horizontal.weight(j, q)) * in[(n * vertical.in + p) * horizontal.in + q];
+                total += static_cast<T>(vertical.weight(i, p)) * row;
+              }
+              out[at * horizontal.out + j] = total;
+            }
+          }
+        });
+  });
+}
+
+}  // namespace
+
+void area_resize(const Tensor& x, Tensor& y) {
+  area(x, y, {y.dim(1), x.dim(1), x.dim(1)}, {y.dim(2), x.dim(2), x.dim(2)});
+}
+
+void area_resize_adjoint(const Tensor& g, Tensor& gx) {
+  area(g, gx, {gx.dim(1), g.dim(1), gx.dim(1)}, {gx.dim(2), g.dim(2), gx.dim(2)});
+}
+
 }  // namespace boxcam::cpu

@@ -96,4 +96,55 @@ void bilinear_resize_adjoint(Run run, const Tensor& g, Tensor& gx) {
   });
 }
 
+/// Which inputs an output of one axis reads, and how much of each: where output o, [o in, (o + 1) in), meets input k,
+/// [k out, (k + 1) out).
+template <class T>
+struct AreaAxis {
+  int64_t out, in, whole;
+  BOXCAM_HD int64_t begin(int64_t o) const { return o * in / out; }
+  BOXCAM_HD int64_t end(int64_t o) const { return ((o + 1) * in + out - 1) / out; }
+  BOXCAM_HD T weight(int64_t o, int64_t k) const {
+    const int64_t overlap = least((k + 1) * out, (o + 1) * in) - greatest(k * out, o * in);
+    return static_cast<T>(overlap) / static_cast<T>(whole);
+  }
+};
+
+template <class T>
+struct Area {
+  AreaAxis<T> vertical, horizontal;
+  const T* x;
+  T* y;
+  BOXCAM_HD void operator()(int64_t at) const {
+    const Quotient by_column = divide(at, horizontal.out), by_row = divide(by_column.quotient, vertical.out);
+    const int64_t j = by_column.remainder, i = by_row.remainder;
+    T total = 0;
+    for (int64_t p = vertical.begin(i); p < vertical.end(i); ++p) {
+      T row = 0;
+      for (int64_t q = horizontal.begin(j); q < horizontal.end(j); ++q)
+        row += horizontal.weight(j, q) * x[(by_row.quotient * vertical.in + p) * horizontal.in + q];
+      total += vertical.weight(i, p) * row;
+    }
+    y[at] = total;
+  }
+};
+
+template <class Run>
+void area_resize(Run run, const Tensor& x, Tensor& y) {
+  visit_floating(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    run.each(y.numel(),
+             Area<T>{{y.dim(1), x.dim(1), x.dim(1)}, {y.dim(2), x.dim(2), x.dim(2)}, pointer<T>(x), pointer<T>(y)});
+  });
+}
+
+template <class Run>
+void area_resize_adjoint(Run run, const Tensor& g, Tensor& gx) {
+  visit_floating(g.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    run.each(
+        gx.numel(),
+        Area<T>{{gx.dim(1), g.dim(1), gx.dim(1)}, {gx.dim(2), g.dim(2), gx.dim(2)}, pointer<T>(g), pointer<T>(gx)});
+  });
+}
+
 }  // namespace boxcam::cuda
