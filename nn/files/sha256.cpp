@@ -2,16 +2,30 @@
 
 #include <openssl/evp.h>
 
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <memory>
+#include <vector>
+
 #include "engine/base/check.h"
-#include "engine/base/file.h"
 
 namespace boxcam {
 
 std::string sha256_of_file(const std::string& path) {
-  const std::string bytes = read_file(path);
+  std::ifstream file(path, std::ios::binary);
+  check(file.good(), "cannot read ", path, ": ", std::strerror(errno));
+  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
+  bool good = context && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1;
+  std::vector<char> block(1 << 20);
+  while (good && file) {
+    file.read(block.data(), static_cast<std::streamsize>(block.size()));
+    good = EVP_DigestUpdate(context.get(), block.data(), static_cast<size_t>(file.gcount())) == 1;
+  }
+  check(!file.bad(), "cannot read ", path);
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned int length = 0;
-  const bool good = EVP_Digest(bytes.data(), bytes.size(), digest, &length, EVP_sha256(), nullptr) == 1;
+  good = good && EVP_DigestFinal_ex(context.get(), digest, &length) == 1;
   check(good, "libcrypto could not compute the SHA-256 of ", path);
 
   std::string digits;
