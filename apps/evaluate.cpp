@@ -83,11 +83,7 @@ int main(int argc, char** argv) {
   table.required("--checkpoint", o.checkpoint, "the model: best.safetensors or last.safetensors of a run, or a .pth");
   table.text("--split", o.split, "train, validation, test (scenes: in and out of context), out-of-context");
   table.text("--json", o.json, "write the numbers to this file");
-  declare_data(table, o.data);
-  declare_classes(table, o.data);
-  for (const char* split : {"train", "val", "test"}) declare_count(table, o.data, split);
-  declare_choice_of_images(table, o.data);
-  declare_size(table, o.data);
+  declare_data_set(table, o.data, {"train", "val", "test"});
   declare_batch(table, o.data);
   declare_model(table, o.model);
   declare_explanation(table, o.explain);

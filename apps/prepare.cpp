@@ -80,11 +80,7 @@ int main(int argc, char** argv) {
   Options o;
   OptionTable table(app);
   table.required("--output", o.output, "the file to write; it must not exist");
-  declare_data(table, o.data, "what to pack");
-  declare_classes(table, o.data);
-  for (const char* split : {"train", "val", "test"}) declare_count(table, o.data, split);
-  declare_choice_of_images(table, o.data);
-  declare_size(table, o.data);
+  declare_data_set(table, o.data, {"train", "val", "test"}, "what to pack");
   declare_augment(table, o.data,
                   "crop-flip: keep the decoded images in full size, which --augment crop-flip of train needs; none, "
                   "flip: keep them resized");

@@ -41,21 +41,8 @@ int main(int argc, char** argv) {
              "the classifier: best.safetensors of a run, or a .pth (default: fresh, or --weights)");
   table.text("--html", o.html, "write the walk, with pictures, to this file: one page that needs no network");
   table.text("--dump", o.dump, "write every intermediate and every parameter gradient to this .safetensors file");
-  declare_data(table, o.data);
-  declare_classes(table, o.data);
-  declare_count(table, o.data, "train");
-  declare_choice_of_images(table, o.data);
-  declare_size(table, o.data);
-  declare_batch(table, o.data);
-  declare_augment(table, o.data, "random changes of training images; boxes move with them");
-  declare_model(table, o.model);
-  declare_start_weights(table, o.model);
-  declare_explanation(table, o.train.method.explain);
-  declare_normalizer(table, o.train.method.explain);
-  declare_cam_class(table, o.train.method.explain);
-  declare_measuring(table, o.train.method.measuring);
-  declare_method(table, o.train);
-  declare_training(table, o.train);
+  declare_data_set(table, o.data, {"train"});
+  declare_step(table, o.data, o.model, o.train);
   declare_seed(table, o.run);
   declare_cpu(table, o.run);
   return run_app(app, argc, argv, [&] {

@@ -158,11 +158,7 @@ DataOptions options_of(const Arguments& arguments) {
   CLI::App app;
   DataOptions options;
   OptionTable table(app);
-  declare_data(table, options);
-  declare_classes(table, options);
-  for (const char* split : {"train", "val", "test"}) declare_count(table, options, split);
-  declare_choice_of_images(table, options);
-  declare_size(table, options);
+  declare_data_set(table, options, {"train", "val", "test"});
   declare_batch(table, options);
   declare_augment(table, options, "");
   std::vector<std::string> words = words_of(arguments);

@@ -5,17 +5,7 @@
 
 namespace boxcam {
 
-void declare_classes(OptionTable& table, DataOptions& o) {
-  table.group("Data");
-  table.list("--classes", o.classes, "names, MIDs or aliases, comma-separated; 'none' is always the last output");
-}
-
-void declare_size(OptionTable& table, DataOptions& o) {
-  table.group("Data");
-  table.whole("--image-size", o.image_size, between(32, 1024), "side of the network's square input, in pixels");
-  table.word("--resize", o.resize,
-             "both sides to the input's size (boxes stay exact), or shorter side and centre crop");
-}
+namespace {
 
 void declare_data(OptionTable& table, DataOptions& o, const std::string& help) {
   std::vector<std::string> kinds;
@@ -46,6 +36,29 @@ void declare_choice_of_images(OptionTable& table, DataOptions& o) {
   table.list("--sources", o.sources, "only images of these sources (SourceSet), comma-separated");
   table.number("--context-correlation", o.context_correlation, between(0, 1),
                "scenes: the share of objects in their usual context (1: every ship on water)");
+}
+
+}  // namespace
+
+void declare_data_set(OptionTable& table, DataOptions& o, const std::vector<std::string>& counts,
+                      const std::string& help) {
+  declare_data(table, o, help);
+  declare_classes(table, o);
+  for (const std::string& split : counts) declare_count(table, o, split);
+  declare_choice_of_images(table, o);
+  declare_size(table, o);
+}
+
+void declare_classes(OptionTable& table, DataOptions& o) {
+  table.group("Data");
+  table.list("--classes", o.classes, "names, MIDs or aliases, comma-separated; 'none' is always the last output");
+}
+
+void declare_size(OptionTable& table, DataOptions& o) {
+  table.group("Data");
+  table.whole("--image-size", o.image_size, between(32, 1024), "side of the network's square input, in pixels");
+  table.word("--resize", o.resize,
+             "both sides to the input's size (boxes stay exact), or shorter side and centre crop");
 }
 
 void declare_batch(OptionTable& table, DataOptions& o) {

@@ -24,16 +24,15 @@ struct DataOptions {
   bool fitted = false;  ///< the data hold images of image_size already (packed); no option: settled
 };
 
+/// --data, of which `help` says what it is for, and what is taken of it: classes, how many images of the splits in
+/// `counts` ("train", "val", "test"), the subset, and the size they get.
+void declare_data_set(OptionTable& table, DataOptions& options, const std::vector<std::string>& counts,
+                      const std::string& help = "what to use");
+
 // Each declares a part, for the programs in which it acts.
 void declare_classes(OptionTable& table, DataOptions& options);
 /// --image-size and --resize.
 void declare_size(OptionTable& table, DataOptions& options);
-/// `help` follows "what to use:" or the like; the kinds of data there are are listed after it.
-void declare_data(OptionTable& table, DataOptions& options, const std::string& help = "what to use");
-/// How many images of a split: "train", "val" or "test".
-void declare_count(OptionTable& table, DataOptions& options, const std::string& split);
-/// --data-seed, what is taken of OpenImages, and how scenes are drawn.
-void declare_choice_of_images(OptionTable& table, DataOptions& options);
 void declare_batch(OptionTable& table, DataOptions& options);
 void declare_augment(OptionTable& table, DataOptions& options, const std::string& help);
 

@@ -5,22 +5,6 @@
 
 namespace boxcam {
 
-namespace {
-
-/// A table of rows with name and formula as the words of an option, and their formulas for its help.
-template <class Row>
-std::pair<Words<const Row*>, std::string> words_and_formulas(const std::vector<Row>& rows) {
-  Words<const Row*> words;
-  std::vector<std::string> formulas;
-  for (const Row& row : rows) {
-    words.emplace_back(row.name, &row);
-    formulas.push_back(str(row.name, " ", row.formula));
-  }
-  return {words, join(formulas)};
-}
-
-}  // namespace
-
 ModelOptions::ModelOptions() : model(model_names().front()) {}
 
 void declare_model(OptionTable& table, ModelOptions& o) {
@@ -42,10 +26,8 @@ void declare_start_weights(OptionTable& table, ModelOptions& o) {
 }
 
 void declare_explanation(OptionTable& table, ExplainOptions& o) {
-  const auto [words, formulas] = words_and_formulas(explainers());
   table.group("Explanation");
-  table.choice("--explainer", o.cam.explainer, words,
-               "the map M of activations A and the score's gradient g: " + formulas);
+  table.row("--explainer", o.cam.explainer, explainers(), "the map M of activations A and the score's gradient g");
   table.list("--tap", o.taps,
              "the activations that are explained (default: the model's last); of several, comma-separated, the maps "
              "are averaged");

@@ -59,6 +59,17 @@ class OptionTable {
             if (word == text) field = meaning;
         });
   }
+  /// A row of a table, by its name; the help goes on with the rows' formulas.
+  template <class Row>
+  void row(const std::string& name, const Row*& field, const std::vector<Row>& rows, const std::string& help) {
+    Words<const Row*> words;
+    std::string formulas;
+    for (const Row& r : rows) {
+      words.emplace_back(r.name, &r);
+      formulas += str(formulas.empty() ? ": " : ", ", r.name, " ", r.formula);
+    }
+    choice(name, field, words, help + formulas);
+  }
   /// A file or folder that the program cannot do without; several where the field is a list. No part of a run.
   void required(const std::string& name, std::string& field, const std::string& help);
   void required(const std::string& name, std::vector<std::string>& field, const std::string& help);

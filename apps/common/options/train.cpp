@@ -8,15 +8,9 @@ namespace boxcam {
 namespace {
 
 void declare_penalty(OptionTable& table, Penalty& o) {
-  Words<const CamLoss*> words;
-  std::vector<std::string> formulas;
-  for (const CamLoss& loss : cam_losses()) {
-    words.emplace_back(loss.name, &loss);
-    formulas.push_back(str(loss.name, " ", loss.formula));
-  }
   table.number("--lambda", o.lambda, at_least(0), "weight of the penalty (--loss)");
   table.number("--margin", o.margin, at_least(0), "pixels of the network's input added around boxes in the penalty");
-  table.choice("--loss", o.loss, words, "the penalty of a CAM C and boxes B: " + join(formulas));
+  table.row("--loss", o.loss, cam_losses(), "the penalty of a CAM C and boxes B");
   table.word("--unboxed", o.unboxed,
              "images without a box: their whole CAM is penalised, or they are left out of the penalty");
   table.word("--boxes", o.boxes,
@@ -33,8 +27,6 @@ void declare_reading(OptionTable& table, Reading& o) {
   table.word("--cam-model", o.cam_model, "Grad-CAM on the classifier itself, or on a copy of it (the thesis)");
   table.word("--cam-batch-norm", o.batch_norm, "batch statistics or running statistics in the CAM's pass");
 }
-
-}  // namespace
 
 void declare_method(OptionTable& table, TrainOptions& o) {
   table.group("Method");
@@ -59,6 +51,21 @@ void declare_training(OptionTable& table, TrainOptions& o) {
   table.number("--warmup", o.schedule.warmup, between(0, 1), "share of all steps with a rising learning rate");
   table.number("--clip-grad-norm", o.method.clip_grad_norm, at_least(0),
                "largest 2-norm of the whole gradient; 0: off");
+}
+
+}  // namespace
+
+void declare_step(OptionTable& table, DataOptions& data, ModelOptions& model, TrainOptions& train) {
+  declare_batch(table, data);
+  declare_augment(table, data, "random changes of training images; boxes move with them");
+  declare_model(table, model);
+  declare_start_weights(table, model);
+  declare_explanation(table, train.method.explain);
+  declare_normalizer(table, train.method.explain);
+  declare_cam_class(table, train.method.explain);
+  declare_measuring(table, train.method.measuring);
+  declare_method(table, train);
+  declare_training(table, train);
 }
 
 void declare_run(OptionTable& table, TrainOptions& o) {

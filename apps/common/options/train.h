@@ -3,6 +3,7 @@
 
 #include "apps/common/method.h"
 #include "apps/common/options/data.h"
+#include "apps/common/options/explain.h"
 #include "nn/optim.h"
 
 namespace boxcam {
@@ -19,10 +20,9 @@ struct TrainOptions {
   bool resume = false;
 };
 
-/// The penalty and what it teaches.
-void declare_method(OptionTable& table, TrainOptions& options);
-/// Optimiser and schedule.
-void declare_training(OptionTable& table, TrainOptions& options);
+/// All that a training step depends on but for the data set: batches, model, explanation, method, optimiser and
+/// schedule.
+void declare_step(OptionTable& table, DataOptions& data, ModelOptions& model, TrainOptions& train);
 /// --best-by, --output, --resume.
 void declare_run(OptionTable& table, TrainOptions& options);
 
