@@ -162,9 +162,8 @@ Window random_window(const Sample& sample, Random& random) {
   return {0, 0, height, width};
 }
 
-}  // namespace
-
-Image read_image(const std::string& path) {
+// The bytes of a file that begins and ends as a JPEG or PNG does.
+std::string encoded_image(const std::string& path) {
   const std::string bytes = read_file(path, "image");
   check(!bytes.empty(), "image ", path, " is empty (0 bytes)");
   check(bytes.size() <= INT_MAX, "image ", path, " is too large: ", bytes.size(), " bytes");
@@ -174,7 +173,23 @@ Image read_image(const std::string& path) {
         " bytes of JPEG without an end marker");
   check(!png || png_is_complete(bytes), "image ", path, " is truncated: ", bytes.size(),
         " bytes of PNG without an IEND chunk");
+  return bytes;
+}
 
+}  // namespace
+
+ImageHeader inspect_image(const std::string& path) {
+  const std::string bytes = encoded_image(path);
+  ImageHeader header;
+  int channels = 0;
+  check(stbi_info_from_memory(reinterpret_cast<const stbi_uc*>(bytes.data()), static_cast<int>(bytes.size()),
+                              &header.width, &header.height, &channels) != 0,
+        "image ", path, " is broken: ", stbi_failure_reason());
+  return header;
+}
+
+Image read_image(const std::string& path) {
+  const std::string bytes = encoded_image(path);
   int width = 0, height = 0, channels = 0;
   const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
       stbi_load_from_memory(reinterpret_cast<const stbi_uc*>(bytes.data()), static_cast<int>(bytes.size()), &width,

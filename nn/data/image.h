@@ -13,6 +13,15 @@ namespace boxcam {
 /// truncated (also where a decoder would fill in grey) or is broken.
 Image read_image(const std::string& path);
 
+/// What a picture's file says of itself.
+struct ImageHeader {
+  int height = 0, width = 0;  ///< as decoded: a turn is not applied
+  int orientation = 1;        ///< EXIF's, 1 to 8; 1 also where the file says nothing
+};
+/// Reads the header and looks for the end, without decoding: cheap enough for every file of a data set before the first
+/// step. Throws Error as read_image does, but for what only decoding shows.
+ImageHeader inspect_image(const std::string& path);
+
 /// The bytes of a PNG file. Throws Error when the image is empty.
 std::string png_bytes(const Image& image);
 
