@@ -6,6 +6,7 @@
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
 #include "engine/base/file.h"
+#include "engine/base/text.h"
 
 using namespace boxcam;
 
@@ -20,8 +21,23 @@ struct Options {
   RunOptions run;
 };
 
-int run(Options o) {
+/// What the file says of itself, for options that were not given; then the data settle what they know better.
+ModelCard settle(OptionTable& table, Options& o) {
+  take_class_names(table, o.data);
+  const ModelCard card = read_card(o.checkpoint);
+  const std::string as_in_file = adopt(card, Adopt::everything, table, o.data);
+  const std::string as_in_run = adopt_data(o.checkpoint, table, o.data);
+  for (const std::string& note : {as_in_file, as_in_run})
+    if (!note.empty()) std::cout << note << "\n";
+  settle_data_options(table, o.data);
+  check_network(card, Adopt::everything, table);
+  return card;
+}
+
+int run(const OptionTable& table, Options& o, const ModelCard& card) {
+  check_new_file("--json", o.json);
   apply(o.run);
+  settle_loader(o.data, o.run.device);
   catch_interrupts();
   TestSplits chosen;
   if (o.split == "test")
@@ -29,16 +45,26 @@ int run(Options o) {
   else
     chosen.splits.push_back({o.split, open_split(o.data, o.split)});
   const auto& [splits, note] = chosen;
-  const auto model = load_model(o.checkpoint, o.model.model, static_cast<int64_t>(splits[0].data->classes().size()));
+  const std::vector<std::string>& classes = splits[0].data->classes();
+  check_classes(card, classes);
+  const auto model = load_model(o.checkpoint, o.model.model);
+  check(model->classes() == static_cast<int64_t>(classes.size()), o.checkpoint, " has ", model->classes(),
+        " classes, the data have ", classes.size(), " (", join(classes, ","), ")");
   place(*model, o.run);
   settle_taps(o.explain, *model);
-  if (!note.empty()) std::cout << "note: " << note << "\n";
 
   nlohmann::json json = nlohmann::json::object();
-  if (!note.empty()) json["note"] = note;
+  if (!note.empty()) {
+    std::cout << "note: " << note << "\n";
+    json["note"] = note;
+  }
+  if (const auto differing = overrides(card, table); !differing.empty()) {
+    std::cout << summary(differing) << "\n";
+    json["not_as_trained"] = to_json(differing);
+  }
   for (const DataSplit& split : splits) {
     const auto e = evaluate(*model, *split.data, o.data, o.explain, o.measuring, interrupted);
-    if (!e) return 130;
+    if (!e) return exit_status();
     const Metrics& m = e->metrics;
     std::cout << split.name << ": " << split.data->describe() << "\n  " << summary(*e, o.measuring)
               << "   cross-entropy " << e->cross_entropy << "\n";
@@ -70,7 +96,7 @@ int run(Options o) {
     if (!warning.empty()) std::cout << warning << "\n";
     json[split.name] = entry;
   }
-  if (!o.json.empty()) write_file(o.json, {json.dump(2), "\n"});
+  if (!o.json.empty()) write_file(o.json, {json_text(json, 2), "\n"});
   return 0;
 }
 
@@ -91,8 +117,9 @@ int main(int argc, char** argv) {
   declare_measuring(table, o.measuring);
   declare_cpu(table, o.run);
   declare_device(table, o.run);
+  declare_loader(table, o.data);
   return run_app(app, argc, argv, [&] {
-    settle_data_options(table, o.data);
-    return run(o);
+    const ModelCard card = settle(table, o);
+    return run(table, o, card);
   });
 }

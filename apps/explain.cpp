@@ -1,12 +1,18 @@
-// Explains images: an overlay PNG of Grad-CAM for each, and every intermediate as .npy with --dump.
+// Explains images: an overlay PNG of the CAM for each, and every intermediate as .npy with --dump.
+#include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <iostream>
-#include <set>
+#include <map>
+#include <numeric>
+#include <sstream>
 
+#include "apps/common/class_names.h"
 #include "apps/common/model.h"
 #include "apps/common/overlays.h"
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
+#include "engine/base/file.h"
 #include "engine/base/text.h"
 #include "nn/files/npy.h"
 
@@ -18,11 +24,71 @@ namespace {
 struct Options {
   std::string checkpoint, class_name = "predicted", output, dump;
   std::vector<std::string> images;
+  OverlaySize overlay_size = OverlaySize::photograph;
   DataOptions data;
   ModelOptions model;
   ExplainOptions explain;
   RunOptions run;
 };
+
+/// An image, and what is written about it.
+struct Job {
+  std::string image, overlay, dump;  ///< files, and a folder; no dump: empty
+};
+
+bool is_hidden(const fs::path& path) { return path.filename().string().starts_with('.'); }
+
+/// What --image names: files as they are, the images of folders by name, and the lines of a list (FILE.txt).
+std::vector<std::string> images_of(const std::vector<std::string>& places) {
+  std::vector<std::string> images;
+  for (const std::string& place : places) {
+    if (fs::is_directory(place)) {
+      std::vector<std::string> inside;
+      for (const auto& entry : fs::directory_iterator(place)) {
+        const std::string extension = lower(entry.path().extension().string());
+        const bool is_image = extension == ".jpg" || extension == ".jpeg" || extension == ".png";
+        if (entry.is_regular_file() && is_image && !is_hidden(entry.path())) inside.push_back(entry.path().string());
+      }
+      check(!inside.empty(), "--image: the folder ", place, " holds no JPEG or PNG files");
+      std::sort(inside.begin(), inside.end());
+      images.insert(images.end(), inside.begin(), inside.end());
+    } else if (lower(fs::path(place).extension().string()) == ".txt") {
+      std::istringstream list(read_file(place, "the list of images"));
+      for (std::string line; std::getline(list, line);) {
+        if (line.ends_with('\r')) line.pop_back();
+        if (!line.empty()) images.push_back(line);
+      }
+    } else {
+      images.push_back(place);
+    }
+  }
+  check(!images.empty(), "--image: ", join(places), " names no image");
+  return images;
+}
+
+/// Every output has a name of its own, and nothing that is there already is written over: not the images, nor what
+/// another run left. A name is the image's without extension, or with it where two differ by the extension alone.
+std::vector<Job> plan(const Options& o) {
+  const std::vector<std::string> images = images_of(o.images);
+  std::map<std::string, int> same_stem;
+  for (const std::string& image : images) ++same_stem[fs::path(image).stem().string()];
+  std::map<std::string, std::string> image_of;
+  std::vector<Job> jobs;
+  for (const std::string& image : images) {
+    const fs::path path(image);
+    const std::string name = (same_stem[path.stem().string()] > 1 ? path.filename() : path.stem()).string();
+    const auto [other, is_new] = image_of.emplace(name, image);
+    check(is_new, "--image: the overlays of ", other->second, " and ", image, " would both be called ", name, ".png");
+    Job job{image, o.output + "/" + name + ".png", ""};
+    if (!o.dump.empty()) job.dump = images.size() == 1 ? o.dump : o.dump + "/" + name;
+    check(!fs::exists(fs::symlink_status(job.overlay)), "--output: ", job.overlay,
+          " exists already; choose another folder, or remove it first");
+    check(job.dump.empty() || !fs::exists(job.dump) || (fs::is_directory(job.dump) && fs::is_empty(job.dump)),
+          "--dump: ", job.dump, " exists already and is not an empty folder; choose another one");
+    jobs.push_back(job);
+  }
+  return jobs;
+}
 
 void make_folder(const std::string& option, const std::string& path) {
   std::error_code error;
@@ -30,72 +96,100 @@ void make_folder(const std::string& option, const std::string& path) {
   check(!error, option, ": cannot make the folder ", path, ": ", error.message());
 }
 
-/// --classes, and "none" where the model has one output more.
-std::vector<std::string> class_names(const Options& o, int64_t outputs) {
-  std::vector<std::string> names = o.data.classes;
-  const auto given = static_cast<int64_t>(names.size());
-  check(outputs == given || outputs == given + 1, "--classes: ", o.checkpoint, " has ", outputs,
-        " classes, found names for ", given, " (", join(names, ","), "); 'none' need not be named");
-  if (outputs > given) names.push_back("none");
-  return names;
+std::string percent_of(const std::string& name, double probability) {
+  char text[16];
+  std::snprintf(text, sizeof text, " %.2f %%", 100 * probability);
+  return name + text;
 }
 
-int run(Options o) {
+/// "tabby 61.20 %, Egyptian cat 20.11 %, ...": the most probable five.
+std::string top_five(const Tensor& logits, const ClassNames& classes) {
+  const auto scores = softmax(logits).to_vector();
+  std::vector<size_t> order(scores.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return scores[a] > scores[b]; });
+  std::vector<std::string> best;
+  for (size_t i = 0; i < std::min<size_t>(order.size(), 5); ++i)
+    best.push_back(percent_of(classes[static_cast<int64_t>(order[i])], scores[order[i]]));
+  return join(best);
+}
+
+void dump(const std::string& folder, const ImageExplanation& e, const std::vector<std::string>& taps) {
+  make_folder("--dump", folder);
+  write_npy(folder + "/logits.npy", e.logits);
+  write_npy(folder + "/cam.npy", e.explanation.cam.detach());
+  for (size_t i = 0; i < taps.size(); ++i) {
+    const std::string end = taps.size() == 1 ? ".npy" : "." + taps[i] + ".npy";
+    write_npy(folder + "/activations" + end, e.activations[i]);
+    write_npy(folder + "/alpha" + end, e.explanation.alpha[i].detach());
+    write_npy(folder + "/cam_raw" + end, e.explanation.raw[i].detach());
+  }
+}
+
+void explain_one(const Job& job, Classifier& model, int64_t explained, const ClassNames& classes, const Options& o) {
+  const Preprocess preprocess = preprocess_of(o.data, false);
+  const Image photograph = read_image(job.image);
+  Sample sample;
+  sample.image = photograph;
+  sample = prepare(std::move(sample), preprocess, nullptr);
+  const ImageExplanation e = explain_image(model, sample.image, explained, o.explain);
+  write_png(job.overlay, o.overlay_size == OverlaySize::photograph
+                             ? photograph_overlay(photograph, e.explanation.cam, preprocess)
+                             : overlay_picture(sample, e, classes, false));
+  const auto heat = e.explanation.cam.to_vector();
+  const bool empty = std::all_of(heat.begin(), heat.end(), [](double value) { return value <= 0; });
+  std::cout << job.image << ": "
+            << (explained < 0 ? top_five(e.logits, classes) : percent_of(classes[e.predicted], e.score)) << "; "
+            << o.explain.cam.explainer->name << " of " << classes[e.explained] << (empty ? ", which is empty," : "")
+            << " -> " << job.overlay << std::endl;
+  if (!job.dump.empty()) dump(job.dump, e, o.explain.taps);
+}
+
+int run(OptionTable& table, Options& o) {
+  const ModelCard card = read_card(o.checkpoint);
+  if (!o.data.class_names.empty()) o.data.classes = read_class_names(o.data.class_names);
+  const bool named = table.given("--classes") || !o.data.class_names.empty();
+  const std::vector<std::string> given = named ? o.data.classes : std::vector<std::string>();
+  const std::string note = adopt(card, Adopt::everything, table, o.data);
+  if (!note.empty()) std::cout << note << "\n";
+  check_network(card, Adopt::everything, table);
+
   apply(o.run);
   catch_interrupts();
-  const auto model = load_model(o.checkpoint, o.model.model, 0);
-  const std::vector<std::string> classes = class_names(o, model->classes());
+  const std::vector<Job> jobs = plan(o);
+  const auto model = load_model(o.checkpoint, o.model.model);
+  const ClassNames classes = names_of_outputs(card, given, model->classes());
   place(*model, o.run);
   settle_taps(o.explain, *model);
-  int64_t explained = -1;
-  if (o.class_name != "predicted") {
-    const auto found = std::find(classes.begin(), classes.end(), o.class_name);
-    check(found != classes.end(), "--class: '", o.class_name, "' is not one of predicted, ", join(classes),
-          did_you_mean(o.class_name, classes));
-    explained = found - classes.begin();
-  }
-  std::set<std::string> stems;
-  for (const std::string& path : o.images)
-    check(stems.insert(fs::path(path).stem().string()).second, "--image: two images are named ",
-          fs::path(path).stem().string(), ", and their overlays would overwrite each other");
+  if (const std::string differing = summary(overrides(card, table)); !differing.empty()) std::cout << differing << "\n";
+  const int64_t explained = o.class_name == "predicted" ? -1 : classes.find("--class", o.class_name);
   make_folder("--output", o.output);
 
-  for (const std::string& path : o.images) {
-    if (interrupted()) return 130;
-    const std::string stem = fs::path(path).stem().string();
-    Sample sample;
-    sample.image = read_image(path);
-    sample = prepare(std::move(sample), preprocess_of(o.data, false), nullptr);
-    const ImageExplanation e = explain_image(*model, sample.image, explained, o.explain);
-    const std::string file = o.output + "/" + stem + ".png";
-    write_png(file, overlay_picture(sample, e, classes, false));
-    std::cout << path << ": " << classes[e.predicted] << " " << 100 * e.score << " %, Grad-CAM of "
-              << classes[e.explained] << " -> " << file << "\n";
-    if (o.dump.empty()) continue;
-    const std::string folder = o.images.size() == 1 ? o.dump : o.dump + "/" + stem;
-    make_folder("--dump", folder);
-    write_npy(folder + "/logits.npy", e.logits);
-    write_npy(folder + "/cam.npy", e.explanation.cam.detach());
-    for (size_t i = 0; i < o.explain.taps.size(); ++i) {
-      const std::string end = o.explain.taps.size() == 1 ? ".npy" : "." + o.explain.taps[i] + ".npy";
-      write_npy(folder + "/activations" + end, e.activations[i]);
-      write_npy(folder + "/alpha" + end, e.explanation.alpha[i].detach());
-      write_npy(folder + "/cam_raw" + end, e.explanation.raw[i].detach());
+  int status = 0;
+  for (const Job& job : jobs) {
+    if (interrupted()) return exit_status();
+    try {
+      explain_one(job, *model, explained, classes, o);
+    } catch (const Error& e) {  // the others are not to suffer for it
+      std::cerr << "explain: " << e.what() << "\n";
+      status = 1;
     }
   }
-  return 0;
+  return status;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Explains images with Grad-CAM: an overlay PNG for each.", "explain");
+  CLI::App app("Explains images with Grad-CAM, or another explainer: an overlay PNG for each.", "explain");
   Options o;
   OptionTable table(app);
   table.required("--checkpoint", o.checkpoint, "the model: best.safetensors of a run, or a .pth");
-  table.required("--image", o.images, "one or more JPEG or PNG files");
-  table.text("--class", o.class_name, "the class to explain, or 'predicted'");
-  table.required("--output", o.output, "folder for the overlays");
+  table.required("--image", o.images, "JPEG or PNG files, folders of them, or lists: FILE.txt, a path a line");
+  table.text("--class", o.class_name, "the class to explain, by name or number, or 'predicted'");
+  table.required("--output", o.output, "folder for the overlays; nothing in it is written over");
+  table.word("--overlay-size", o.overlay_size,
+             "the heat map over the photograph in its own size, or over the network's square input, with a caption");
   table.text("--dump", o.dump,
              "folder for logits, activations, alpha, cam_raw and cam as .npy (of several taps: alpha.TAP.npy ...)");
   declare_classes(table, o.data);
@@ -104,5 +198,5 @@ int main(int argc, char** argv) {
   declare_explanation(table, o.explain);
   declare_cpu(table, o.run);
   declare_device(table, o.run);
-  return run_app(app, argc, argv, [&] { return run(o); });
+  return run_app(app, argc, argv, [&] { return run(table, o); });
 }

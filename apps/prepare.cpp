@@ -5,11 +5,11 @@
 #include <future>
 #include <iostream>
 #include <optional>
-#include <thread>
 
 #include "apps/common/data/data.h"
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
+#include "engine/machine.h"
 #include "nn/data/packed.h"
 
 using namespace boxcam;
@@ -30,7 +30,7 @@ bool pack(PackedWriter& writer, const std::string& name, const Dataset& data, co
     if (o.augment != Preprocess::Augment::crop_flip) fit(sample, preprocess_of(o, false), false);
     return sample;
   };
-  const size_t processors = std::max(std::thread::hardware_concurrency(), 1u);
+  const auto processors = static_cast<size_t>(usable_processors());
   std::deque<std::future<Sample>> ahead;
   int64_t next = 0;
   ProgressBar bar(name, data.size());
@@ -47,7 +47,6 @@ bool pack(PackedWriter& writer, const std::string& name, const Dataset& data, co
 }
 
 int run(const Options& o, const OptionTable& table) {
-  check(data_kind(o.data).name() != "packed", "--data: ", o.data.data, " is packed already");
   check(!o.output.empty(), "--output: expected a file name");
   check(!std::filesystem::exists(o.output), "--output: ", o.output,
         " exists already; choose another name, or remove it first");
@@ -61,7 +60,7 @@ int run(const Options& o, const OptionTable& table) {
     if (!writer) writer.emplace(o.output, data->classes(), packing_options(table, o.data));
     if (!pack(*writer, name, *data, o.data)) {
       std::cerr << "interrupted: nothing was written\n";
-      return 130;
+      return exit_status();
     }
   }
   writer->finish();
@@ -84,5 +83,10 @@ int main(int argc, char** argv) {
   declare_augment(table, o.data,
                   "crop-flip: keep the decoded images in full size, which --augment crop-flip of train needs; none, "
                   "flip: keep them resized");
-  return run_app(app, argc, argv, [&] { return run(o, table); });
+  return run_app(app, argc, argv, [&] {
+    take_class_names(table, o.data);
+    check(data_kind(o.data).name() != "packed", "--data: ", o.data.data, " is packed already");
+    settle_data_options(table, o.data);
+    return run(o, table);
+  });
 }

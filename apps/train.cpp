@@ -15,6 +15,7 @@
 #include "apps/common/progress.h"
 #include "apps/common/run_folder.h"
 #include "apps/train_step.h"
+#include "engine/base/text.h"
 #include "engine/machine.h"
 #include "engine/settings.h"
 
@@ -42,6 +43,7 @@ nlohmann::json identity(const Options& o, const OptionTable& table, const Datase
                       {"cuda", cuda_version()},
                       {"gpu", o.run.device == Device::cuda ? cuda_device_name() : "none"},
                       {"precision", name(o.run.precision)}};
+  json["loader"] = {{"threads", o.data.loader_threads}, {"cache_bytes", o.data.loader_cache}};
   json["data"] = {{"train", train.describe()}, {"validation", validation.describe()}, {"classes", train.classes()}};
   return json;
 }
@@ -53,9 +55,12 @@ std::unique_ptr<Dataset> training_split(const DataOptions& options) {
   return train;
 }
 
-/// Of a run until its first step: makes the model, and settles what depends on it.
-NewModel new_model(Options& o, const Dataset& train) {
-  NewModel made = make_model(o.model, static_cast<int64_t>(train.classes().size()), o.run.seed);
+/// Of a run until its first step: makes the model, and settles what depends on it. A resumed one has its weights from
+/// its checkpoint.
+NewModel new_model(Options& o, const ModelCard& start, const Dataset& train) {
+  ModelOptions options = o.model;
+  if (o.train.resume) options.weights.clear(), options.allow_missing.clear();
+  NewModel made = make_model(options, start, train.classes(), o.run.seed);
   place(*made.model, o.run);
   o.run.threads = threads();
   settle_taps(o.train.method.explain, *made.model);
@@ -64,30 +69,37 @@ NewModel new_model(Options& o, const Dataset& train) {
 
 class Run {
  public:
-  /// `table` declares the fields of `options`, which are settled further here.
-  Run(Options& options, const OptionTable& table)
+  /// `table` declares the fields of `options`, which are settled further here. `start` is the card of --weights.
+  Run(Options& options, const OptionTable& table, const ModelCard& start)
       : o_(options),
+        table_(table),
         train_(training_split(o_.data)),
         validation_(open_split(o_.data, "validation")),
-        made_(new_model(o_, *train_)),
+        made_(new_model(o_, start, *train_)),
         folder_(o_.train.output, o_.train.resume),
         step_(CL_, o_.train.method, o_.train.optimizer),
         loader_(*train_, loader_options(o_.data, *train_, true, o_.run.seed)),
         run_json_(identity(o_, table, *train_, *validation_)),
+        metadata_(card_metadata(table, train_->classes())),
         metrics_(static_cast<int64_t>(train_->classes().size())) {}
 
   /// The exit status.
   int operator()() {
     o_.train.resume ? resume() : begin();
     introduce();
-    for (; progress_.epoch < o_.train.epochs; ++progress_.epoch) {
-      if (!train_epoch()) return leave();
-      const std::optional<Evaluation> validated = validate();
-      if (!validated) return leave();
-      keep(*validated);
-      if (interrupted()) return left("after epoch ", progress_.epoch + 1);
+    try {
+      for (; progress_.epoch < o_.train.epochs; ++progress_.epoch) {
+        if (!train_epoch()) return leave();
+        const std::optional<Evaluation> validated = validate();
+        if (!validated) return leave();
+        keep(*validated);
+        if (interrupted()) return left("after epoch ", progress_.epoch + 1);
+      }
+      return test() ? 0 : left("in the test");
+    } catch (const std::exception& e) {
+      if (!whole_) throw;
+      fail(e.what(), "; ", save_after_error());
     }
-    return test() ? 0 : left("in the test");
   }
 
  private:
@@ -102,12 +114,16 @@ class Run {
   int leave();
   template <class... Where>
   int left(const Where&... where) const {
-    std::cerr << "interrupted: stopped " << str(where...) << "; go on with the same command and --resume\n";
-    return 130;
+    std::cerr << "interrupted: stopped " << str(where...) << "; go on with " << resume_command() << "\n";
+    return exit_status();
   }
+  std::string resume_command() const { return "train --resume --output " + shell_word(o_.train.output); }
+  std::string save_after_error();
+  void save_epoch_so_far();
   void save(const Progress& progress) { folder_.save_checkpoint(CL_, step_.optimizer(), progress); }
 
   Options& o_;
+  const OptionTable& table_;
   std::unique_ptr<Dataset> train_, validation_;
   NewModel made_;
   Classifier& CL_ = *made_.model;
@@ -115,7 +131,9 @@ class Run {
   TrainStep step_;
   Loader loader_;
   nlohmann::json run_json_;
+  std::map<std::string, std::string> metadata_;  // of model files
   Progress progress_;
+  bool whole_ = true;  // weights, statistics and optimiser belong together: false within a step and once they diverged
   // Of the epoch.
   Metrics metrics_;
   std::optional<ProgressBar> bar_;
@@ -128,14 +146,19 @@ void Run::begin() {
 }
 
 void Run::resume() {
-  folder_.check_same_options(run_json_.at("options"));
+  const std::string last = shell_word(folder_.file("last.safetensors"));
+  const int64_t planned = std::atoll(recorded_options(folder_.path()).value("epochs", "0").c_str());
+  const std::string more =
+      table_.command_line({"--epochs", "--weights", "--weights-allow-missing", "--output", "--resume"});
+  folder_.check_same_run(run_json_, str("train ", more, " --weights ", last, " --epochs ",
+                                        std::max<int64_t>(o_.train.epochs - planned, 1), " --output DIR"));
   progress_ = folder_.load_checkpoint(CL_, step_.optimizer());
   step_.renew_copy();
   folder_.truncate_epochs(progress_.epoch);
-  const std::string before = folder_.record_device(run_json_.at("identity"), progress_);
-  if (!before.empty())
-    std::cerr << "note: the run was on " << before << " and goes on on " << name(o_.run.device)
-              << ": its bits will be those of neither; run.json says from where on\n";
+  const std::vector<std::string> changes = folder_.record_move(run_json_, progress_);
+  if (!changes.empty())
+    std::cerr << "note: the machine is not as it was, and so the run's bits will not be those of either: "
+              << join(changes) << "; run.json says from where on\n";
 }
 
 void Run::introduce() const {
@@ -165,7 +188,9 @@ bool Run::train_epoch() {
   while (const auto batch = loader_.next()) {
     learning_rate_ = schedule.at(optimizer.steps(), total_steps);
     const StepInput input = step_input(*batch, method.penalty, o_.run.device, o_.run.seed, optimizer.steps());
+    whole_ = false;
     const StepReport step = step_(input, learning_rate_, metrics_);
+    whole_ = true;
     ++progress_.batch;
     progress_.cross_entropy += step.cross_entropy;
     progress_.penalty += step.penalty;
@@ -180,9 +205,9 @@ bool Run::train_epoch() {
 
 std::optional<Evaluation> Run::validate() {
   auto v = evaluate(CL_, *validation_, o_.data, o_.train.method.explain, o_.train.method.measuring, interrupted);
-  if (v)
-    check(std::isfinite(v->cross_entropy), "epoch ", progress_.epoch + 1,
-          ": the cross-entropy on the validation split is not finite, the weights have diverged; ", kDiverged);
+  whole_ = !v || std::isfinite(v->cross_entropy);
+  check(whole_, "epoch ", progress_.epoch + 1,
+        ": the cross-entropy on the validation split is not finite, the weights have diverged; ", kDiverged);
   return v;
 }
 
@@ -224,11 +249,11 @@ void Run::keep(const Evaluation& v) {
                            ? v.metrics.accuracy()
                            : v.metrics.content_heatmap(t.method.measuring.content_heatmap);
   if (progress_.best_epoch < 0 || value > progress_.best_value || std::isnan(progress_.best_value)) {
+    folder_.save_model("best.safetensors", CL_, metadata_);
     progress_.best_value = value;
     progress_.best_epoch = progress_.epoch;
-    folder_.save_model("best.safetensors", CL_);
   }
-  folder_.save_model("last.safetensors", CL_);
+  folder_.save_model("last.safetensors", CL_, metadata_);
 
   Progress next;
   next.epoch = progress_.epoch + 1;
@@ -242,15 +267,32 @@ void Run::keep(const Evaluation& v) {
 /// Interrupted within an epoch.
 int Run::leave() {
   bar_->clear();
-  progress_.metrics = metrics_.state();
-  save(progress_);
+  save_epoch_so_far();
   return left("in epoch ", progress_.epoch + 1, " after batch ", progress_.batch, " of ", loader_.batches());
+}
+
+void Run::save_epoch_so_far() {
+  if (progress_.batch > 0) progress_.metrics = metrics_.state();
+  save(progress_);
+}
+
+/// What went wrong is no fault of the weights: they are kept. The end of the error's sentence.
+std::string Run::save_after_error() {
+  if (bar_) bar_->clear();
+  try {
+    save_epoch_so_far();
+    return str("the run is saved up to epoch ", progress_.epoch + 1, ", batch ", progress_.batch,
+               "; once this is mended, go on with ", resume_command());
+  } catch (const std::exception& e) {
+    return str("saving the run failed too (", e.what(), "), so its last checkpoint is what ", resume_command(),
+               " goes on from");
+  }
 }
 
 /// The kept epoch on the test split.
 bool Run::test() {
   const auto& [explain, penalty, reading, measuring, clip] = o_.train.method;
-  const auto best = load_model(folder_.file("best.safetensors"), o_.model.model, 0);
+  const auto best = load_model(folder_.file("best.safetensors"), o_.model.model);
   place(*best, o_.run);
   const auto [splits, note] = open_test_splits(o_.data);
   nlohmann::json test = {{"best_epoch", progress_.best_epoch}};
@@ -276,6 +318,16 @@ bool Run::test() {
   return true;
 }
 
+/// Gives the options that are not on the command line those of the run in --output.
+void restore_run(OptionTable& table, Options& o) {
+  if (o.train.output.empty()) o.train.output = kDefaultOutput;
+  nlohmann::json options = recorded_options(o.train.output);
+  // As many threads as before keep the bits, but more than there are processors would only wait for each other.
+  const int threads = std::atoi(options.value("threads", "0").c_str());
+  if (threads > usable_processors()) options.erase("threads");
+  table.restore(options);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -288,11 +340,20 @@ int main(int argc, char** argv) {
   declare_seed(table, o.run);
   declare_cpu(table, o.run);
   declare_device(table, o.run);
+  declare_loader(table, o.data);
   return run_app(app, argc, argv, [&] {
+    take_class_names(table, o.data);
+    if (o.train.resume) restore_run(table, o);
+    const ModelCard start = o.train.resume ? ModelCard() : read_card(o.model.weights);
+    const std::string note = adopt(start, Adopt::network, table, o.data);
     settle_data_options(table, o.data);
     settle_train_options(table, o.data, o.train);
+    check_network(start, Adopt::network, table);
+    if (!note.empty()) std::cout << note << "\n";
     apply(o.run);
+    settle_loader(o.data, o.run.device);
     catch_interrupts();
-    return Run(o, table)();
+    outlive_closed_pipes();
+    return Run(o, table, start)();
   });
 }

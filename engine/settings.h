@@ -10,7 +10,8 @@ namespace boxcam {
 enum class ConvAlgorithm { automatic, direct };
 
 struct Settings {
-  /// The number of CPU threads that kernels use. Results depend on it bit by bit. 0: all cores.
+  /// The number of CPU threads that kernels use. Results depend on it bit by bit. 0:
+  /// OMP_NUM_THREADS, else as many as the process may use (usable_processors).
   int threads = 0;
   ConvAlgorithm conv_algorithm = ConvAlgorithm::automatic;
   /// Whether f32 convolutions and matrix products on CUDA may round their inputs to TF32 (10 bits of mantissa).

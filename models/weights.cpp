@@ -12,8 +12,8 @@
 #include <string_view>
 
 #include "engine/base/check.h"
+#include "engine/base/sha256.h"
 #include "engine/base/text.h"
-#include "nn/files/sha256.h"
 #include "nn/files/torch_file.h"
 
 namespace boxcam {

@@ -1,7 +1,5 @@
 #include "nn/input.h"
 
-#include <array>
-
 #include "engine/base/parallel.h"
 #include "engine/ops.h"
 
@@ -9,7 +7,7 @@ namespace boxcam {
 
 Tensor input_tensor(const Batch& batch, Device device) {
   const Shape shape{batch.size, batch.image_size, batch.image_size, 3};
-  constexpr std::array mean = {0.485, 0.456, 0.406}, deviation = {0.229, 0.224, 0.225};
+  constexpr auto &mean = input_mean, &deviation = input_deviation;
   if (device != Device::cpu) {  // the bytes travel, a quarter of the floats; in f64 they round as the table below
     const Tensor bytes = Tensor::from(shape, batch.images, device).to(DType::f64);
     const Tensor means = Tensor::from({3}, std::span<const double>(mean), device);

@@ -194,6 +194,7 @@ Image overlay(const Image& image, std::span<const float> cam, const std::vector<
   Shown shown = show(image, cam, style);
   draw_boxes(shown.overlay, boxes, shown.factor);
   const int height = shown.image.height, width = shown.image.width;
+  if (text.title.empty() && text.note.empty()) return shown.overlay;
   Image canvas = blank(height + caption_height(text, shown.scale), width, bar);
   paste(canvas, shown.overlay, 0, 0);
   draw_caption(canvas, height, shown.scale, text, shown.empty);

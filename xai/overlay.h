@@ -15,7 +15,8 @@ namespace boxcam {
 /// grows with the value.
 std::array<uint8_t, 3> heat_colour(double value);
 
-/// The caption. A line that is too long for its picture ends in an ellipsis; characters outside ASCII become "?".
+/// The caption; without a title and a note there is none. A line that is too long for its picture ends in an ellipsis;
+/// characters outside ASCII become "?".
 struct OverlayText {
   std::string title{};            ///< "ship 97.3 %"
   std::string note{};             ///< second line, left out when empty: "true: car, CH 71 %"

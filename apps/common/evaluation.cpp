@@ -36,8 +36,6 @@ std::optional<Evaluation> evaluate(Classifier& model, const Dataset& data, const
   return result;
 }
 
-nlohmann::json number(double value) { return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr); }
-
 void add_to_json(nlohmann::json& json, const std::string& prefix, const Evaluation& e, const Measuring& measuring) {
   const Metrics& m = e.metrics;
   json[prefix + "images"] = m.images();

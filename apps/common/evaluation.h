@@ -4,9 +4,8 @@
 #include <functional>
 #include <map>
 
-#include <nlohmann/json.hpp>
-
 #include "apps/common/data/data.h"
+#include "apps/common/json.h"
 #include "apps/common/method.h"
 
 namespace boxcam {
@@ -33,7 +32,5 @@ std::string summary(const Evaluation& e, const Measuring& measuring);
 /// A warning when the share of empty CAMs makes Content-Heatmap meaningless; empty when all is well.
 std::string empty_cam_warning(const Metrics& m);
 std::string percent(double fraction);  ///< "93.20 %", "-" for NaN
-/// NaN, which JSON does not have, becomes null.
-nlohmann::json number(double value);
 
 }  // namespace boxcam

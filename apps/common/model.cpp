@@ -1,34 +1,82 @@
 #include "apps/common/model.h"
 
+#include <algorithm>
+#include <cstring>
+
+#include "engine/base/text.h"
 #include "models/models.h"
 #include "models/weights.h"
 
 namespace boxcam {
 
-NewModel make_model(const ModelOptions& options, int64_t classes, uint64_t seed) {
-  NewModel made{make_classifier(options.model, classes, DType::f32, seed), "random weights"};
+namespace {
+
+/// Row i of the result is row order[i].
+FileTensor with_rows(const FileTensor& t, const std::vector<size_t>& order) {
+  Tensor rows = Tensor::empty(t.shape(), t.tensor.dtype());
+  const size_t bytes = static_cast<size_t>(t.shape().numel()) / order.size() * item_size(t.tensor.dtype());
+  const char* from = static_cast<const char*>(t.tensor.raw_data());
+  char* to = static_cast<char*>(rows.raw_data());
+  for (size_t i = 0; i < order.size(); ++i) std::memcpy(to + i * bytes, from + order[i] * bytes, bytes);
+  return {t.name, rows};
+}
+
+/// Makes the head in `file`, which was trained on other names or another order, fit `classes`: its rows change places,
+/// or it is left out, and then its tensors may be missing.
+void fit_head(TensorFile& file, const std::vector<std::string>& trained, const std::vector<std::string>& classes,
+              const std::vector<NamedTensor>& model, std::vector<std::string>& allow_missing) {
+  if (trained.empty() || trained == classes || trained.size() != classes.size()) return;  // load_weights compares sizes
+  std::vector<size_t> order;
+  for (const std::string& name : classes) {
+    const auto found = std::find(trained.begin(), trained.end(), name);
+    if (found != trained.end()) order.push_back(static_cast<size_t>(found - trained.begin()));
+  }
+  const bool same_names = order.size() == classes.size();
+  for (const NamedTensor& target : model) {
+    const auto stored = std::find_if(file.tensors.begin(), file.tensors.end(),
+                                     [&](const FileTensor& t) { return t.name == target.name; });
+    if (!target.head || stored == file.tensors.end()) continue;
+    if (!same_names) {
+      file.tensors.erase(stored);
+      allow_missing.push_back(target.name);
+    } else if (!stored->is_int64() && stored->shape().ndim() > 0 &&
+               stored->shape()[0] == static_cast<int64_t>(order.size())) {
+      *stored = with_rows(*stored, order);
+    }
+  }
+  file.notes.push_back(same_names ? str("the head's outputs were put into the order ", join(classes, ","),
+                                        "; the file has ", join(trained, ","))
+                                  : str("the head is for other classes (", join(trained, ","), ") and starts fresh"));
+}
+
+}  // namespace
+
+NewModel make_model(const ModelOptions& options, const ModelCard& start, const std::vector<std::string>& classes,
+                    uint64_t seed) {
+  NewModel made{make_classifier(options.model, static_cast<int64_t>(classes.size()), DType::f32, seed),
+                "random weights"};
   if (options.weights.empty()) {
     check(options.allow_missing.empty(), "--weights-allow-missing was given without --weights");
     return made;
   }
+  const std::vector<NamedTensor> tensors = made.model->named_tensors();
+  TensorFile file = read_weights(options.weights);
+  LoadOptions load{options.allow_missing, true};
+  fit_head(file, start.classes, classes, tensors, load.allow_missing);
   try {
-    made.report = summary(
-        load_weights(made.model->named_tensors(), read_weights(options.weights), {options.allow_missing, true}));
+    made.report = summary(load_weights(tensors, file, load));
   } catch (const MissingTensors& e) {
     fail(e.what(), " (--weights-allow-missing names parts that may start fresh)");
   }
   return made;
 }
 
-std::unique_ptr<Classifier> load_model(const std::string& checkpoint, const std::string& model_name, int64_t classes) {
+std::unique_ptr<Classifier> load_model(const std::string& checkpoint, const std::string& model_name) {
   const TensorFile file = read_weights(checkpoint);
-  const auto named = file.metadata.find("model");
-  const ModelKind& kind = model_kind(named != file.metadata.end() ? named->second : model_name);
+  const ModelKind& kind = model_kind(model_name);
   check(!file.find("model." + kind.head + ".weight"), checkpoint,
         " is what train --resume goes on from; take best.safetensors or last.safetensors of the same run");
-  const int64_t found = classes_in(file, kind);
-  check(classes == 0 || found == classes, checkpoint, " has ", found, " classes, the data have ", classes);
-  std::unique_ptr<Classifier> model = kind.make(found, DType::f32, 0);
+  std::unique_ptr<Classifier> model = kind.make(classes_in(file, kind), DType::f32, 0);
   load_weights(model->named_tensors(), file, {{}, false});
   return model;
 }

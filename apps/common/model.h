@@ -3,7 +3,9 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "apps/common/model_card.h"
 #include "apps/common/options/explain.h"
 #include "apps/common/options/machine.h"
 #include "nn/classifier.h"
@@ -14,12 +16,13 @@ struct NewModel {
   std::unique_ptr<Classifier> model;
   std::string report;  ///< what its weights are, for the terminal
 };
-/// A fresh model, then the weights of --weights if given.
-NewModel make_model(const ModelOptions& options, int64_t classes, uint64_t seed);
+/// A fresh model for these classes; then the weights of --weights, if given, whose card is `start`. Where the file
+/// names the same classes in another order its head is put into ours; where it names others the head starts fresh.
+NewModel make_model(const ModelOptions& options, const ModelCard& start, const std::vector<std::string>& classes,
+                    uint64_t seed);
 
-/// A trained model from a file of boxcam or PyTorch; the file says how many classes it has and, if boxcam wrote it,
-/// which model it is (otherwise --model does). Throws Error when `classes` is not 0 and differs.
-std::unique_ptr<Classifier> load_model(const std::string& checkpoint, const std::string& model_name, int64_t classes);
+/// A trained model of a kind of models from a file of boxcam or PyTorch, which says how many classes it has.
+std::unique_ptr<Classifier> load_model(const std::string& checkpoint, const std::string& model_name);
 
 /// Puts a model where the options say, and gives its activations their type.
 void place(Classifier& model, const RunOptions& run);

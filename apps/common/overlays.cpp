@@ -1,8 +1,10 @@
 #include "apps/common/overlays.h"
 
+#include <cmath>
 #include <cstdio>
 #include <optional>
 
+#include "engine/ops.h"
 #include "xai/overlay.h"
 
 namespace boxcam {
@@ -24,12 +26,29 @@ std::vector<int64_t> pick(const Dataset& data, int64_t count) {
 
 }  // namespace
 
-Image overlay_picture(const Sample& sample, const ImageExplanation& e, const std::vector<std::string>& classes,
-                      bool label_known) {
-  char title[64];
-  std::snprintf(title, sizeof title, "%s %.1f %%", classes[e.predicted].c_str(), 100 * e.score);
-  OverlayText text{title, label_known ? "label: " + classes[sample.label] : "CAM: " + classes[e.explained],
-                   std::nullopt};
+Image photograph_overlay(const Image& photograph, const Tensor& cam, const Preprocess& preprocess) {
+  const int height = photograph.height, width = photograph.width;
+  const Box shown = shown_part(height, width, preprocess);
+  const int left = static_cast<int>(std::lround(shown.x_min)), right = static_cast<int>(std::lround(shown.x_max));
+  const int top = static_cast<int>(std::lround(shown.y_min)), bottom = static_cast<int>(std::lround(shown.y_max));
+  const NoGrad no_grad;
+  const Tensor map = bilinear_resize(cam.to(Device::cpu), bottom - top, right - left);
+  std::vector<float> heat(size_t(height) * width);
+  Image picture = photograph;
+  for (int y = 0; y < height; ++y)
+    for (int x = 0; x < width; ++x)
+      if (y >= top && y < bottom && x >= left && x < right)
+        heat[size_t(y) * width + x] = map.data<float>()[size_t(y - top) * (right - left) + (x - left)];
+      else
+        for (int c = 0; c < 3; ++c) picture.at(y, x)[c] /= 3;
+  return overlay(picture, heat, {}, {}, {.min_side = 0});
+}
+
+Image overlay_picture(const Sample& sample, const ImageExplanation& e, const ClassNames& classes, bool label_known) {
+  char score[16];
+  std::snprintf(score, sizeof score, " %.1f %%", 100 * e.score);
+  OverlayText text{classes[e.predicted] + score,
+                   label_known ? "label: " + classes[sample.label] : "CAM: " + classes[e.explained], std::nullopt};
   if (label_known) text.correct = e.predicted == sample.label;
   const Tensor cam = e.explanation.cam.to(Device::cpu);
   return overlay(sample.image, std::span<const float>(cam.data<float>(), cam.numel()), sample.boxes, text);
@@ -44,8 +63,8 @@ void write_overlay_sheet(const std::string& path, Classifier& model, const std::
     for (const int64_t i : pick(*split.data, kColumns * kRows / static_cast<int64_t>(splits.size()))) {
       const Sample sample = prepare(split.data->load(i), preprocess_of(data, false), nullptr);
       const int64_t explained = explain.explains == ExplainOptions::Class::predicted ? -1 : sample.label;
-      tiles.push_back(
-          overlay_picture(sample, explain_image(model, sample.image, explained, explain), split.data->classes(), true));
+      tiles.push_back(overlay_picture(sample, explain_image(model, sample.image, explained, explain),
+                                      ClassNames(split.data->classes()), true));
     }
   }
   check(!tiles.empty(), "no image to make overlays of");

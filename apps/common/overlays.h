@@ -4,14 +4,21 @@
 #include <string>
 #include <vector>
 
+#include "apps/common/class_names.h"
 #include "apps/common/data/data.h"
 #include "xai/explain_image.h"
 
 namespace boxcam {
 
+/// Over what explain draws a heat map.
+enum class OverlaySize { photograph, input };
+
 /// The picture of an explanation: image, heat map, boxes, predicted class and score.
-Image overlay_picture(const Sample& sample, const ImageExplanation& e, const std::vector<std::string>& classes,
-                      bool label_known);
+Image overlay_picture(const Sample& sample, const ImageExplanation& e, const ClassNames& classes, bool label_known);
+
+/// The heat map over the photograph, in its own shape and size, without a caption; what --resize crop does not show to
+/// the network is darkened. `cam` is of the network's input, [1, S, S].
+Image photograph_overlay(const Image& photograph, const Tensor& cam, const Preprocess& preprocess);
 
 /// A sheet of overlays: images of every class in turn, as many from each split.
 void write_overlay_sheet(const std::string& path, Classifier& model, const std::vector<DataSplit>& splits,

@@ -1,7 +1,5 @@
 #include "apps/common/program.h"
 
-#include <omp.h>
-
 #include <chrono>
 #include <iostream>
 
@@ -28,7 +26,7 @@ void write_profile() {
 std::string version_text() {
   const std::string cuda = cuda_version() == "none" ? "without CUDA" : "CUDA " + cuda_version();
   return str("boxcam ", version(), ", oneDNN ", onednn_version(), ", ", cuda, ", ", processor_name(), ", ",
-             omp_get_num_procs(), " cores");
+             usable_processors(), " processors");
 }
 
 }  // namespace
@@ -37,7 +35,7 @@ const char* version() { return BOXCAM_VERSION; }
 
 void start_profile(const std::string& file) {
   profile_file = file;
-  check_writable("--profile", profile_file);  // now, not at the end
+  check_new_file("--profile", profile_file);  // now, not at the end
   profile_begin = std::chrono::steady_clock::now();
   set_profiling(true);
 }

@@ -10,18 +10,21 @@
 namespace boxcam {
 
 namespace {
-volatile std::sig_atomic_t signals = 0;
+volatile std::sig_atomic_t caught = 0;
 void on_signal(int signal) {
-  signals = 1;
+  caught = signal;
   std::signal(signal, SIG_DFL);
 }
 }  // namespace
 
 void catch_interrupts() {
-  std::signal(SIGINT, on_signal);
-  std::signal(SIGTERM, on_signal);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGXCPU})
+    if (std::signal(signal, on_signal) == SIG_IGN) std::signal(signal, SIG_IGN);
 }
-bool interrupted() { return signals != 0; }
+bool interrupted() { return caught != 0; }
+int exit_status() { return 128 + caught; }
+
+void outlive_closed_pipes() { std::signal(SIGPIPE, SIG_IGN); }
 
 std::string duration(double seconds) {
   const auto s = static_cast<long long>(std::llround(seconds));

@@ -7,9 +7,14 @@
 
 namespace boxcam {
 
-/// From now on Ctrl-C (and SIGTERM) only set a flag; a second one ends the program at once.
+/// From now on INT (Ctrl-C), TERM, HUP, USR1 and XCPU, by which terminals and schedulers stop a program, only set a
+/// flag; a second one ends the program at once. Those that the program was started to ignore (nohup) stay ignored.
 void catch_interrupts();
 bool interrupted();
+int exit_status();  ///< of a program that was interrupted: 128 + the signal, so 130 after Ctrl-C
+
+/// From now on a write to a pipe whose reader is gone (| head, | tee) is lost, but does not end the program.
+void outlive_closed_pipes();
 
 /// A bar on stderr if that is a terminal; otherwise a line every ten seconds.
 class ProgressBar {

@@ -1,10 +1,17 @@
 #include "apps/common/run_folder.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include "engine/base/file.h"
+#include "engine/base/text.h"
 #include "models/weights.h"
 
 namespace boxcam {
@@ -34,27 +41,41 @@ void append(TensorFile& file, const std::string& prefix, const TensorFile& tenso
   }
 }
 
+/// Options that change how a run is computed, or where its inputs lie, but not what it is.
+const std::set<std::string> kMayDiffer = {"device", "threads", "weights", "weights-allow-missing", "output", "resume"};
+
+std::string plain(const nlohmann::json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
+
+/// "open-images" of "open-images:DIR".
+std::string kind_of(const nlohmann::json& data) { return plain(data).substr(0, plain(data).find(':')); }
+
 }  // namespace
 
 RunFolder::RunFolder(const std::string& path, bool resume) : path_(path) {
   std::error_code error;
-  const bool exists = fs::exists(path, error);
   if (resume)
     check(fs::exists(file(kCheckpoint), error), "--resume: ", path, " holds no ", kCheckpoint);
-  else if (exists) {
+  else if (fs::exists(path, error))
     check(fs::is_directory(path, error), "--output: ", path, " is not a folder");
-    check(fs::is_empty(path, error), "--output: the folder ", path,
-          " is not empty; choose another one, or --resume to go on with the run in it");
-  }
   fs::create_directories(path, error);
   check(!error, "--output: cannot make the folder ", path, ": ", error.message());
+  // Of the folder itself, so that nothing is left behind. File systems that cannot lock do without.
+  lock_ = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool locked = lock_ >= 0 && ::flock(lock_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  check(!locked, "--output: another process is training in the folder ", path);
+  check(resume || fs::is_empty(path, error), "--output: the folder ", path,
+        " is not empty; choose another one, or --resume to go on with the run in it");
   const std::string probe = file(".probe");
   check(std::ofstream(probe).put('x').good(), "--output: the folder ", path, " cannot be written");
   fs::remove(probe, error);
 }
 
+RunFolder::~RunFolder() {
+  if (lock_ >= 0) ::close(lock_);
+}
+
 void RunFolder::write_json(const std::string& name, const nlohmann::json& json) const {
-  write_file(file(name), {json.dump(2), "\n"});
+  write_file(file(name), {json_text(json, 2), "\n"});
 }
 
 nlohmann::json RunFolder::read_json(const std::string& name) const {
@@ -66,39 +87,71 @@ nlohmann::json RunFolder::read_json(const std::string& name) const {
   }
 }
 
-void RunFolder::check_same_options(const nlohmann::json& options) const {
-  const nlohmann::json run = read_json("run.json");
-  const auto before = run.find("options");
-  check(before != run.end() && before->is_object(), file("run.json"), " has no options to compare with");
-  std::string differences;
-  for (const auto& [name, value] : options.items()) {
-    if (name == "resume" || name == "output" || name == "device") continue;
-    const auto was = before->find(name);
-    if (was != before->end() && *was == value) continue;
-    differences += str(differences.empty() ? "" : "; ", "--", name, " is ", value.dump(), ", was ",
-                       was != before->end() ? was->dump() : "none");
-  }
-  check(differences.empty(), "--resume: the run in ", path_, " was started with other options: ", differences);
+nlohmann::json recorded_options(const std::string& folder) {
+  const std::string path = folder + "/run.json";
+  std::error_code error;
+  check(fs::exists(path, error), "--resume: ", folder, " holds no run.json");
+  const auto run = nlohmann::json::parse(read_file(path), nullptr, false);
+  check(run.is_object() && run.contains("options") && run["options"].is_object(), path,
+        " has no options to go on with");
+  nlohmann::json options = run["options"];
+  for (const char* own : {"output", "resume"}) options.erase(own);
+  return options;
 }
 
-std::string RunFolder::record_device(const nlohmann::json& identity, const Progress& progress) const {
+void RunFolder::check_same_run(const nlohmann::json& now, const std::string& train_on) const {
+  const nlohmann::json before = read_json("run.json"), options = recorded_options(path_);
+  std::vector<std::string> differences;
+  for (const auto& [name, value] : now.at("options").items()) {
+    const auto was = options.find(name);
+    if (kMayDiffer.contains(name) || was == options.end() || *was == value) continue;
+    if (name == "data" && kind_of(*was) == kind_of(value)) continue;  // its place; the splits are compared below
+    differences.push_back(str("--", name, " is ", json_text(value), ", was ", json_text(*was)));
+    check(name != "epochs", "--epochs: the run in ", path_, " was planned for ", plain(*was),
+          " epochs, and its learning rates with them, not for ", plain(value),
+          "; to train on from its last weights: ", train_on);
+  }
+  check(differences.empty(), "--resume: the run in ", path_,
+        " was started with other options: ", join(differences, "; "));
+  for (const char* split : {"train", "validation"}) {
+    const nlohmann::json &was = before.at("data").at(split), &is = now.at("data").at(split);
+    if (was.is_object() && is.is_object() && was.at("identity") != is.at("identity"))
+      differences.push_back(
+          str("the ", split, " split is ", plain(is.at("content")), ", was ", plain(was.at("content"))));
+  }
+  check(differences.empty(), "--resume: the run in ", path_,
+        " was trained on other data (files, order, labels or boxes): ", join(differences, "; "));
+}
+
+std::vector<std::string> RunFolder::record_move(const nlohmann::json& now, const Progress& progress) const {
   nlohmann::json run = read_json("run.json");
   nlohmann::json& moved = run["moved"];
-  const nlohmann::json& last = moved.empty() ? run["identity"] : moved.back();
-  const std::string before = last.value("device", "");
-  if (before == identity.at("device")) return "";
-  moved.push_back({{"epoch", progress.epoch},
-                   {"batch", progress.batch},
-                   {"device", identity.at("device")},
-                   {"cuda", identity.at("cuda")},
-                   {"gpu", identity.at("gpu")}});
+  // As it was last: the identity, with what later moves changed of it.
+  nlohmann::json last = run["identity"];
+  for (const nlohmann::json& move : moved) last.update(move);
+  nlohmann::json move = {{"epoch", progress.epoch}, {"batch", progress.batch}};
+  std::vector<std::string> changes;
+  for (const auto& [name, value] : now.at("identity").items()) {
+    if (last.contains(name) && last[name] == value) continue;
+    changes.push_back(
+        str(name, " was ", last.contains(name) ? plain(last[name]) : "not recorded", " and is ", plain(value)));
+    move[name] = value;
+  }
+  const nlohmann::json& place = now.at("options").at("data");
+  const bool elsewhere = run["options"]["data"] != place;
+  if (elsewhere) {
+    move["data"] = place;
+    run["options"]["data"] = place;
+  }
+  if (changes.empty() && !elsewhere) return changes;
+  moved.push_back(move);
   write_json("run.json", run);
-  return before;
+  return changes;
 }
 
 void RunFolder::add_epoch(const nlohmann::json& line) const {
   std::ofstream out(file("epochs.jsonl"), std::ios::app);
-  out << line.dump() << "\n";
+  out << json_text(line) << "\n";
   out.flush();
   check(out.good(), "cannot write ", file("epochs.jsonl"));
 }
@@ -113,10 +166,11 @@ void RunFolder::truncate_epochs(int64_t epoch) const {
   write_file(file("epochs.jsonl"), {kept.str()});
 }
 
-void RunFolder::save_model(const std::string& name, const Classifier& model) const {
+void RunFolder::save_model(const std::string& name, const Classifier& model,
+                           const std::map<std::string, std::string>& metadata) const {
   TensorFile content = export_weights(model.named_tensors());
-  content.metadata["format"] = "pt";
-  content.metadata["model"] = model.name();
+  content.metadata = metadata;
+  content.metadata["tensors-sha256"] = tensors_sha256(content);
   write_safetensors(file(name), content);
 }
 

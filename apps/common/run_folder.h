@@ -1,13 +1,11 @@
 // A run's folder: what it is made of, and how it is written so that nothing is ever lost.
 #pragma once
 
-#include <functional>
-#include <optional>
+#include <map>
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
+#include "apps/common/json.h"
 #include "nn/classifier.h"
 #include "nn/files/safetensors.h"
 #include "nn/optim.h"
@@ -26,31 +24,44 @@ struct Progress {
 
 class RunFolder {
  public:
-  /// Makes the folder. Throws Error when it cannot be written, or holds something and `resume` is off, or holds no
-  /// checkpoint and `resume` is on.
+  /// Makes the folder and locks it for this process. Throws Error when it cannot be written, is locked by another
+  /// process, or holds something and `resume` is off, or holds no checkpoint and `resume` is on.
   RunFolder(const std::string& path, bool resume);
+  ~RunFolder();
+  RunFolder(const RunFolder&) = delete;
+  RunFolder& operator=(const RunFolder&) = delete;
 
   std::string file(const std::string& name) const { return path_ + "/" + name; }
   const std::string& path() const { return path_; }
 
   void write_json(const std::string& name, const nlohmann::json& json) const;
   nlohmann::json read_json(const std::string& name) const;
-  /// Throws Error naming the options whose values differ from those of the run to be resumed; --device may.
-  void check_same_options(const nlohmann::json& options) const;
-  /// Where a resumed run changes its device, adds place, device and GPU to "moved" in run.json. Returns the device that
-  /// the run was on, empty if it stays there. `identity` is that of the run as resumed.
-  std::string record_device(const nlohmann::json& identity, const Progress& progress) const;
+  /// Compares what a resumed run would be with run.json. Throws Error naming every option and every split of the data
+  /// that differ, with both values; where only more epochs are asked for, with `train_on`, the command for it. Options
+  /// that change how a run is computed but not what, or name what was moved, may differ.
+  void check_same_run(const nlohmann::json& run, const std::string& train_on) const;
+  /// Adds to "moved" in run.json where a resumed run goes on and what of the machine is not as it was: place, and of
+  /// what changed in `run`'s identity and of the data's place the new values. Returns a sentence for each; none where
+  /// nothing changed.
+  std::vector<std::string> record_move(const nlohmann::json& run, const Progress& progress) const;
 
   /// Appends a line to epochs.jsonl; `truncate_epochs` drops lines of `epoch` and later (a resumed run repeats them).
   void add_epoch(const nlohmann::json& line) const;
   void truncate_epochs(int64_t epoch) const;
 
-  void save_model(const std::string& name, const Classifier& model) const;
+  /// `metadata`: what the file says of itself; the digest of its tensors is added.
+  void save_model(const std::string& name, const Classifier& model,
+                  const std::map<std::string, std::string>& metadata) const;
   void save_checkpoint(const Classifier& model, const Optimizer& optimizer, const Progress& progress) const;
   Progress load_checkpoint(Classifier& model, Optimizer& optimizer) const;
 
  private:
   std::string path_;
+  int lock_ = -1;
 };
+
+/// "options" of the run in a folder, but for those that a resumed run has of its own (output, resume). Throws Error
+/// where there is no run.
+nlohmann::json recorded_options(const std::string& folder);
 
 }  // namespace boxcam

@@ -153,9 +153,12 @@ Story tell_step(const WalkOptions& o) {
   story.data = data->describe();
   story.classes = data->classes();
   const int64_t classes = static_cast<int64_t>(story.classes.size());
+  if (!o.checkpoint.empty()) check_classes(o.card, story.classes);
   const NewModel made = o.checkpoint.empty()
-                            ? make_model(o.model, classes, o.run.seed)
-                            : NewModel{load_model(o.checkpoint, o.model.model, classes), "weights of " + o.checkpoint};
+                            ? make_model(o.model, o.card, story.classes, o.run.seed)
+                            : NewModel{load_model(o.checkpoint, o.model.model), "weights of " + o.checkpoint};
+  check(made.model->classes() == classes, o.checkpoint, " has ", made.model->classes(), " classes, the data have ",
+        classes);
   Classifier& CL = *made.model;
   place(CL, o.run);
   Method method = t.method;

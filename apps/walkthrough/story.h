@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/common/model_card.h"
 #include "apps/common/options/explain.h"
 #include "apps/common/options/machine.h"
 #include "apps/common/options/train.h"
@@ -17,6 +18,7 @@ namespace boxcam {
 
 struct WalkOptions {
   std::string checkpoint, html, dump;  ///< files; empty: none
+  ModelCard card;                      ///< of the checkpoint or --weights
   DataOptions data;
   ModelOptions model;
   TrainOptions train;

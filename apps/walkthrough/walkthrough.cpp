@@ -15,8 +15,8 @@ namespace {
 int run(const WalkOptions& o) {
   apply(o.run);
   check(o.html.empty() || o.html != o.dump, "--html and --dump name the same file, ", o.html);
-  check_writable("--html", o.html);
-  check_writable("--dump", o.dump);
+  check_new_file("--html", o.html);
+  check_new_file("--dump", o.dump);
   const Story story = tell_step(o);
   print_story(std::cout, story, o);
   if (!o.html.empty()) {
@@ -46,8 +46,18 @@ int main(int argc, char** argv) {
   declare_seed(table, o.run);
   declare_cpu(table, o.run);
   return run_app(app, argc, argv, [&] {
+    take_class_names(table, o.data);
+    // Of a trained network everything is as in its training; of one to start from only what it is, as train has it.
+    const Adopt what = o.checkpoint.empty() ? Adopt::network : Adopt::everything;
+    o.card = read_card(o.checkpoint.empty() ? o.model.weights : o.checkpoint);
+    std::vector<std::string> notes = {adopt(o.card, what, table, o.data)};
+    if (!o.checkpoint.empty()) notes.push_back(adopt_data(o.checkpoint, table, o.data));
     settle_data_options(table, o.data);
     settle_train_options(table, o.data, o.train);
+    check_network(o.card, what, table);
+    if (what == Adopt::everything) notes.push_back(summary(overrides(o.card, table)));
+    for (const std::string& note : notes)
+      if (!note.empty()) std::cout << note << "\n";
     return run(o);
   });
 }

@@ -77,8 +77,11 @@ void write_file(const std::string& path, const std::vector<std::string_view>& pi
   file.commit();
 }
 
-void check_writable(const std::string& option, const std::string& path) {
+void check_new_file(const std::string& option, const std::string& path) {
   if (path.empty()) return;
+  std::error_code error;
+  check(!std::filesystem::exists(std::filesystem::symlink_status(path, error)), option, ": ", path,
+        " exists already; choose another name, or remove it first");
   try {
     const AtomicFile probe(path);
   } catch (const Error& e) {

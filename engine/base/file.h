@@ -41,8 +41,9 @@ class AtomicFile {
 /// Writes the pieces one after another, as an AtomicFile.
 void write_file(const std::string& path, const std::vector<std::string_view>& pieces);
 
-/// For outputs that come at the end of long work: throws Error, naming the option and the system's reason, when an
-/// AtomicFile could not write `path`; leaves nothing. An empty path is none.
-void check_writable(const std::string& option, const std::string& path);
+/// For outputs that come at the end of long work: throws Error, naming the option, when there is something at `path`
+/// already, which is the user's, or, with the system's reason, when an AtomicFile could not write it; leaves nothing.
+/// An empty path is none.
+void check_new_file(const std::string& option, const std::string& path);
 
 }  // namespace boxcam

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstring>
 #include <numeric>
 
 namespace boxcam {
@@ -48,6 +49,19 @@ std::string join(const std::vector<std::string>& words, const std::string& separ
   std::string text;
   for (size_t i = 0; i < words.size(); ++i) text += (i == 0 ? "" : separator) + words[i];
   return text;
+}
+
+std::string shell_word(const std::string& word) {
+  const auto plain = [](unsigned char c) { return std::isalnum(c) || std::strchr("-_./:,=+@%", c) != nullptr; };
+  if (!word.empty() && std::all_of(word.begin(), word.end(), plain)) return word;
+  std::string quoted(1, '\'');
+  for (const char c : word)
+    if (c == '\'')
+      quoted += "'\\''";
+    else
+      quoted += c;
+  quoted += '\'';
+  return quoted;
 }
 
 std::string lower(std::string text) {

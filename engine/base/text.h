@@ -18,6 +18,9 @@ std::string did_you_mean(const std::string& word, const std::vector<std::string>
 /// "a, b, c"
 std::string join(const std::vector<std::string>& words, const std::string& separator = ", ");
 
+/// The word as a POSIX shell reads it back: quoted where it holds more than letters, digits and -_./:,=+@%.
+std::string shell_word(const std::string& word);
+
 /// ASCII lower case.
 std::string lower(std::string text);
 

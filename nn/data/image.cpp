@@ -147,6 +147,22 @@ bool keeps_a_box(const Sample& sample, const Window& w) {
          });
 }
 
+// torchvision's evaluation: to which size the image is resized, and where the square then begins.
+struct CentreCrop {
+  int height, width, y, x;
+};
+
+CentreCrop centre_crop(int height, int width, int size) {
+  const int64_t shorter = std::lround(size * 256.0 / 224);
+  const int64_t longer = shorter * std::max(height, width) / std::min(height, width);
+  CentreCrop to{static_cast<int>(height <= width ? shorter : longer),
+                static_cast<int>(height <= width ? longer : shorter), 0, 0};
+  // To the even neighbour at halves, as Python rounds in torchvision's center_crop.
+  to.y = static_cast<int>(std::nearbyint((to.height - size) / 2.0));
+  to.x = static_cast<int>(std::nearbyint((to.width - size) / 2.0));
+  return to;
+}
+
 Window random_window(const Sample& sample, Random& random) {
   const int height = sample.image.height, width = sample.image.width;
   for (int attempt = 0; attempt < 10; ++attempt) {
@@ -286,15 +302,19 @@ void fit(Sample& sample, const Preprocess& preprocess, bool augmented) {
   if (augmented && preprocess.augment == Preprocess::Augment::crop_flip) return;
   if (preprocess.resize == Preprocess::Resize::squash) return resize(sample, size, size);
 
-  const int height = sample.image.height, width = sample.image.width;
-  check(height > 0 && width > 0, "sample ", sample.id, " has an image of ", height, " x ", width);
-  const int64_t shorter = std::lround(size * 256.0 / 224);
-  const int64_t longer = shorter * std::max(height, width) / std::min(height, width);
-  resize(sample, static_cast<int>(height <= width ? shorter : longer),
-         static_cast<int>(height <= width ? longer : shorter));
-  // To the even neighbour at halves, as Python rounds in torchvision's center_crop.
-  const auto margin = [&](int side) { return static_cast<int>(std::nearbyint((side - size) / 2.0)); };
-  crop(sample, margin(sample.image.height), margin(sample.image.width), size, size);
+  check(sample.image.height > 0 && sample.image.width > 0, "sample ", sample.id, " has an image of ",
+        sample.image.height, " x ", sample.image.width);
+  const CentreCrop to = centre_crop(sample.image.height, sample.image.width, size);
+  resize(sample, to.height, to.width);
+  crop(sample, to.y, to.x, size, size);
+}
+
+Box shown_part(int height, int width, const Preprocess& preprocess) {
+  const double size = preprocess.image_size;
+  if (preprocess.resize == Preprocess::Resize::squash) return {0, 0, double(width), double(height)};
+  const CentreCrop to = centre_crop(height, width, preprocess.image_size);
+  const double scale_x = double(width) / to.width, scale_y = double(height) / to.height;
+  return {to.x * scale_x, to.y * scale_y, (to.x + size) * scale_x, (to.y + size) * scale_y};
 }
 
 void augment(Sample& sample, const Preprocess& preprocess, Random& random) {

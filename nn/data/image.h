@@ -70,4 +70,7 @@ Sample prepare(Sample sample, const Preprocess& preprocess, Random* augmentation
 void fit(Sample& sample, const Preprocess& preprocess, bool augmented);
 void augment(Sample& sample, const Preprocess& preprocess, Random& random);
 
+/// The part of an image of this size that `fit` shows to the network, in the image's own pixels.
+Box shown_part(int height, int width, const Preprocess& preprocess);
+
 }  // namespace boxcam

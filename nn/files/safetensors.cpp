@@ -1,6 +1,7 @@
 #include "nn/files/safetensors.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cerrno>
 #include <cmath>
@@ -14,6 +15,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/file.h"
+#include "engine/base/sha256.h"
 
 namespace boxcam {
 namespace {
@@ -70,6 +72,25 @@ class Reader {
   }
 
   TensorFile read() {
+    TensorFile content;
+    content.path = path_;
+    const std::vector<Entry> entries = parse(header(), content.metadata);
+    check_layout(entries);
+    for (const Entry& entry : entries) {
+      file_.seekg(static_cast<std::streamoff>(size_ - data_size_ + entry.begin));
+      content.tensors.push_back(load(entry));
+    }
+    return content;
+  }
+
+  std::map<std::string, std::string> metadata() {
+    std::map<std::string, std::string> metadata;
+    parse(header(), metadata);
+    return metadata;
+  }
+
+ private:
+  std::string header() {
     check(size_ >= 8, path_, " is not a safetensors file: it has only ", size_, " bytes");
     uint64_t header_size = 0;
     bytes_to(reinterpret_cast<char*>(&header_size), sizeof header_size);
@@ -81,19 +102,9 @@ class Reader {
     std::string header(header_size, '\0');
     bytes_to(header.data(), header_size);
     check(header.starts_with('{'), path_, " is not a safetensors file: its header does not begin with '{'");
-
-    TensorFile content;
-    content.path = path_;
-    const std::vector<Entry> entries = parse(header, content.metadata);
-    check_layout(entries);
-    for (const Entry& entry : entries) {
-      file_.seekg(static_cast<std::streamoff>(8 + header_size + entry.begin));
-      content.tensors.push_back(load(entry));
-    }
-    return content;
+    return header;
   }
 
- private:
   void bytes_to(char* target, uint64_t count) {
     file_.read(target, static_cast<std::streamsize>(count));
     check(file_.gcount() == static_cast<std::streamsize>(count), path_, ": expected ", count, " bytes, got ",
@@ -226,6 +237,12 @@ StoredType stored_type(const FileTensor& entry) {
   return StoredType::f32;
 }
 
+const char* stored_name(StoredType type) {
+  return std::find_if(std::begin(stored_names), std::end(stored_names),
+                      [&](const StoredName& s) { return s.type == type; })
+      ->name;
+}
+
 size_t byte_count(const FileTensor& entry) {
   return static_cast<size_t>(entry.shape().numel()) * item_size(stored_type(entry));
 }
@@ -243,10 +260,8 @@ std::string make_header(const TensorFile& content, const std::vector<size_t>& or
   if (!content.metadata.empty()) header += json(metadata_key).dump() + ":" + json(content.metadata).dump();
   for (size_t i = 0; i < content.tensors.size(); ++i) {
     const FileTensor& entry = content.tensors[i];
-    const auto* stored = std::find_if(std::begin(stored_names), std::end(stored_names),
-                                      [&](const StoredName& s) { return s.type == stored_type(entry); });
     header += header.size() > 1 ? "," : "";
-    header += json(entry.name).dump() + ":{\"dtype\":\"" + stored->name +
+    header += json(entry.name).dump() + ":{\"dtype\":\"" + stored_name(stored_type(entry)) +
               "\",\"shape\":" + json(entry.shape().dims()).dump() + ",\"data_offsets\":[" + std::to_string(begin[i]) +
               "," + std::to_string(begin[i] + byte_count(entry)) + "]}";
   }
@@ -312,6 +327,31 @@ int64_t TensorFile::int64_at(const std::string& name) const {
 }
 
 TensorFile read_safetensors(const std::string& path) { return Reader(path).read(); }
+
+std::map<std::string, std::string> read_metadata(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::array<char, 9> start{};
+  file.read(start.data(), start.size());
+  const bool is_safetensors = file.gcount() == static_cast<std::streamsize>(start.size()) && start.back() == '{';
+  return is_safetensors ? Reader(path).metadata() : std::map<std::string, std::string>();
+}
+
+std::string tensors_sha256(const TensorFile& content) {
+  std::map<std::string, const FileTensor*> by_name;
+  for (const FileTensor& entry : content.tensors) by_name[entry.name] = &entry;
+  Sha256 hash;
+  for (const auto& [name, entry] : by_name) {
+    const json head = {name, stored_name(stored_type(*entry)), entry->shape().dims()};
+    hash.add(head.dump(-1, ' ', true, json::error_handler_t::replace));
+    if (entry->is_int64()) {
+      hash.add(entry->int64.data(), byte_count(*entry));
+    } else {
+      const Tensor on_host = entry->tensor.to(Device::cpu);
+      hash.add(on_host.raw_data(), byte_count(*entry));
+    }
+  }
+  return hash.digits();
+}
 
 void write_safetensors(const std::string& path, const TensorFile& content) {
   std::set<std::string> names;

@@ -50,6 +50,14 @@ struct TensorFile {
 /// is one, unless the header is as the format demands and the tensors fill the rest without gap or overlap.
 TensorFile read_safetensors(const std::string& path);
 
+/// The metadata of a safetensors file; empty for a file of another format. Throws Error when the file cannot be read
+/// and for a damaged header.
+std::map<std::string, std::string> read_metadata(const std::string& path);
+
+/// SHA-256 over the tensors alone, by name: name, dtype, shape and bytes of each. Equal for files with the same weights
+/// whatever their metadata say and whatever their order is.
+std::string tensors_sha256(const TensorFile& content);
+
 /// Writes `tensors` and `metadata`; the same content gives the same bytes. The header lists the tensors in their order;
 /// the data are laid out by descending item size (as the reference implementation does), so that each is aligned.
 /// The bytes go to `path`.partial first, which then takes the place of `path` in one step: whatever happens, `path` is

@@ -51,8 +51,8 @@ TEST_F(File, TakesItsPlaceInOneStep) {
 TEST_F(File, VanishesUnlessItIsCommitted) {
   write_file(path, {"o", "", "ld"});
   { AtomicFile(path).write("new"); }
-  check_writable("--output", path);
-  check_writable("--output", "");
+  check_new_file("--output", path);
+  check_new_file("--output", "");
   EXPECT_EQ(read_file(path), "old");
   EXPECT_TRUE(alone());
 }
@@ -63,7 +63,7 @@ TEST_F(File, ErrorsNamePathAndReason) {
   EXPECT_EQ(message_of([&] { read_file(nowhere, "image"); }), "cannot read image " + reason);
   EXPECT_EQ(message_of([&] { read_file(folder); }), "cannot read " + folder.string() + ": Is a directory");
   EXPECT_EQ(message_of([&] { write_file(nowhere, {"x"}); }), "cannot write " + reason);
-  EXPECT_EQ(message_of([&] { check_writable("--html", nowhere); }), "--html: cannot write " + reason);
+  EXPECT_EQ(message_of([&] { check_new_file("--html", nowhere); }), "--html: cannot write " + reason);
   fs::create_directory(path);
   EXPECT_EQ(message_of([&] { write_file(path, {"x"}); }), "cannot write " + path + ": Is a directory");
   EXPECT_TRUE(alone());

@@ -4,8 +4,8 @@
 #include <fstream>
 #include <random>
 
+#include "engine/base/sha256.h"
 #include "models/weights.h"
-#include "nn/files/sha256.h"
 #include "tests/fixture.h"
 
 namespace boxcam {

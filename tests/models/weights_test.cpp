@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "engine/base/check.h"
-#include "nn/files/sha256.h"
+#include "engine/base/sha256.h"
 #include "nn/files/torch_file.h"
 #include "tests/weight_fixtures.h"
 

@@ -2,11 +2,21 @@
 
 #include <algorithm>
 
+#include "apps/common/class_names.h"
+#include "engine/base/text.h"
+#include "engine/machine.h"
+
 namespace boxcam {
 
-namespace {
-constexpr int64_t kCacheBytes = int64_t{1} << 30;
-}  // namespace
+void take_class_names(OptionTable& table, const DataOptions& o) {
+  if (o.class_names.empty()) return;
+  table.refuse(table.typed("--classes"), "--class-names", "names the classes that --classes names too");
+  const std::vector<std::string> names = read_class_names(o.class_names);
+  for (const std::string& name : names)
+    check(name.find(',') == std::string::npos, "--class-names: ", o.class_names, " names a class '", name,
+          "', but the name of a class in the data has no comma");
+  table.give("--classes", join(names, ","));
+}
 
 void settle_data_options(OptionTable& table, DataOptions& o) {
   if (const DataKind& kind = data_kind(o); kind.settle) kind.settle(table, o);
@@ -52,6 +62,11 @@ Preprocess preprocess_of(const DataOptions& o, bool training) {
           training ? o.augment : Preprocess::Augment::none};
 }
 
+void settle_loader(DataOptions& o, Device device) {
+  if (o.loader_threads == 0) o.loader_threads = device == Device::cpu ? 2 : std::max(usable_processors() - 1, 1);
+  o.loader_cache = static_cast<int64_t>(usable_memory() / 4);
+}
+
 LoaderOptions loader_options(const DataOptions& o, const Dataset& data, bool training, uint64_t seed) {
   LoaderOptions options;
   options.batch = o.batch;
@@ -61,7 +76,9 @@ LoaderOptions loader_options(const DataOptions& o, const Dataset& data, bool tra
   options.name = training ? "the training loader" : "the evaluation loader";
   options.drop_last = training && data.size() % o.batch == 1 && data.size() > 1;
   const bool caching = data_kind(o).cached && (training || data.size() <= 2000);
-  options.cache_bytes = caching ? kCacheBytes / (training ? 1 : 4) : 0;
+  options.cache_bytes = caching ? o.loader_cache / (training ? 1 : 4) : 0;
+  if (o.loader_threads > 0) options.threads = o.loader_threads;
+  options.prefetch = std::max(options.prefetch, options.threads + 2);
   return options;
 }
 

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "apps/common/data/kinds.h"
+#include "engine/tensor.h"
 #include "nn/data/loader.h"
 
 namespace boxcam {
@@ -12,6 +13,9 @@ struct DataSplit {
   std::string name;  ///< "train", "validation", "test"; scenes: "test" is in context, "out of context" beside it
   std::unique_ptr<Dataset> data;
 };
+
+/// Makes of --class-names what --classes would have been. Call after parsing, before anything reads the classes.
+void take_class_names(OptionTable& table, const DataOptions& options);
 
 /// Lets the kind of data settle options (packed:FILE gives what made the file to those that were not given) and throws
 /// Error, naming the option, where one that was given says something else. Call after parsing, before the functions
@@ -36,6 +40,10 @@ TestSplits open_test_splits(const DataOptions& options);
 
 /// How an image reaches the network's size.
 Preprocess preprocess_of(const DataOptions& options, bool training);
+/// Gives the loader threads, where --loader-threads is 0, and memory for decoded images. A GPU computes while all
+/// processors but one decode; on the CPU, where decoding takes from computing, two do.
+void settle_loader(DataOptions& options, Device device);
+
 /// A loader over a split; `training` shuffles and augments, and drops a last batch of a single image, which batch norm
 /// could not normalise.
 LoaderOptions loader_options(const DataOptions& options, const Dataset& data, bool training, uint64_t seed);

@@ -13,6 +13,13 @@ const std::vector<std::pair<std::string, ScenesSplit>> kSplits = {{"train", Scen
                                                                   {"test", ScenesSplit::test_in},
                                                                   {"out-of-context", ScenesSplit::test_out}};
 
+const std::vector<std::string> kClasses = {"plane", "ship", "car"};
+
+/// Whatever a weight file says: nothing else is drawn.
+void settle(OptionTable& table, DataOptions& o) {
+  if (!table.given("--classes")) o.classes = kClasses;
+}
+
 std::vector<std::string> splits(const DataOptions&) {
   std::vector<std::string> names;
   for (const auto& [name, kind] : kSplits) names.push_back(name);
@@ -23,8 +30,7 @@ std::unique_ptr<Dataset> open(const DataOptions& o, const std::string& split) {
   SceneOptions options;
   options.image_size = o.image_size;
   options.context_correlation = o.context_correlation;
-  check(o.classes == std::vector<std::string>{"plane", "ship", "car"},
-        "--classes: scenes draws plane, ship and car, found ", join(o.classes, ","));
+  check(o.classes == kClasses, "--classes: scenes draws plane, ship and car, found ", join(o.classes, ","));
   check(o.sources.empty(), "--sources: scenes has no sources to choose from");
   const int64_t count = wanted_images(o, split);
   for (const auto& [name, kind] : kSplits)
@@ -35,6 +41,8 @@ std::unique_ptr<Dataset> open(const DataOptions& o, const std::string& split) {
 
 }  // namespace
 
-DataKind scenes_kind() { return {.form = "scenes", .what = "procedural", .splits = splits, .open = open}; }
+DataKind scenes_kind() {
+  return {.form = "scenes", .what = "procedural", .splits = splits, .open = open, .settle = settle};
+}
 
 }  // namespace boxcam

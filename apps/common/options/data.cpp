@@ -52,6 +52,8 @@ void declare_data_set(OptionTable& table, DataOptions& o, const std::vector<std:
 void declare_classes(OptionTable& table, DataOptions& o) {
   table.group("Data");
   table.list("--classes", o.classes, "names, MIDs or aliases, comma-separated; 'none' is always the last output");
+  table.text("--class-names", o.class_names, "a file that names them instead, one a line");
+  table.unrecorded();  // it becomes --classes
 }
 
 void declare_size(OptionTable& table, DataOptions& o) {
@@ -64,6 +66,13 @@ void declare_size(OptionTable& table, DataOptions& o) {
 void declare_batch(OptionTable& table, DataOptions& o) {
   table.group("Data");
   table.whole("--batch", o.batch, between(1, 4096), "images in a batch");
+}
+
+void declare_loader(OptionTable& table, DataOptions& o) {
+  table.group("Machine");
+  table.whole("--loader-threads", o.loader_threads, between(0, 1024),
+              "threads that read and decode images; 0: as the machine and the device need; changes no number");
+  table.unrecorded();
 }
 
 void declare_augment(OptionTable& table, DataOptions& o, const std::string& help) {

@@ -10,6 +10,7 @@ namespace boxcam {
 struct DataOptions {
   std::string data = "scenes";
   std::vector<std::string> classes = {"plane", "ship", "car"};
+  std::string class_names;                                    ///< a file that names the classes instead
   int64_t train_images = 0, val_images = 0, test_images = 0;  ///< 0: all (scenes: 2000, 500, 500)
   uint64_t data_seed = 0;
   int image_size = 224;
@@ -21,7 +22,9 @@ struct DataOptions {
   bool expand_children = false;
   std::vector<std::string> sources;
   double context_correlation = 1;
-  bool fitted = false;  ///< the data hold images of image_size already (packed); no option: settled
+  int loader_threads = 0;    ///< 0: settle_loader decides
+  int64_t loader_cache = 0;  ///< bytes; no option: settled
+  bool fitted = false;       ///< the data hold images of image_size already (packed); no option: settled
 };
 
 /// --data, of which `help` says what it is for, and what is taken of it: classes, how many images of the splits in
@@ -34,6 +37,8 @@ void declare_classes(OptionTable& table, DataOptions& options);
 /// --image-size and --resize.
 void declare_size(OptionTable& table, DataOptions& options);
 void declare_batch(OptionTable& table, DataOptions& options);
+/// --loader-threads.
+void declare_loader(OptionTable& table, DataOptions& options);
 void declare_augment(OptionTable& table, DataOptions& options, const std::string& help);
 
 }  // namespace boxcam

@@ -14,7 +14,9 @@ void declare_seed(OptionTable& table, RunOptions& o) {
 
 void declare_cpu(OptionTable& table, RunOptions& o) {
   table.group("Machine");
-  table.whole("--threads", o.threads, between(0, 1024), "CPU threads; 0: all cores; results depend on it bit by bit");
+  table.whole("--threads", o.threads, between(0, 1024),
+              "CPU threads; 0: OMP_NUM_THREADS, else all that affinity and the container's quota allow; results depend "
+              "on it bit by bit");
   table.word("--conv-algorithm", o.conv_algorithm, "auto: Winograd where the library has it and it is faster");
   table.word("--precision", o.precision,
              "of activations and convolutions; weights, statistics, CAMs and losses are always f32");

@@ -54,7 +54,8 @@ Range between(double low, double high) { return {low, high, str("from ", low, " 
 void OptionTable::add(const std::string& name, bool is_flag, std::function<std::string()> value,
                       std::function<void(const std::string&)> assign) {
   check(!has(name), "the option ", name, " is declared twice");
-  entries_.push_back({name, is_flag, true, std::move(value), std::move(assign)});
+  std::string standard = value();
+  entries_.push_back({name, is_flag, true, false, std::move(standard), std::move(value), std::move(assign)});
 }
 
 template <class T>
@@ -151,6 +152,26 @@ const OptionTable::Entry& OptionTable::entry(const std::string& name) const {
 
 void OptionTable::refuse(bool condition, const std::string& name, const std::string& reason) const {
   if (condition) throw CLI::ValidationError(name, reason);
+}
+
+void OptionTable::restore(const nlohmann::json& recorded) {
+  for (Entry& e : entries_) {
+    const auto found = recorded.find(e.name.substr(2));
+    if (!e.recorded || typed(e.name) || found == recorded.end()) continue;
+    give(e.name, found->is_string() ? found->get<std::string>() : found->dump());
+  }
+}
+
+std::string OptionTable::command_line(const std::vector<std::string>& without) const {
+  std::string line;
+  for (const Entry& e : entries_) {
+    const std::string value = e.value();
+    const bool left_out = std::find(without.begin(), without.end(), e.name) != without.end();
+    if (!e.recorded || left_out || value == e.standard) continue;
+    line += (line.empty() ? "" : " ") + e.name;
+    if (!e.is_flag) line += " " + shell_word(value);
+  }
+  return line;
 }
 
 nlohmann::json OptionTable::json() const {

@@ -12,6 +12,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "apps/common/options/words.h"
@@ -77,11 +78,21 @@ class OptionTable {
   void unrecorded() { entries_.back().recorded = false; }
 
   bool has(const std::string& name) const;
-  bool given(const std::string& name) const { return app_.count(name) > 0; }
+  bool typed(const std::string& name) const { return app_.count(name) > 0; }  ///< on the command line
+  /// On the command line, or in the run that is resumed.
+  bool given(const std::string& name) const { return typed(name) || (has(name) && entry(name).chosen); }
   /// The value now, as it is written on the command line.
   std::string value(const std::string& name) const { return entry(name).value(); }
-  /// As if the text had been given; throws as parsing does.
+  /// A value that something else than the user chose, as if it were the default; throws as parsing does.
   void assign(const std::string& name, const std::string& text) { entry(name).assign(text); }
+  /// A value that the user chose in another way than by the option itself: from then on it counts as given.
+  void give(const std::string& name, const std::string& text) {
+    assign(name, text);
+    entry(name).chosen = true;
+  }
+  /// Gives every recorded option that is not on the command line the value that `json` made of it. Options that
+  /// `json` does not name keep their defaults. Throws as parsing does.
+  void restore(const nlohmann::json& recorded);
   /// Gives the option's field the value that another option stands for; refuses, with the reason, one that was given
   /// and differs.
   template <class T>
@@ -94,15 +105,19 @@ class OptionTable {
 
   /// Every recorded option by name, without dashes: flags as booleans, everything else as `value` says it.
   nlohmann::json json() const;
+  /// The recorded options that differ from their defaults, as a command line (quoted for a shell), but for `without`.
+  std::string command_line(const std::vector<std::string>& without = {}) const;
 
  private:
   struct Entry {
     std::string name;
-    bool is_flag = false, recorded = true;
+    bool is_flag = false, recorded = true, chosen = false;
+    std::string standard;  ///< the default
     std::function<std::string()> value;
     std::function<void(const std::string&)> assign;
   };
   const Entry& entry(const std::string& name) const;
+  Entry& entry(const std::string& name) { return const_cast<Entry&>(std::as_const(*this).entry(name)); }
   void add(const std::string& name, bool is_flag, std::function<std::string()> value,
            std::function<void(const std::string&)> assign);
   void add_choice(const std::string& name, const std::vector<std::string>& known, const std::string& help,

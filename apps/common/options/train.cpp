@@ -72,8 +72,8 @@ void declare_run(OptionTable& table, TrainOptions& o) {
   table.group("Training");
   table.word("--best-by", o.best_by,
              "which epoch is kept as best.safetensors and tested (validation; the thesis: content-heatmap)");
-  table.text("--output", o.output, "the run's folder (default: runs/train)");
-  table.flag("--resume", o.resume, "go on from the folder's checkpoint");
+  table.text("--output", o.output, str("the run's folder (default: ", kDefaultOutput, ")"));
+  table.flag("--resume", o.resume, "go on from the checkpoint in --output; options that are not given are the run's");
 }
 
 void settle_train_options(const OptionTable& table, DataOptions& data, TrainOptions& t) {
@@ -99,7 +99,7 @@ void settle_train_options(const OptionTable& table, DataOptions& data, TrainOpti
     table.imply("--cam-model", reading.cam_model, CamModel::copy, reason);
     table.imply("--cam-batch-norm", reading.batch_norm, BatchNorm::eval, reason);
   }
-  table.refuse(table.given("--transfer-gradient") && reading.teaches != Teaches::transfer, "--transfer-gradient",
+  table.refuse(table.typed("--transfer-gradient") && reading.teaches != Teaches::transfer, "--transfer-gradient",
                "belongs to --penalty-gradient transfer");
   table.refuse(reading.copies() && reading.leaks(), "--penalty-gradient",
                "leak does not go with --cam-model copy: the copy is what keeps Grad-CAM's gradient out of the "
@@ -118,7 +118,7 @@ void settle_train_options(const OptionTable& table, DataOptions& data, TrainOpti
   if (!table.given("--eval-margin")) t.method.measuring.margin = t.method.penalty.margin;
   double& rate = t.schedule.learning_rate;
   if (rate == 0 || !table.given("--lr")) rate = t.optimizer.kind == OptimizerOptions::Kind::sgd ? 0.01 : 0.001;
-  if (t.output.empty()) t.output = "runs/train";
+  if (t.output.empty()) t.output = kDefaultOutput;
 }
 
 std::string reading_in_options(const Method& method, const std::vector<std::string>& taps) {

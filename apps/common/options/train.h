@@ -8,6 +8,8 @@
 
 namespace boxcam {
 
+inline constexpr const char* kDefaultOutput = "runs/train";
+
 struct TrainOptions {
   enum class BestBy { content_heatmap, accuracy, last };
   Method method;

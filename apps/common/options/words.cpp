@@ -2,6 +2,7 @@
 
 #include "apps/common/options/machine.h"
 #include "apps/common/options/train.h"
+#include "apps/common/overlays.h"
 #include "nn/data/image.h"
 #include "nn/data/open_images.h"
 
@@ -25,6 +26,8 @@ BOXCAM_WORDS(CamNormalizer, {{"differentiated", E::differentiated}, {"constant",
 BOXCAM_WORDS(CamProfile, {{"pgc-1.4", E::pgc_1_4}, {"pgc-1.3.1", E::pgc_1_3_1}, {"paper", E::paper}})
 BOXCAM_WORDS(ExplainOptions::Class, {{"label", E::label}, {"predicted", E::predicted}})
 BOXCAM_WORDS(ContentHeatmap, {{"batch", E::batch}, {"pooled", E::pooled}, {"image-mean", E::image_mean}})
+
+BOXCAM_WORDS(OverlaySize, {{"photograph", E::photograph}, {"input", E::input}})
 
 BOXCAM_WORDS(Penalty::Unboxed, {{"penalise", E::penalise}, {"skip", E::skip}})
 BOXCAM_WORDS(Penalty::Boxes, {{"own", E::own}, {"shuffled", E::shuffled}})

@@ -1,0 +1,13 @@
+#include "apps/common/json.h"
+
+#include <cmath>
+
+namespace boxcam {
+
+std::string json_text(const nlohmann::json& json, int indent) {
+  return json.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+nlohmann::json number(double value) { return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr); }
+
+}  // namespace boxcam

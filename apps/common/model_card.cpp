@@ -1,0 +1,159 @@
+#include "apps/common/model_card.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "engine/base/file.h"
+#include "engine/base/text.h"
+#include "models/models.h"
+#include "nn/input.h"
+
+namespace boxcam {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+const std::string kModel = "--model";
+/// What the network is, beside its classes: another value is another network.
+const std::vector<std::string> kNetwork = {kModel, "--resize"};
+/// How it was explained and measured: another value is another question to the same network.
+const std::vector<std::string> kMeasured = {"--image-size",  "--precision",       "--explainer",      "--tap",
+                                            "--cam-target",  "--cam-profile",     "--cam-normalizer", "--cam-class",
+                                            "--eval-margin", "--content-heatmap", "--batch"};
+/// Which data, and what of them.
+const std::vector<std::string> kData = {"--data",      "--train-images",       "--val-images",      "--test-images",
+                                        "--data-seed", "--group-of",           "--several-classes", "--expand-children",
+                                        "--sources",   "--context-correlation"};
+
+// Its value is the version of the card. Files without it are not ours, or from before there were cards.
+constexpr const char* kMark = "boxcam";
+constexpr const char* kClasses = "classes";
+constexpr const char* kNormalisation = "input-normalisation";
+
+/// "(x / 255 - mean) / deviation", of the three channels.
+std::string normalisation() {
+  std::vector<std::string> means, deviations;
+  for (const double m : input_mean) means.push_back(str(m));
+  for (const double d : input_deviation) deviations.push_back(str(d));
+  return str("mean ", join(means, ","), " deviation ", join(deviations, ","));
+}
+
+std::vector<std::string> options_of(Adopt what) {
+  if (what == Adopt::network) return {kModel};
+  std::vector<std::string> options = kNetwork;
+  options.insert(options.end(), kMeasured.begin(), kMeasured.end());
+  return options;
+}
+
+const std::string* said(const ModelCard& card, const std::string& option) {
+  const auto found = card.says.find(option.substr(2));
+  return found == card.says.end() ? nullptr : &found->second;
+}
+
+}  // namespace
+
+ModelCard read_card(const std::string& path) {
+  ModelCard card{path, read_metadata(path), {}};
+  if (!card.says.contains(kMark)) {
+    const auto model = card.says.find("model");
+    const std::vector<std::string> known = model_names();
+    const bool ours = model != card.says.end() && std::find(known.begin(), known.end(), model->second) != known.end();
+    card.says = ours ? std::map<std::string, std::string>{*model} : std::map<std::string, std::string>();
+  }
+  if (const auto found = card.says.find(kClasses); found != card.says.end()) {
+    const auto names = nlohmann::json::parse(found->second, nullptr, false);
+    check(names.is_array() && std::all_of(names.begin(), names.end(), [](const auto& n) { return n.is_string(); }),
+          path, ": the metadata 'classes' are not a list of names, found ", found->second);
+    card.classes = names.get<std::vector<std::string>>();
+  }
+  if (const auto found = card.says.find(kNormalisation); found != card.says.end())
+    check(found->second == normalisation(), path, ": the network's input is normalised with ", found->second,
+          ", but boxcam normalises with ", normalisation());
+  return card;
+}
+
+std::map<std::string, std::string> card_metadata(const OptionTable& table, const std::vector<std::string>& classes) {
+  std::map<std::string, std::string> metadata = {
+      {"format", "pt"}, {kMark, "1"}, {kClasses, nlohmann::json(classes).dump()}, {kNormalisation, normalisation()}};
+  for (const std::string& option : options_of(Adopt::everything)) metadata[option.substr(2)] = table.value(option);
+  return metadata;
+}
+
+std::string adopt(const ModelCard& card, Adopt what, OptionTable& table, DataOptions& data) {
+  std::vector<std::string> taken;
+  for (const std::string& option : options_of(what)) {
+    const std::string* value = said(card, option);
+    if (!value || !table.has(option) || table.given(option) || table.value(option) == *value) continue;
+    try {
+      table.assign(option, *value);
+    } catch (const CLI::ParseError& e) {
+      fail(card.path, ": its metadata name a value that this boxcam does not know: ", e.what());
+    }
+    taken.push_back(option + " " + *value);
+  }
+  if (!card.classes.empty() && table.has("--classes") && !table.given("--classes")) {
+    std::vector<std::string> names = card.classes;
+    if (names.size() > 1 && names.back() == "none") names.pop_back();
+    if (names != data.classes) taken.push_back("--classes " + join(names, ","));
+    data.classes = names;
+  }
+  return taken.empty() ? "" : str("as in ", card.path, ": ", join(taken, " "));
+}
+
+std::string adopt_data(const std::string& checkpoint, OptionTable& table, const DataOptions& data) {
+  const std::string path = (fs::path(checkpoint).parent_path() / "run.json").string();
+  std::error_code error;
+  if (!fs::exists(path, error)) return "";
+  const auto run = nlohmann::json::parse(read_file(path), nullptr, false);
+  if (!run.is_object() || !run.contains("options") || !run["options"].is_object()) return "";
+  const nlohmann::json& options = run["options"];
+  const auto kind = [](const std::string& place) { return place.substr(0, place.find(':')); };
+  if (table.given("--data") && kind(options.value("data", "")) != kind(data.data)) return "";
+  std::vector<std::string> taken;
+  for (const std::string& option : kData) {
+    const auto found = options.find(option.substr(2));
+    if (found == options.end() || !table.has(option) || table.given(option)) continue;
+    const std::string value = found->is_string() ? found->get<std::string>() : found->dump();
+    if (value == table.value(option)) continue;
+    table.assign(option, value);
+    taken.push_back(option + " " + value);
+  }
+  return taken.empty() ? "" : str("data as in ", path, ": ", join(taken, " "));
+}
+
+void check_network(const ModelCard& card, Adopt what, const OptionTable& table) {
+  for (const std::string& option : what == Adopt::network ? std::vector<std::string>{kModel} : kNetwork)
+    if (const std::string* value = said(card, option); value && table.has(option))
+      check(table.value(option) == *value, option, " ", table.value(option), " does not fit ", card.path,
+            ", which was trained with ", option, " ", *value);
+}
+
+void check_classes(const ModelCard& card, const std::vector<std::string>& names) {
+  check(card.classes.empty() || card.classes == names, card.path, " was trained on the classes ",
+        join(card.classes, ","), ", not on ", join(names, ","),
+        ": expected the same names in the same order (--classes)");
+}
+
+std::vector<Override> overrides(const ModelCard& card, const OptionTable& table) {
+  std::vector<Override> list;
+  for (const std::string& option : kMeasured)
+    if (const std::string* value = said(card, option); value && table.has(option) && table.value(option) != *value)
+      list.push_back({option, table.value(option), *value});
+  return list;
+}
+
+std::string summary(const std::vector<Override>& overrides) {
+  std::vector<std::string> parts;
+  for (const Override& o : overrides) parts.push_back(str(o.option, " ", o.value, " (trained with ", o.trained, ")"));
+  return parts.empty() ? "" : "not as trained: " + join(parts);
+}
+
+nlohmann::json to_json(const std::vector<Override>& overrides) {
+  nlohmann::json json = nlohmann::json::object();
+  for (const Override& o : overrides) json[o.option.substr(2)] = {{"value", o.value}, {"trained", o.trained}};
+  return json;
+}
+
+}  // namespace boxcam
