@@ -10,6 +10,7 @@
 #include "apps/common/program.h"
 #include "engine/base/file.h"
 #include "engine/base/text.h"
+#include "nn/files/safetensors.h"
 
 using namespace boxcam;
 namespace fs = std::filesystem;
@@ -33,8 +34,14 @@ const std::vector<std::pair<std::string, std::string>> kColumns = {
 struct Run {
   std::string seed;
   nlohmann::json test;
-  std::string weights;  ///< bytes of last.safetensors
+  std::string weights;  ///< SHA-256 of the tensors of last.safetensors
 };
+
+std::string weights_of(const std::string& file) {
+  const auto metadata = read_metadata(file);
+  const auto digest = metadata.find("tensors-sha256");
+  return digest != metadata.end() ? digest->second : tensors_sha256(read_safetensors(file));
+}
 
 /// DIR/<row>/<seed>/test.json, in the order of the seeds.
 std::vector<Run> read_runs(const std::string& folder) {
@@ -46,7 +53,7 @@ std::vector<Run> read_runs(const std::string& folder) {
     const std::string path = entry.path().string();
     auto test = nlohmann::json::parse(read_file(path + "/test.json"), nullptr, false);
     check(test.is_object(), path, "/test.json is not valid JSON");
-    runs.push_back({entry.path().filename().string(), std::move(test), read_file(path + "/last.safetensors")});
+    runs.push_back({entry.path().filename().string(), std::move(test), weights_of(path + "/last.safetensors")});
   }
   check(!runs.empty(), folder, " holds no run");
   std::sort(runs.begin(), runs.end(), [](const Run& a, const Run& b) { return a.seed < b.seed; });
@@ -105,7 +112,7 @@ int run(const Options& o) {
     bool same = r > 0 && rows[r].size() == rows[0].size();
     for (size_t i = 0; same && i < rows[r].size(); ++i)
       same = rows[r][i].seed == rows[0][i].seed && rows[r][i].weights == rows[0][i].weights;
-    cells.push_back(r == 0 ? "" : same ? "same bytes as " + o.rows[0] : "differ");
+    cells.push_back(r == 0 ? "" : same ? "same weights as " + o.rows[0] : "differ");
     table.push_back(std::move(cells));
   }
   print_table(std::move(table));

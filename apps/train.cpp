@@ -72,7 +72,6 @@ class Run {
   /// `table` declares the fields of `options`, which are settled further here. `start` is the card of --weights.
   Run(Options& options, const OptionTable& table, const ModelCard& start)
       : o_(options),
-        table_(table),
         train_(training_split(o_.data)),
         validation_(open_split(o_.data, "validation")),
         made_(new_model(o_, start, *train_)),
@@ -123,7 +122,6 @@ class Run {
   void save(const Progress& progress) { folder_.save_checkpoint(CL_, step_.optimizer(), progress); }
 
   Options& o_;
-  const OptionTable& table_;
   std::unique_ptr<Dataset> train_, validation_;
   NewModel made_;
   Classifier& CL_ = *made_.model;
@@ -146,12 +144,7 @@ void Run::begin() {
 }
 
 void Run::resume() {
-  const std::string last = shell_word(folder_.file("last.safetensors"));
-  const int64_t planned = std::atoll(recorded_options(folder_.path()).value("epochs", "0").c_str());
-  const std::string more =
-      table_.command_line({"--epochs", "--weights", "--weights-allow-missing", "--output", "--resume"});
-  folder_.check_same_run(run_json_, str("train ", more, " --weights ", last, " --epochs ",
-                                        std::max<int64_t>(o_.train.epochs - planned, 1), " --output DIR"));
+  folder_.check_same_data(run_json_);
   progress_ = folder_.load_checkpoint(CL_, step_.optimizer());
   step_.renew_copy();
   folder_.truncate_epochs(progress_.epoch);
@@ -318,14 +311,22 @@ bool Run::test() {
   return true;
 }
 
-/// Gives the options that are not on the command line those of the run in --output.
+/// Gives the options that are not on the command line those of the run in --output, and refuses others that are.
 void restore_run(OptionTable& table, Options& o) {
   if (o.train.output.empty()) o.train.output = kDefaultOutput;
-  nlohmann::json options = recorded_options(o.train.output);
+  nlohmann::json recorded = recorded_options(o.train.output), asked = table.json();
+  for (const auto& [name, value] : recorded.items())
+    if (!table.typed("--" + name)) asked.erase(name);
+  const std::string planned = recorded.value("epochs", "0");
+  const int64_t more = std::max<int64_t>(o.train.epochs - std::atoll(planned.c_str()), 1);
   // As many threads as before keep the bits, but more than there are processors would only wait for each other.
-  const int threads = std::atoi(options.value("threads", "0").c_str());
-  if (threads > usable_processors()) options.erase("threads");
-  table.restore(options);
+  if (std::atoi(recorded.value("threads", "0").c_str()) > usable_processors()) recorded.erase("threads");
+  table.restore(recorded);
+  const std::string options =
+      table.command_line({"--epochs", "--weights", "--weights-allow-missing", "--output", "--resume"});
+  const std::string last = shell_word(o.train.output + "/last.safetensors");
+  check_same_options(recorded, asked, o.train.output,
+                     str("train ", options, " --weights ", last, " --epochs ", more, " --output DIR"));
 }
 
 }  // namespace
@@ -353,7 +354,7 @@ int main(int argc, char** argv) {
     apply(o.run);
     settle_loader(o.data, o.run.device);
     catch_interrupts();
-    outlive_closed_pipes();
+    outlive_lost_writes();
     return Run(o, table, start)();
   });
 }

@@ -13,6 +13,7 @@
 #include <fstream>
 #include <functional>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
 #include <vector>
@@ -84,8 +85,8 @@ class Program {
   void wait_for(const std::string& text) {
     await([&] { return bytes_of(folder_ / "out").find(text) != std::string::npos; });
   }
-  void interrupt() const {
-    if (child_ > 0) kill(child_, SIGINT);
+  void interrupt(int signal = SIGINT) const {
+    if (child_ > 0) kill(child_, signal);
   }
   Outcome finish() {
     await([] { return false; });
@@ -138,6 +139,9 @@ inline Outcome train(const std::string& output, const Arguments& more = {}) {
   EXPECT_EQ(result.status, 0) << result.err;
   return result;
 }
+
+/// A JSON file.
+inline nlohmann::json json_of(const std::string& path) { return nlohmann::json::parse(bytes_of(path)); }
 
 /// Photographs in the official OpenImages layout, `count` to a split: a coloured square, the box, on grey. Planes,
 /// ships and cars in turn; every fourth image shows nothing. One of the training images is a JPEG.

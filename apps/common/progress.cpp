@@ -24,7 +24,9 @@ void catch_interrupts() {
 bool interrupted() { return caught != 0; }
 int exit_status() { return 128 + caught; }
 
-void outlive_closed_pipes() { std::signal(SIGPIPE, SIG_IGN); }
+void outlive_lost_writes() {
+  for (const int signal : {SIGPIPE, SIGXFSZ}) std::signal(signal, SIG_IGN);
+}
 
 std::string duration(double seconds) {
   const auto s = static_cast<long long>(std::llround(seconds));

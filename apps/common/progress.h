@@ -13,8 +13,9 @@ void catch_interrupts();
 bool interrupted();
 int exit_status();  ///< of a program that was interrupted: 128 + the signal, so 130 after Ctrl-C
 
-/// From now on a write to a pipe whose reader is gone (| head, | tee) is lost, but does not end the program.
-void outlive_closed_pipes();
+/// From now on a write to a pipe whose reader is gone (| head, | tee) is lost, and one beyond `ulimit -f` fails;
+/// neither ends the program.
+void outlive_lost_writes();
 
 /// A bar on stderr if that is a terminal; otherwise a line every ten seconds.
 class ProgressBar {

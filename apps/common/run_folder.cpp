@@ -90,7 +90,7 @@ nlohmann::json RunFolder::read_json(const std::string& name) const {
 nlohmann::json recorded_options(const std::string& folder) {
   const std::string path = folder + "/run.json";
   std::error_code error;
-  check(fs::exists(path, error), "--resume: ", folder, " holds no run.json");
+  check(fs::exists(path, error), "--resume: ", folder, " holds no run to go on with");
   const auto run = nlohmann::json::parse(read_file(path), nullptr, false);
   check(run.is_object() && run.contains("options") && run["options"].is_object(), path,
         " has no options to go on with");
@@ -99,20 +99,25 @@ nlohmann::json recorded_options(const std::string& folder) {
   return options;
 }
 
-void RunFolder::check_same_run(const nlohmann::json& now, const std::string& train_on) const {
-  const nlohmann::json before = read_json("run.json"), options = recorded_options(path_);
+void check_same_options(const nlohmann::json& recorded, const nlohmann::json& asked, const std::string& folder,
+                        const std::string& train_on) {
   std::vector<std::string> differences;
-  for (const auto& [name, value] : now.at("options").items()) {
-    const auto was = options.find(name);
-    if (kMayDiffer.contains(name) || was == options.end() || *was == value) continue;
-    if (name == "data" && kind_of(*was) == kind_of(value)) continue;  // its place; the splits are compared below
-    differences.push_back(str("--", name, " is ", json_text(value), ", was ", json_text(*was)));
-    check(name != "epochs", "--epochs: the run in ", path_, " was planned for ", plain(*was),
+  for (const auto& [name, value] : asked.items()) {
+    const auto was = recorded.find(name);
+    if (kMayDiffer.contains(name) || was == recorded.end() || *was == value) continue;
+    if (name == "data" && kind_of(*was) == kind_of(value)) continue;  // its place; check_same_data compares the rest
+    check(name != "epochs", "--epochs: the run in ", folder, " was planned for ", plain(*was),
           " epochs, and its learning rates with them, not for ", plain(value),
           "; to train on from its last weights: ", train_on);
+    differences.push_back(str("--", name, " is ", json_text(value), ", was ", json_text(*was)));
   }
-  check(differences.empty(), "--resume: the run in ", path_,
+  check(differences.empty(), "--resume: the run in ", folder,
         " was started with other options: ", join(differences, "; "));
+}
+
+void RunFolder::check_same_data(const nlohmann::json& now) const {
+  const nlohmann::json before = read_json("run.json");
+  std::vector<std::string> differences;
   for (const char* split : {"train", "validation"}) {
     const nlohmann::json &was = before.at("data").at(split), &is = now.at("data").at(split);
     if (was.is_object() && is.is_object() && was.at("identity") != is.at("identity"))

@@ -36,10 +36,9 @@ class RunFolder {
 
   void write_json(const std::string& name, const nlohmann::json& json) const;
   nlohmann::json read_json(const std::string& name) const;
-  /// Compares what a resumed run would be with run.json. Throws Error naming every option and every split of the data
-  /// that differ, with both values; where only more epochs are asked for, with `train_on`, the command for it. Options
-  /// that change how a run is computed but not what, or name what was moved, may differ.
-  void check_same_run(const nlohmann::json& run, const std::string& train_on) const;
+  /// Throws Error where the data of a resumed run (its run.json) are not those of the run in the folder, describing
+  /// both.
+  void check_same_data(const nlohmann::json& run) const;
   /// Adds to "moved" in run.json where a resumed run goes on and what of the machine is not as it was: place, and of
   /// what changed in `run`'s identity and of the data's place the new values. Returns a sentence for each; none where
   /// nothing changed.
@@ -63,5 +62,11 @@ class RunFolder {
 /// "options" of the run in a folder, but for those that a resumed run has of its own (output, resume). Throws Error
 /// where there is no run.
 nlohmann::json recorded_options(const std::string& folder);
+
+/// Throws Error naming every option in `asked` whose value is not the recorded one, with both; where more epochs are
+/// asked for, with `train_on`, the command for that. Options that change how a run is computed but not what, or name
+/// what may have been moved, may differ.
+void check_same_options(const nlohmann::json& recorded, const nlohmann::json& asked, const std::string& folder,
+                        const std::string& train_on);
 
 }  // namespace boxcam

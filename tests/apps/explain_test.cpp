@@ -1,8 +1,6 @@
 // apps/explain and apps/evaluate on a freshly trained model.
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
-
 #include "tests/programs.h"
 
 namespace boxcam {
@@ -52,7 +50,7 @@ using EvaluateTest = TrainedModel;
 TEST_F(ExplainTest, WritesOverlayAndIntermediates) {
   const Outcome result = explain({{"--class", "ship"}, {"--dump", folder / "dump"}}, {"first.png"});
   EXPECT_EQ(result.status, 0) << result.err;
-  EXPECT_TRUE(contains(result.out, "Grad-CAM of ship"));
+  EXPECT_TRUE(contains(result.out, "grad-cam of ship"));
   EXPECT_GE(read_image(folder / "overlays/first.png").width, 32);
   const std::pair<const char*, const char*> shapes[] = {{"logits", "(1, 4, )"},
                                                         {"activations", "(1, 4, 4, 64, )"},
@@ -83,6 +81,87 @@ TEST_F(ExplainTest, AnEarlierTapGoesTheGeneralWay) {
   EXPECT_TRUE(contains(bytes_of(folder / "dump/activations.npy").substr(0, 128), "'shape': (1, 8, 8, 32, )"));
 }
 
+TEST_F(ExplainTest, NothingIsWrittenOverWhateverItsNameIs) {
+  const std::string photo = bytes_of(folder / "first.png");
+  const Outcome onto_itself = explain({{"--output", folder.path().string()}}, {"first.png"});
+  EXPECT_EQ(onto_itself.status, 1);
+  EXPECT_TRUE(contains(onto_itself.err, folder / "first.png"));
+  EXPECT_TRUE(bytes_of(folder / "first.png") == photo);
+  // Nor what an earlier run wrote: overlay, dump, numbers, page.
+  const Arguments dumping = {{"--dump", folder / "dump"}};
+  ASSERT_EQ(explain(dumping, {"first.png"}).status, 0);
+  EXPECT_TRUE(contains(explain({}, {"first.png"}).err, folder / "overlays/first.png"));
+  EXPECT_TRUE(contains(explain(with(dumping, {{"--output", folder / "new"}}), {"first.png"}).err, folder / "dump"));
+  write_bytes(folder / "mine", "mine");
+  const std::pair<const char*, const char*> outputs[] = {
+      {"evaluate", "--json"}, {"walkthrough", "--html"}, {"walkthrough", "--dump"}, {"evaluate", "--profile"}};
+  for (const auto& [program, option] : outputs) {
+    const Outcome result = run_program(program, {{"--checkpoint", checkpoint}, {option, folder / "mine"}});
+    EXPECT_EQ(result.status, 1) << program;
+    EXPECT_TRUE(contains(result.err, std::string(option) + ": " + (folder / "mine") + " exists already"));
+  }
+  EXPECT_EQ(bytes_of(folder / "mine"), "mine");
+}
+
+TEST_F(ExplainTest, ABrokenFileInAFolderDoesNotHoldUpTheOthers) {
+  std::filesystem::create_directory(folder / "many");
+  for (const char* name : {"many/a.png", "many/b.PNG", "many/d.png"})
+    std::filesystem::copy_file(folder / "first.png", folder / name);
+  write_bytes(folder / "many/c.jpg", "not a picture");
+  write_bytes(folder / "many/._a.png", "a Mac's note on a.png");
+  write_bytes(folder / "many/list.csv", "not an image");
+  const Outcome result = explain({}, {"many"});
+  EXPECT_EQ(result.status, 1);
+  EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+  EXPECT_TRUE(contains(result.err, "many/c.jpg"));
+  for (const char* name : {"a", "b", "d"})
+    EXPECT_GT(read_image(folder / ("overlays/" + std::string(name) + ".png")).width, 0);
+}
+
+TEST_F(ExplainTest, AListNamesImagesAndNamesThatDifferByTheExtensionAloneKeepIt) {
+  std::filesystem::copy_file(std::string(BOXCAM_SOURCE_DIR) + "/tests/fixtures/rgb.jpg", folder / "first.jpg");
+  write_bytes(folder / "list.txt",
+              (folder / "first.png") + "\r\n" + (folder / "first.jpg") + "\n\n" + (folder / "second.png"));
+  const Outcome result = explain({}, {"list.txt"});
+  EXPECT_EQ(result.status, 0) << result.err;
+  for (const char* name : {"first.png.png", "first.jpg.png", "second.png"})
+    EXPECT_TRUE(std::filesystem::exists(folder / ("overlays/" + std::string(name)))) << name;
+}
+
+TEST_F(ExplainTest, TheOverlayHasThePhotographsShapeAndSize) {
+  const auto shape = [&](const Arguments& options) {
+    const std::string output = folder / ("shape" + std::to_string(options.size()));
+    EXPECT_EQ(explain(with(options, {{"--output", output}}), {"first.png"}).status, 0);
+    const Image image = read_image(output + "/first.png");
+    return std::pair(image.height, image.width);
+  };
+  EXPECT_EQ(shape({}), std::pair(50, 70));
+  const auto [height, width] = shape({{"--overlay-size", "input"}});
+  EXPECT_EQ(width, 224);  // a multiple of the input's 32 that can be seen, and a caption below
+  EXPECT_GT(height, 224);
+}
+
+TEST_F(ExplainTest, WhatTheCropDoesNotShowIsDarkened) {
+  const TemporaryFolder other;
+  train(other / "run", {{"--resize", "crop"}});
+  Image image(40, 120);
+  std::fill(image.pixels.begin(), image.pixels.end(), 90);
+  write_png(other / "wide.png", image);
+  ASSERT_EQ(run_program("explain", {{"--checkpoint", other / "run/best.safetensors"},
+                                    {"--image", other / "wide.png"},
+                                    {"--output", other / "out"}})
+                .status,
+            0);
+  const Image overlay = read_image(other / "out/wide.png");
+  ASSERT_EQ(overlay.width, 120);
+  // The square that is shown is 7/8 of the shorter side, in the middle: 35 pixels from (2.5, 42.5) on.
+  for (const auto& [y, x] :
+       {std::pair(20, 5), std::pair(20, 41), std::pair(20, 79), std::pair(1, 60), std::pair(38, 60)})
+    EXPECT_EQ(overlay.at(y, x)[0], 30) << y << " " << x;
+  for (const auto& [y, x] : {std::pair(20, 44), std::pair(20, 76), std::pair(4, 60), std::pair(36, 60)})
+    EXPECT_NE(overlay.at(y, x)[1], 30) << y << " " << x;
+}
+
 TEST_F(ExplainTest, RefusesWhatItCannotExplain) {
   const auto refuses = [&](const Outcome& result, const std::vector<std::string>& parts) {
     EXPECT_EQ(result.status, 1);
@@ -96,7 +175,7 @@ TEST_F(ExplainTest, RefusesWhatItCannotExplain) {
   refuses(explain({}, {"half.png"}), {"half.png"});
   write_bytes(folder / "text.png", "not a picture");
   refuses(explain({}, {"text.png"}), {"text.png"});
-  refuses(explain({}, {"first.png", "first.png"}), {"--image", "first"});
+  refuses(explain({{"--output", folder / "twice"}}, {"first.png", "first.png"}), {"--image", "first"});
 }
 
 TEST_F(EvaluateTest, RepeatsTheNumbersOfTheTrainingRun) {
@@ -118,8 +197,6 @@ TEST_F(EvaluateTest, MeasuresAnotherSplit) {
   ASSERT_EQ(numbers.size(), 1u);
   EXPECT_EQ(numbers.at("validation").at("images"), 16);
 }
-
-TEST_F(EvaluateTest, TheFileKnowsItsModel) { EXPECT_EQ(evaluate({{"--model", "resnet18"}}), evaluate({})); }
 
 }  // namespace
 }  // namespace boxcam

@@ -51,7 +51,9 @@ TEST_F(File, TakesItsPlaceInOneStep) {
 TEST_F(File, VanishesUnlessItIsCommitted) {
   write_file(path, {"o", "", "ld"});
   { AtomicFile(path).write("new"); }
-  check_new_file("--output", path);
+  EXPECT_EQ(message_of([&] { check_new_file("--output", path); }),
+            "--output: " + path + " exists already; choose another name, or remove it first");
+  check_new_file("--output", path + "2");
   check_new_file("--output", "");
   EXPECT_EQ(read_file(path), "old");
   EXPECT_TRUE(alone());
