@@ -193,7 +193,7 @@ Names operator+(Names a, const Names& b) {
 }
 
 const Names kAlways = {"--help", "--version"};
-const Names kSize = {"--classes", "--image-size", "--resize"};
+const Names kSize = {"--classes", "--class-names", "--image-size", "--resize"};
 const Names kImages = {"--data",    "--data-seed",          "--group-of", "--several-classes", "--expand-children",
                        "--sources", "--context-correlation"};
 const Names kCounts = {"--train-images", "--val-images", "--test-images"};
@@ -229,10 +229,10 @@ const Names kStep = {"--cam-normalizer",
 
 TEST(Programs, OfferWhatActsInThem) {
   const Names trained = kSize + kImages + kExplain + kMeasure + kCpu + kStep;
-  const Names of_train = {"--best-by", "--output", "--resume"};
+  const Names of_train = {"--best-by", "--output", "--resume", "--loader-threads"};
   const Names of_walk = {"--train-images", "--checkpoint", "--html", "--dump"};
-  const Names of_evaluate = {"--batch", "--checkpoint", "--split", "--json"};
-  const Names of_explain = {"--checkpoint", "--image", "--class", "--output", "--dump"};
+  const Names of_evaluate = {"--batch", "--checkpoint", "--split", "--json", "--loader-threads"};
+  const Names of_explain = {"--checkpoint", "--image", "--class", "--output", "--dump", "--overlay-size"};
   const Names of_prepare = {"--augment", "--output"}, of_experiment = {"--runs", "--rows"};
   EXPECT_EQ(options_of("train"), kAlways + trained + kCounts + kCuda + of_train);
   EXPECT_EQ(options_of("walkthrough"), kAlways + trained + of_walk);

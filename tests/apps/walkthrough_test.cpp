@@ -233,14 +233,15 @@ TEST(Html, NumbersAsTheyArePrinted) {
 TEST(Walkthrough, ThePageIsCompleteAndNeedsNoNetwork) {
   const TemporaryFolder folder;
   for (const char* size : {"32", "64"}) {
-    const Outcome result = walk({{"--html", folder / "page.html"},
+    const std::string name = std::string(size) + "-page.html";
+    const Outcome result = walk({{"--html", folder / name},
                                  {"--image-size", size},
                                  {"--tap", "layer3,layer4"},
                                  {"--margin", "3"},
                                  {"--unboxed", "skip"},
                                  {"--boxes", "shuffled"}});
-    EXPECT_TRUE(contains(result.out, "page.html"));
-    std::string page = bytes_of(folder / "page.html");
+    EXPECT_TRUE(contains(result.out, name));
+    std::string page = bytes_of(folder / name);
     EXPECT_TRUE(page.starts_with("<!DOCTYPE html>"));
     EXPECT_TRUE(page.ends_with("</html>\n"));
     for (int step = 1; step <= 8; ++step)
