@@ -69,11 +69,10 @@ bool begins_frame(unsigned char marker) {
 void read_frame(ImageFile& file, unsigned char marker, std::string_view frame, FileHeader& header) {
   const std::string& name = file.name();
   const char* kind = marker <= 0xC2                     ? ""
-                     : marker == 0xC3                   ? "lossless"
-                     : marker == 0xC9 || marker == 0xCA ? "arithmetic-coded"
-                     : marker == 0xCB                   ? "lossless, arithmetic-coded"
-                                                        : "hierarchical";
-  check(*kind == '\0', name, " is a ", kind, " JPEG; boxcam reads baseline and progressive ones, Huffman-coded");
+                     : marker == 0xC3 || marker == 0xCB ? "a lossless"
+                     : marker == 0xC9 || marker == 0xCA ? "an arithmetic-coded"
+                                                        : "a hierarchical";
+  check(*kind == '\0', name, " is ", kind, " JPEG; boxcam reads baseline and progressive ones, Huffman-coded");
   check(frame.size() == 6, name, " is broken: its frame header is too short");
   const uint64_t bits = number(frame, 0, 1), height = number(frame, 1, 2), width = number(frame, 3, 2);
   check(bits == 8, name, " is a JPEG of ", bits, " bits per sample; boxcam reads those of 8");
@@ -94,7 +93,10 @@ FileHeader read_jpeg_header(ImageFile& file) {
   bool turn_known = false;
   for (uint64_t at = 2;;) {
     const std::string_view start = file.bytes(at, 4);
-    check(start.size() == 4, name, " is truncated: its ", file.size(), " bytes end before the picture's data begin");
+    const auto check_there = [&](uint64_t end) {
+      check(end <= file.size(), name, " is truncated: its ", file.size(), " bytes end before the picture's data begin");
+    };
+    check_there(at + 4);
     const unsigned char marker = byte(start, 1);
     if (byte(start, 0) != 0xFF || marker == 0xFF || stands_alone(marker)) {
       ++at;
@@ -103,6 +105,7 @@ FileHeader read_jpeg_header(ImageFile& file) {
     const uint64_t length = number(start, 2, 2);
     check(marker != 0xD9, name, " is broken: it ends before the picture's data begin");
     check(length >= 2, name, " is broken: a segment's length is ", length);
+    check_there(at + 2 + length);
     const bool frame = begins_frame(marker);
     if (marker == 0xDA) {
       check(header.height > 0, name, " is broken: its data begin before a frame header");

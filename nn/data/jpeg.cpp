@@ -41,6 +41,7 @@ struct Decoder {
 [[noreturn]] void give_up(j_common_ptr jpeg) {
   Decoder& decoder = *static_cast<Decoder*>(jpeg->client_data);
   jpeg->err->format_message(jpeg, decoder.reason);
+  decoder.truncated |= decoder.out_of_bytes;  // whatever it then complains of
   std::longjmp(decoder.stop, 1);
 }
 
