@@ -17,8 +17,8 @@ namespace boxcam {
 /// neither format, is truncated (where viewers fill in grey, or blur) or is broken.
 Image read_image(const std::string& path);
 
-/// "libjpeg-turbo", or in a build without it "stb_image": of the values of photographs this differs in one of twenty,
-/// by 3 of 255 at most. It also refuses what it cannot vouch for: CMYK, a JPEG without an end marker.
+/// "libjpeg-turbo", or in a build without it "stb_image": one in twenty values of a photograph then differs, by 3 of
+/// 255 at most (more in the last columns of 4:2:2), and CMYK and JPEGs without an end marker are refused.
 std::string jpeg_decoder();
 
 /// What a picture's file says of itself.
