@@ -23,6 +23,22 @@ if(NOT BOXCAM_HAS_ONEDNN)
   message(STATUS "boxcam: without oneDNN (plain loops; training will be slow)")
 endif()
 
+# Another libjpeg than libjpeg-turbo makes other pixels.
+set(BOXCAM_HAS_LIBJPEG OFF)
+if(NOT BOXCAM_LIBJPEG STREQUAL "OFF")
+  find_package(JPEG QUIET)
+  if(JPEG_FOUND)
+    include(CheckCXXSymbolExists)
+    set(CMAKE_REQUIRED_LIBRARIES JPEG::JPEG)
+    check_cxx_symbol_exists(LIBJPEG_TURBO_VERSION "cstddef;cstdio;jpeglib.h" BOXCAM_LIBJPEG_IS_TURBO)
+    unset(CMAKE_REQUIRED_LIBRARIES)
+    set(BOXCAM_HAS_LIBJPEG ${BOXCAM_LIBJPEG_IS_TURBO})
+  endif()
+endif()
+if(NOT BOXCAM_HAS_LIBJPEG)
+  message(STATUS "boxcam: without libjpeg-turbo (stb_image decodes JPEGs: slower, other pixels, fewer files)")
+endif()
+
 include(cuda)
 
 if(BOXCAM_TESTS)

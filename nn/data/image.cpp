@@ -1,83 +1,14 @@
 #include "nn/data/image.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <climits>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
-#include <string_view>
 
 #include "engine/base/check.h"
-#include "engine/base/file.h"
-
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wall"
-#pragma GCC diagnostic ignored "-Wextra"
-#pragma GCC diagnostic ignored "-Wshadow"
-#pragma GCC diagnostic ignored "-Wunused-function"
-#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
-#define STB_IMAGE_IMPLEMENTATION
-#define STB_IMAGE_STATIC
-#define STBI_ONLY_JPEG
-#define STBI_ONLY_PNG
-#define STBI_NO_STDIO
-#include <stb_image.h>
-#define STB_IMAGE_WRITE_IMPLEMENTATION
-#define STB_IMAGE_WRITE_STATIC
-#define STBI_WRITE_NO_STDIO
-#include <stb_image_write.h>
-#pragma GCC diagnostic pop
 
 namespace boxcam {
 namespace {
-
-constexpr std::string_view jpeg_start = "\xFF\xD8";
-constexpr std::string_view png_start = "\x89PNG\r\n\x1a\n";
-
-uint32_t big_endian(std::string_view bytes, size_t at, int count) {
-  uint32_t value = 0;
-  for (int i = 0; i < count; ++i) value = value << 8 | static_cast<unsigned char>(bytes[at + i]);
-  return value;
-}
-
-// stb decodes a cut-off JPEG without complaint (the rest is grey), so the file is walked from marker to marker. Looking
-// for the end marker's two bytes anywhere would not do: an embedded thumbnail has them too.
-bool jpeg_is_complete(std::string_view bytes) {
-  size_t at = jpeg_start.size();
-  while (at + 2 <= bytes.size()) {
-    // Between markers lie entropy-coded data (in which FF is followed by 00) or fill bytes.
-    if (bytes[at] != '\xFF') {
-      at = bytes.find('\xFF', at);
-      if (at == std::string_view::npos) return false;
-      continue;
-    }
-    const auto marker = static_cast<unsigned char>(bytes[at + 1]);
-    if (marker == 0xFF) {
-      at += 1;
-    } else if (marker == 0xD9) {
-      return true;
-    } else if (marker <= 0x01 || (marker >= 0xD0 && marker <= 0xD8)) {  // stuffed zero, TEM, RST0-7, SOI: no length
-      at += 2;
-    } else {
-      if (at + 4 > bytes.size()) return false;
-      at += 2 + big_endian(bytes, at + 2, 2);
-    }
-  }
-  return false;
-}
-
-bool png_is_complete(std::string_view bytes) {
-  size_t at = png_start.size();
-  while (at + 12 <= bytes.size()) {  // a chunk: length, type, data, checksum
-    const size_t end = at + 12 + big_endian(bytes, at, 4);
-    if (end > bytes.size()) return false;
-    if (bytes.substr(at + 4, 4) == "IEND") return true;
-    at = end;
-  }
-  return false;
-}
 
 // The filter of one side: output i is the weighted sum of `count` inputs from `first[i]` on.
 struct Filter {
@@ -178,59 +109,7 @@ Window random_window(const Sample& sample, Random& random) {
   return {0, 0, height, width};
 }
 
-// The bytes of a file that begins and ends as a JPEG or PNG does.
-std::string encoded_image(const std::string& path) {
-  const std::string bytes = read_file(path, "image");
-  check(!bytes.empty(), "image ", path, " is empty (0 bytes)");
-  check(bytes.size() <= INT_MAX, "image ", path, " is too large: ", bytes.size(), " bytes");
-  const bool jpeg = bytes.starts_with(jpeg_start), png = bytes.starts_with(png_start);
-  check(jpeg || png, "image ", path, " is neither a JPEG nor a PNG file");
-  check(!jpeg || jpeg_is_complete(bytes), "image ", path, " is truncated: ", bytes.size(),
-        " bytes of JPEG without an end marker");
-  check(!png || png_is_complete(bytes), "image ", path, " is truncated: ", bytes.size(),
-        " bytes of PNG without an IEND chunk");
-  return bytes;
-}
-
 }  // namespace
-
-ImageHeader inspect_image(const std::string& path) {
-  const std::string bytes = encoded_image(path);
-  ImageHeader header;
-  int channels = 0;
-  check(stbi_info_from_memory(reinterpret_cast<const stbi_uc*>(bytes.data()), static_cast<int>(bytes.size()),
-                              &header.width, &header.height, &channels) != 0,
-        "image ", path, " is broken: ", stbi_failure_reason());
-  return header;
-}
-
-Image read_image(const std::string& path) {
-  const std::string bytes = encoded_image(path);
-  int width = 0, height = 0, channels = 0;
-  const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
-      stbi_load_from_memory(reinterpret_cast<const stbi_uc*>(bytes.data()), static_cast<int>(bytes.size()), &width,
-                            &height, &channels, 3),
-      stbi_image_free);
-  check(pixels != nullptr, "image ", path, " is broken: ", stbi_failure_reason());
-  Image image(height, width);
-  std::copy_n(pixels.get(), image.pixels.size(), image.pixels.data());
-  return image;
-}
-
-std::string png_bytes(const Image& image) {
-  check(image.height > 0 && image.width > 0, "cannot make a PNG: the image is ", image.height, " x ", image.width);
-  int size = 0;
-  const std::unique_ptr<unsigned char, void (*)(void*)> png(
-      stbi_write_png_to_mem(image.pixels.data(), image.width * 3, image.width, image.height, 3, &size), std::free);
-  check(png != nullptr, "cannot make a PNG of ", image.height, " x ", image.width, " pixels: out of memory");
-  return {reinterpret_cast<const char*>(png.get()), static_cast<size_t>(size)};
-}
-
-void write_png(const std::string& path, const Image& image) {
-  check(image.height > 0 && image.width > 0, "cannot write ", path, ": the image is ", image.height, " x ",
-        image.width);
-  write_file(path, {png_bytes(image)});
-}
 
 Image resize(const Image& image, int height, int width) {
   check(height > 0 && width > 0, "resize: asked for ", height, " x ", width, " pixels");
@@ -273,6 +152,23 @@ Image flip_horizontal(const Image& image) {
   Image result(image.height, image.width);
   for (int y = 0; y < image.height; ++y)
     for (int x = 0; x < image.width; ++x) std::copy_n(image.at(y, x), 3, result.at(y, image.width - 1 - x));
+  return result;
+}
+
+Image turned(const Image& image, int orientation) {
+  check(orientation >= 1 && orientation <= 8, "turned: an EXIF orientation is 1 to 8, not ", orientation);
+  const auto is_one_of = [&](std::initializer_list<int> list) {
+    return std::find(list.begin(), list.end(), orientation) != list.end();
+  };
+  const bool swapped = orientation >= 5, from_bottom = is_one_of({3, 4, 6, 7}), from_right = is_one_of({2, 3, 7, 8});
+  Image result(swapped ? image.width : image.height, swapped ? image.height : image.width);
+  for (int y = 0; y < result.height; ++y)
+    for (int x = 0; x < result.width; ++x) {
+      const int from_y = swapped ? x : y, from_x = swapped ? y : x;
+      std::copy_n(
+          image.at(from_bottom ? image.height - 1 - from_y : from_y, from_right ? image.width - 1 - from_x : from_x), 3,
+          result.at(y, x));
+    }
   return result;
 }
 

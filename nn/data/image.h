@@ -8,19 +8,33 @@
 
 namespace boxcam {
 
-/// Decodes a JPEG or PNG file to RGB: grey is repeated, alpha is dropped, 16 bits become 8; an EXIF orientation is not
-/// applied (as in Pillow and torchvision). Throws Error naming the path when the file is missing, is neither format, is
-/// truncated (also where a decoder would fill in grey) or is broken.
+/// Decodes a JPEG or PNG file to RGB: grey is repeated, alpha is dropped, 16 bits become 8, CMYK becomes what Pillow
+/// makes of it; an EXIF orientation is not applied (as in Pillow and torchvision; see `turned`). A JPEG's pixels are
+/// those of Pillow and torchvision (`jpeg_decoder`).
+///
+/// A JPEG is read as viewers read it: bytes between its data and the end marker, after the end marker, or no end marker
+/// at all do no harm where every pixel was in the file. Throws Error naming the path when the file is missing, is
+/// neither format, is truncated (where viewers fill in grey, or blur) or is broken.
 Image read_image(const std::string& path);
+
+/// "libjpeg-turbo", or in a build without it "stb_image": one in twenty values of a photograph then differs, by 3 of
+/// 255 at most (more in the last columns of 4:2:2), and CMYK and JPEGs without an end marker are refused.
+std::string jpeg_decoder();
 
 /// What a picture's file says of itself.
 struct ImageHeader {
   int height = 0, width = 0;  ///< as decoded: a turn is not applied
   int orientation = 1;        ///< EXIF's, 1 to 8; 1 also where the file says nothing
+  std::string note;           ///< a sentence where the file is odd and yet whole: the end marker is missing
 };
-/// Reads the header and looks for the end, without decoding: cheap enough for every file of a data set before the first
-/// step. Throws Error as read_image does, but for what only decoding shows.
+/// Reads the header and looks for the end: cheap enough for every file of a data set before the first step, since only
+/// a JPEG that does not end as it should is read whole, and decoded where it has no end marker. Throws Error as
+/// read_image does, but does not see what only decoding shows: damage within the picture's data, or a truncated JPEG
+/// to which somebody added an end marker.
 ImageHeader inspect_image(const std::string& path);
+
+/// The image as an EXIF orientation (1 to 8) wants it shown: Pillow's ImageOps.exif_transpose, OpenCV's imread.
+Image turned(const Image& image, int orientation);
 
 /// The bytes of a PNG file. Throws Error when the image is empty.
 std::string png_bytes(const Image& image);
