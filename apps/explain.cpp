@@ -128,7 +128,9 @@ void dump(const std::string& folder, const ImageExplanation& e, const std::vecto
 
 void explain_one(const Job& job, Classifier& model, int64_t explained, const ClassNames& classes, const Options& o) {
   const Preprocess preprocess = preprocess_of(o.data, false);
-  const Image photograph = read_image(job.image);
+  // As viewers show it, and as OpenCV, and so pytorch-grad-cam, reads it.
+  const ImageHeader header = inspect_image(job.image);
+  const Image photograph = turned(read_image(job.image), header.orientation);
   Sample sample;
   sample.image = photograph;
   sample = prepare(std::move(sample), preprocess, nullptr);
@@ -141,7 +143,9 @@ void explain_one(const Job& job, Classifier& model, int64_t explained, const Cla
   std::cout << job.image << ": "
             << (explained < 0 ? top_five(e.logits, classes) : percent_of(classes[e.predicted], e.score)) << "; "
             << o.explain.cam.explainer->name << " of " << classes[e.explained] << (empty ? ", which is empty," : "")
-            << " -> " << job.overlay << std::endl;
+            << " -> " << job.overlay
+            << (header.orientation == 1 ? "" : str(" (turned, as its EXIF orientation ", header.orientation, " says)"))
+            << (header.note.empty() ? "" : "; note: " + header.note) << std::endl;
   if (!job.dump.empty()) dump(job.dump, e, o.explain.taps);
 }
 

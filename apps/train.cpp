@@ -36,6 +36,7 @@ nlohmann::json identity(const Options& o, const OptionTable& table, const Datase
   json["identity"] = {{"boxcam", version()},
                       {"onednn", onednn_version()},
                       {"compiler", __VERSION__},
+                      {"jpeg", jpeg_decoder()},
                       {"processor", processor_name()},
                       {"native_kernels", native_kernels()},
                       {"threads", threads()},

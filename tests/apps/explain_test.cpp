@@ -141,6 +141,21 @@ TEST_F(ExplainTest, TheOverlayHasThePhotographsShapeAndSize) {
   EXPECT_GT(height, 224);
 }
 
+TEST_F(ExplainTest, APhonesPictureIsTurnedAndItIsSaid) {
+  const std::string upright = std::string(BOXCAM_SOURCE_DIR) + "/tests/fixtures/rgb.jpg";
+  const std::string exif(
+      "\xFF\xE1\x00\x22"
+      "Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0",
+      36);
+  std::string bytes = bytes_of(upright);
+  write_bytes(folder / "phone.jpg", bytes.insert(2, exif));
+  const Outcome result = explain({}, {"phone.jpg"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_TRUE(contains(result.out, "EXIF orientation 6"));
+  const Image as_stored = read_image(upright), overlay = read_image(folder / "overlays/phone.png");
+  EXPECT_EQ(std::pair(overlay.height, overlay.width), std::pair(as_stored.width, as_stored.height));
+}
+
 TEST_F(ExplainTest, WhatTheCropDoesNotShowIsDarkened) {
   const TemporaryFolder other;
   train(other / "run", {{"--resize", "crop"}});
