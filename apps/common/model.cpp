@@ -12,8 +12,8 @@ NewModel make_model(const ModelOptions& options, int64_t classes, uint64_t seed)
     return made;
   }
   try {
-    made.report = summary(
-        load_weights(made.model->named_tensors(), read_weights(options.weights), {options.allow_missing, true}));
+    const TensorFile file = read_weights(options.weights, tensor_names(model_kind(options.model)));
+    made.report = summary(load_weights(made.model->named_tensors(), file, {options.allow_missing, true}));
   } catch (const MissingTensors& e) {
     fail(e.what(), " (--weights-allow-missing names parts that may start fresh)");
   }
@@ -21,11 +21,10 @@ NewModel make_model(const ModelOptions& options, int64_t classes, uint64_t seed)
 }
 
 std::unique_ptr<Classifier> load_model(const std::string& checkpoint, const std::string& model_name, int64_t classes) {
-  const TensorFile file = read_weights(checkpoint);
-  const auto named = file.metadata.find("model");
-  const ModelKind& kind = model_kind(named != file.metadata.end() ? named->second : model_name);
-  check(!file.find("model." + kind.head + ".weight"), checkpoint,
-        " is what train --resume goes on from; take best.safetensors or last.safetensors of the same run");
+  const WeightFile opened(checkpoint);
+  const auto named = opened.metadata().find("model");
+  const ModelKind& kind = model_kind(named != opened.metadata().end() ? named->second : model_name);
+  const TensorFile file = opened.take(tensor_names(kind));
   const int64_t found = classes_in(file, kind);
   check(classes == 0 || found == classes, checkpoint, " has ", found, " classes, the data have ", classes);
   std::unique_ptr<Classifier> model = kind.make(found, DType::f32, 0);
