@@ -286,7 +286,7 @@ std::string Run::save_after_error() {
 /// The kept epoch on the test split.
 bool Run::test() {
   const auto& [explain, penalty, reading, measuring, clip] = o_.train.method;
-  const auto best = load_model(folder_.file("best.safetensors"), o_.model.model);
+  const auto best = load_model(folder_.file("best.safetensors"), o_.model.model).model;
   place(*best, o_.run);
   const auto [splits, note] = open_test_splits(o_.data);
   nlohmann::json test = {{"best_epoch", progress_.best_epoch}};

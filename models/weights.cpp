@@ -1,106 +1,16 @@
 #include "models/weights.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <limits>
 #include <map>
 #include <optional>
 #include <set>
-#include <string_view>
 
 #include "engine/base/check.h"
-#include "engine/base/sha256.h"
 #include "engine/base/text.h"
-#include "nn/files/torch_file.h"
+#include "models/name_fit.h"
 
 namespace boxcam {
 namespace {
-
-constexpr std::string_view torchvision_files[] = {
-    "resnet18-f37072fd.pth",  "resnet18-5c106cde.pth",  "resnet34-b627a593.pth",  "resnet34-333f7ec4.pth",
-    "resnet50-0676ba61.pth",  "resnet50-11ad3fa6.pth",  "resnet50-19c8e357.pth",  "resnet101-63fe2227.pth",
-    "resnet101-cd907fc2.pth", "resnet101-5d3b4d8f.pth", "resnet152-394f9c45.pth", "resnet152-f82ba261.pth",
-    "resnet152-b121ed2d.pth",
-};
-
-// A message names this many tensors and counts the rest.
-constexpr size_t most_named = 8;
-
-std::string few(const std::vector<std::string>& names) {
-  const size_t shown = std::min(names.size(), most_named);
-  std::string text = join({names.begin(), names.begin() + static_cast<std::ptrdiff_t>(shown)});
-  return names.size() == shown ? text : str(text, " and ", names.size() - shown, " more");
-}
-
-enum class Format { safetensors, torch_zip, torch_legacy };
-
-Format recognise(const std::string& path) {
-  std::error_code error;
-  const std::filesystem::file_status status = std::filesystem::status(path, error);
-  check(!std::filesystem::exists(status) || std::filesystem::is_regular_file(status), "cannot read the weights ", path,
-        ": it is not a regular file");
-  std::ifstream file(path, std::ios::binary);
-  check(file.good(), "cannot read the weights ", path, ": ", std::strerror(errno));
-  std::string bytes(256, '\0');
-  file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  bytes.resize(static_cast<size_t>(file.gcount()));
-
-  const std::string_view start = bytes;
-  if (start.starts_with("PK\x03\x04")) return Format::torch_zip;
-  if (start.starts_with(legacy_torch_start)) return Format::torch_legacy;
-  if (start.size() > 8 && start[8] == '{') return Format::safetensors;
-
-  const std::string_view text = start.substr(std::min(start.find_first_not_of(" \t\r\n"), start.size()));
-  std::string looks;
-  if (start.empty())
-    looks = "it is empty";
-  else if (start.starts_with("version https://git-lfs"))
-    looks = "it is a Git LFS pointer, which stands for a file that was not fetched (git lfs pull)";
-  else if (lower(std::string(text.substr(0, 9))) == "<!doctype" || lower(std::string(text.substr(0, 5))) == "<html")
-    looks = "it is an HTML page: the download brought an error or a sign-in page instead of the file";
-  else if (start.starts_with("\x1f\x8b"))
-    looks = "it is compressed with gzip; unpack it first";
-  else if (start.starts_with("\x89HDF"))
-    looks = "it is an HDF5 file (Keras)";
-  else if (start.starts_with("\x93NUMPY"))
-    looks = "it is a NumPy array";
-  else if (start.size() > 1 && start[0] == '\x80' && start[1] != 2)
-    looks = str("it is a pickle of protocol ", static_cast<int>(static_cast<unsigned char>(start[1])),
-                ", boxcam reads protocol 2");
-  else if (start.size() > 1 && start[0] == '\x80')
-    looks = "it is a pickle, but not one of torch.save";
-  else
-    looks = "its first bytes belong to none of them";
-  fail(path, " is no weight file (safetensors, or .pth as torch.save writes it): ", looks);
-}
-
-// A note when the digits at the end of the name are not those of the file's SHA-256.
-std::optional<std::string> check_digest(const std::string& path) {
-  const std::filesystem::path name = std::filesystem::path(path).filename();
-  const std::string stem = name.stem().string();
-  if (stem.size() < 9 || stem[stem.size() - 9] != '-') return std::nullopt;
-  const std::string expected = lower(stem.substr(stem.size() - 8));
-  if (expected.find_first_not_of("0123456789abcdef") != std::string::npos) return std::nullopt;
-  const std::string found = sha256_of_file(path).substr(0, 8);
-  if (found == expected) return std::nullopt;
-  const auto& known = torchvision_files;
-  check(std::find(std::begin(known), std::end(known), name.string()) == std::end(known), path,
-        " is not the file that torchvision publishes under this name, or it is damaged: its SHA-256 begins with ",
-        found, ", expected ", expected);
-  return str("warning: the SHA-256 of ", path, " begins with ", found, ", not with the ", expected, " of its name");
-}
-
-void strip_module_prefix(TensorFile& file) {
-  constexpr std::string_view prefix = "module.";
-  const bool all = std::all_of(file.tensors.begin(), file.tensors.end(),
-                               [&](const FileTensor& entry) { return entry.name.starts_with(prefix); });
-  if (!all || file.tensors.empty()) return;
-  for (FileTensor& entry : file.tensors) entry.name.erase(0, prefix.size());
-  file.notes.push_back("the prefix 'module.' was taken off all names");
-}
 
 // [outer, rows, columns] -> [outer, columns, rows]
 template <class T>
@@ -134,9 +44,6 @@ Shape shape_in_files(const NamedTensor& entry) {
 }
 
 bool is_counter(const NamedTensor& entry) { return entry.role == NamedTensor::Role::counter; }
-
-// A file's counter: the file has no more to tell it by. Files from before torch 0.4 have none.
-bool is_stored_counter(const std::string& name) { return name.ends_with("num_batches_tracked"); }
 
 bool is_float(DType dtype) { return dtype == DType::f32 || dtype == DType::f64; }
 
@@ -189,6 +96,7 @@ struct Faults {
     if (!mis_shaped.empty()) reasons.push_back(str(mis_shaped.size(), " of another shape: ", few(mis_shaped)));
     if (!mistyped.empty()) reasons.push_back(str(mistyped.size(), " of another kind of number: ", few(mistyped)));
     if (reasons.empty()) return;
+    reasons.insert(reasons.end(), file.notes.begin(), file.notes.end());
     const std::string text = str(file.path, matched == 0 ? " belongs to another model" : " does not fit the model",
                                  ": ", join(reasons, "; "));
     if (!missing.empty()) throw MissingTensors(text);
@@ -197,17 +105,6 @@ struct Faults {
 };
 
 }  // namespace
-
-TensorFile read_weights(const std::string& path) {
-  const Format format = recognise(path);
-  const std::optional<std::string> warning = check_digest(path);
-  TensorFile file = format == Format::safetensors ? read_safetensors(path)
-                    : format == Format::torch_zip ? read_torch_zip(path)
-                                                  : read_torch_legacy(path);
-  strip_module_prefix(file);
-  if (warning) file.notes.push_back(*warning);
-  return file;
-}
 
 LoadReport load_weights(const std::vector<NamedTensor>& model, const TensorFile& file, const LoadOptions& options) {
   check_allowed(options.allow_missing, model);

@@ -1,20 +1,14 @@
-// Weight files in and out: what a file holds, how it fits a model, and what was done about what does not fit.
+// A model's weights in and out: how those of a file fit it, and what was done about what does not fit.
 #pragma once
 
 #include <string>
 #include <vector>
 
+#include "models/weight_file.h"
 #include "nn/files/safetensors.h"
 #include "nn/module.h"
 
 namespace boxcam {
-
-/// Reads a state dict: safetensors, or what torch.save writes (zip or legacy). The content decides, not the extension.
-/// Names lose the prefix 'module.' when all have it. Where the file's name ends in eight hexadecimal digits they are
-/// compared with the SHA-256 of the file: a difference is an Error for the names of torchvision's own files and a note
-/// for others. Throws Error when the file is missing, is none of the three (it says what it looks like), is truncated
-/// or damaged, or wants anything executed.
-TensorFile read_weights(const std::string& path);
 
 /// The file lacks tensors that LoadOptions::allow_missing could let start fresh.
 struct MissingTensors : Error {

@@ -60,7 +60,7 @@ NewModel make_model(const ModelOptions& options, const ModelCard& start, const s
     return made;
   }
   const std::vector<NamedTensor> tensors = made.model->named_tensors();
-  TensorFile file = read_weights(options.weights);
+  TensorFile file = read_weights(options.weights, tensor_names(model_kind(options.model)));
   LoadOptions load{options.allow_missing, true};
   fit_head(file, start.classes, classes, tensors, load.allow_missing);
   try {
@@ -71,14 +71,13 @@ NewModel make_model(const ModelOptions& options, const ModelCard& start, const s
   return made;
 }
 
-std::unique_ptr<Classifier> load_model(const std::string& checkpoint, const std::string& model_name) {
-  const TensorFile file = read_weights(checkpoint);
+NewModel load_model(const std::string& checkpoint, const std::string& model_name) {
   const ModelKind& kind = model_kind(model_name);
-  check(!file.find("model." + kind.head + ".weight"), checkpoint,
-        " is what train --resume goes on from; take best.safetensors or last.safetensors of the same run");
-  std::unique_ptr<Classifier> model = kind.make(classes_in(file, kind), DType::f32, 0);
-  load_weights(model->named_tensors(), file, {{}, false});
-  return model;
+  const TensorFile file = read_weights(checkpoint, tensor_names(kind));
+  NewModel made{kind.make(classes_in(file, kind), DType::f32, 0), ""};
+  const LoadReport report = load_weights(made.model->named_tensors(), file, {{}, false});
+  made.report = join(report.notes, "\n");
+  return made;
 }
 
 void place(Classifier& model, const RunOptions& run) {

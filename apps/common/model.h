@@ -21,8 +21,9 @@ struct NewModel {
 NewModel make_model(const ModelOptions& options, const ModelCard& start, const std::vector<std::string>& classes,
                     uint64_t seed);
 
-/// A trained model of a kind of models from a file of boxcam or PyTorch, which says how many classes it has.
-std::unique_ptr<Classifier> load_model(const std::string& checkpoint, const std::string& model_name);
+/// A trained model of a kind of models from a file of boxcam or PyTorch, which says how many classes it has. The report
+/// says what was done about what else the file holds; empty: nothing.
+NewModel load_model(const std::string& checkpoint, const std::string& model_name);
 
 /// Puts a model where the options say, and gives its activations their type.
 void place(Classifier& model, const RunOptions& run);

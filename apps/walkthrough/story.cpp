@@ -154,9 +154,10 @@ Story tell_step(const WalkOptions& o) {
   story.classes = data->classes();
   const int64_t classes = static_cast<int64_t>(story.classes.size());
   if (!o.checkpoint.empty()) check_classes(o.card, story.classes);
-  const NewModel made = o.checkpoint.empty()
-                            ? make_model(o.model, o.card, story.classes, o.run.seed)
-                            : NewModel{load_model(o.checkpoint, o.model.model), "weights of " + o.checkpoint};
+  NewModel made = o.checkpoint.empty() ? make_model(o.model, o.card, story.classes, o.run.seed)
+                                       : load_model(o.checkpoint, o.model.model);
+  if (!o.checkpoint.empty())
+    made.report = str("weights of ", o.checkpoint, made.report.empty() ? "" : "\n", made.report);
   check(made.model->classes() == classes, o.checkpoint, " has ", made.model->classes(), " classes, the data have ",
         classes);
   Classifier& CL = *made.model;

@@ -14,7 +14,7 @@ int main(int argc, char** argv) try {
   const std::vector<std::string> words(argv + 1, argv + argc);
   check(words.size() >= 2 && words.size() <= 4, "expected IMAGE OVERLAY [MODEL [WEIGHTS]]");
   const ModelKind& kind = words.size() > 2 ? model_kind(words[2]) : model_kinds().front();
-  const TensorFile weights = words.size() > 3 ? read_weights(words[3]) : TensorFile{};
+  const TensorFile weights = words.size() > 3 ? read_weights(words[3], tensor_names(kind)) : TensorFile{};
   const auto model = kind.make(words.size() > 3 ? classes_in(weights, kind) : 1000, DType::f32, 0);
   if (words.size() > 3) std::cout << summary(load_weights(model->named_tensors(), weights)) << "\n";
 

@@ -6,22 +6,19 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <functional>
 #include <map>
-#include <memory>
-#include <optional>
-#include <unordered_map>
 
 #include "engine/base/check.h"
 #include "engine/base/file.h"
-#include "nn/files/pickle.h"
 
 namespace boxcam {
 namespace {
 
-using pickle::Dict, pickle::StorageView, pickle::StridedTensor, pickle::Unpickler, pickle::Value;
+using pickle::StridedTensor, pickle::Value;
 
-constexpr uint64_t longest_pickle = 16 << 20;  // that of ResNet-152 has 0.2 MB
+// Compressed entries, and many views of one storage, can ask for far more memory than the file has bytes. Genuine
+// files stay near a factor of two.
+constexpr uint64_t most_memory = 32;
 
 struct Buffer {
   std::unique_ptr<char[]> bytes;
@@ -30,51 +27,6 @@ struct Buffer {
   explicit Buffer(size_t count) : bytes(new char[count]), size(count) {}  // not zeroed: it is filled at once
   std::span<const char> span() const { return {bytes.get(), size}; }
 };
-
-// Compressed entries, and many views of one storage, can ask for far more memory than the file has bytes. Genuine
-// files stay near a factor of two.
-class Budget {
- public:
-  explicit Budget(const std::string& path) : path_(path), left_(std::filesystem::file_size(path) * 32 + (1 << 20)) {}
-
-  void spend(uint64_t bytes) {
-    check(bytes <= left_, path_,
-          ": its tensors would need more than 32 times the file's size, which no weight file does");
-    left_ -= bytes;
-  }
-
- private:
-  std::string path_;
-  uint64_t left_;
-};
-
-const Value* lookup(const Dict& dict, std::string_view key) {
-  const Value* found = nullptr;
-  for (const auto& [name, value] : dict.items)
-    if (const auto* text = name->as<std::string>(); text && *text == key) found = value;
-  return found;
-}
-
-bool holds_tensors(const Dict& dict) {
-  return std::any_of(dict.items.begin(), dict.items.end(),
-                     [](const auto& item) { return item.second->template as<StridedTensor>() != nullptr; });
-}
-
-const Dict& find_state_dict(const Value& value, TensorFile& content) {
-  const Dict* top = value.as<Dict>();
-  check(top != nullptr, content.path, " holds no state dict: what was saved is no dict");
-  for (const char* wrapper : {"state_dict", "model"}) {
-    const Value* inner = lookup(*top, wrapper);
-    const Dict* dict = inner ? inner->as<Dict>() : nullptr;
-    if (dict && holds_tensors(*dict)) {
-      content.notes.push_back(str("the weights are those under '", wrapper, "' in the file"));
-      return *dict;
-    }
-  }
-  check(holds_tensors(*top), content.path,
-        " holds no state dict: neither the dict itself nor its 'state_dict' or 'model' has tensors");
-  return *top;
-}
 
 // Elements of `size` bytes, gathered into row-major order.
 template <size_t size>
@@ -103,48 +55,9 @@ bool row_major(const StridedTensor& tensor) {
   return true;
 }
 
-// `storage`: the bytes of the whole storage that the tensor lives in.
-FileTensor materialise(const std::string& name, const StridedTensor& tensor, std::span<const char> storage,
-                       Budget& budget) {
-  const Shape shape(tensor.sizes);
-  const size_t size = item_size(tensor.storage.type), bytes = static_cast<size_t>(shape.numel()) * size;
-  budget.spend(bytes);
-  if (bytes == 0) return decode_tensor(name, tensor.storage.type, shape, {});
-  const char* first = storage.data() + static_cast<size_t>(tensor.storage.first + tensor.offset) * size;
-  if (row_major(tensor)) return decode_tensor(name, tensor.storage.type, shape, {first, bytes});
-
-  const Buffer ordered(bytes);
-  switch (size) {
-    case 1: gather<1>(tensor, first, ordered.bytes.get()); break;
-    case 2: gather<2>(tensor, first, ordered.bytes.get()); break;
-    case 4: gather<4>(tensor, first, ordered.bytes.get()); break;
-    default: gather<8>(tensor, first, ordered.bytes.get()); break;
-  }
-  return decode_tensor(name, tensor.storage.type, shape, ordered.span());
-}
-
-using Fetch = std::function<std::span<const char>(const StorageView&)>;
-
-void add_tensors(const Value& saved, const Fetch& fetch, Budget& budget, TensorFile& content) {
-  const Dict& dict = find_state_dict(saved, content);
-  std::unordered_map<std::string, const Value*> latest;
-  std::vector<std::string> order;
-  for (const auto& [key, value] : dict.items) {
-    const auto* name = key->as<std::string>();
-    check(name != nullptr, content.path, " holds no state dict: a key is not a string");
-    if (latest.insert_or_assign(*name, value).second) order.push_back(*name);
-  }
-  for (const std::string& name : order) {
-    if (const auto* tensor = latest.at(name)->as<StridedTensor>())
-      content.tensors.push_back(materialise(name, *tensor, fetch(tensor->storage), budget));
-    else
-      content.notes.push_back(str("the file's entry ", name, " is no tensor and was left out"));
-  }
-}
-
 class ZipArchive {
  public:
-  ZipArchive(const std::string& path, Budget& budget) : path_(path), budget_(budget) {
+  explicit ZipArchive(const std::string& path) : path_(path) {
     int code = 0;
     archive_.reset(zip_open(path.c_str(), ZIP_RDONLY, &code));
     if (archive_) return;
@@ -172,19 +85,19 @@ class ZipArchive {
     return *found;
   }
 
-  // The whole entry; libzip checks its CRC at the end. `expected`: its size, where that is known.
-  Buffer read(const std::string& name, std::optional<uint64_t> expected) const {
+  uint64_t size_of(const std::string& name) const {
     zip_stat_t status;
     check(zip_stat(archive_.get(), name.c_str(), 0, &status) == 0 && (status.valid & ZIP_STAT_SIZE), path_,
           ": the archive has no entry ", name);
-    check(!expected || status.size == *expected, path_, ": the entry ", name, " has ", status.size, " bytes, expected ",
-          expected.value_or(0));
-    check(expected || status.size <= longest_pickle, path_, ": the entry ", name, " is too long for a state dict");
-    budget_.spend(status.size);
+    return status.size;
+  }
+
+  // The whole entry, of size_of(name) bytes; libzip checks its CRC at the end.
+  Buffer read(const std::string& name, uint64_t size) const {
     const std::unique_ptr<zip_file_t, decltype(&zip_fclose)> entry(zip_fopen(archive_.get(), name.c_str(), 0),
                                                                    zip_fclose);
     check(entry != nullptr, path_, ": cannot read the entry ", name, ": ", zip_strerror(archive_.get()));
-    Buffer buffer(status.size);
+    Buffer buffer(size);
     size_t filled = 0;
     char beyond;  // reading on past the end is what makes libzip compare the CRC
     while (true) {
@@ -204,87 +117,156 @@ class ZipArchive {
     void operator()(zip_t* archive) const { zip_discard(archive); }
   };
   std::string path_;
-  Budget& budget_;
   std::unique_ptr<zip_t, Discard> archive_;
+};
+
+class ZipFile : public TorchFile {
+ public:
+  explicit ZipFile(const std::string& path) : TorchFile(path), archive_(path), root_(archive_.root()) {
+    check(!archive_.has(root_ + "constants.pkl"), path,
+          " is a TorchScript program; two lines of Python make a state dict of it:",
+          recipe(str("import torch; saved = torch.jit.load(", pickle::python_text(path), ", map_location='cpu')"),
+                 "saved.state_dict()"));
+    if (archive_.has(root_ + "byteorder")) {
+      const Buffer order = read(root_ + "byteorder");
+      check(std::string_view(order.bytes.get(), order.size) == "little", path, ": the numbers are not little-endian");
+    }
+    const Buffer program = read(root_ + "data.pkl");
+    std::span<const char> rest = program.span();
+    look_into(unpickler_.load(rest));
+  }
+
+ private:
+  Buffer read(const std::string& name) {
+    const uint64_t size = archive_.size_of(name);
+    spend(size);
+    return archive_.read(name, size);
+  }
+
+  std::span<const char> numbers_of(const pickle::Storage& storage) override {
+    auto found = storages_.find(storage.key);
+    if (found == storages_.end()) {
+      const std::string name = root_ + "data/" + storage.key;
+      const uint64_t expected = static_cast<uint64_t>(storage.numel) * storage.type->item_size;
+      const uint64_t size = archive_.size_of(name);
+      check(size == expected, path_, ": the entry ", name, " has ", size, " bytes, expected ", expected);
+      found = storages_.emplace(storage.key, read(name)).first;
+    }
+    return found->second.span();
+  }
+
+  ZipArchive archive_;
+  std::string root_;
+  std::map<std::string, Buffer> storages_;  // those read so far: tensors may share one
+};
+
+class LegacyFile : public TorchFile {
+ public:
+  explicit LegacyFile(const std::string& path) : TorchFile(path), file_(read_file(path)) {
+    check(is_legacy_torch(file_), path, " does not begin as a legacy file of torch.save");
+    // The magic number, the version of the format, facts about the machine, the object, the order of the storages.
+    std::span<const char> rest(file_);
+    unpickler_.load(rest);
+    const auto* version = unpickler_.load(rest).as<int64_t>();
+    check(version && *version == 1001, path, ": expected version 1001 of torch's legacy format");
+    const auto* machine = unpickler_.load(rest).as<pickle::Dict>();
+    check(machine && is_little_endian(*machine), path, ": the numbers are not little-endian");
+    const Value& saved = unpickler_.load(rest);
+    const auto* keys = unpickler_.load(rest).as<pickle::List>();
+    check(keys != nullptr, path, ": the list of storages is damaged");
+    for (const Value* key : keys->items) find_storage(key->as<std::string>(), rest);
+    look_into(saved);
+  }
+
+ private:
+  static bool is_little_endian(const pickle::Dict& machine) {
+    for (const auto& [key, value] : machine.items)
+      if (const auto* name = key->as<std::string>(); name && *name == "little_endian")
+        return value->as<bool>() && *value->as<bool>();
+    return false;
+  }
+
+  // The next storage of the file, at the front of `rest`.
+  void find_storage(const std::string* key, std::span<const char>& rest) {
+    const auto known = key ? unpickler_.storages().find(*key) : unpickler_.storages().end();
+    check(known != unpickler_.storages().end(), path_, ": the list of storages names one that no tensor uses");
+    const pickle::Storage& storage = known->second;
+    const size_t item_size = storage.type->item_size;
+    check(item_size > 0, path_, " holds numbers of the type ", storage.type->name, ", whose size is not known");
+    int64_t numel = 0;
+    check(rest.size() >= sizeof numel, path_, " is truncated: it ends before the storage ", storage.key);
+    std::memcpy(&numel, rest.data(), sizeof numel);
+    rest = rest.subspan(sizeof numel);
+    check(numel == storage.numel, path_, ": the storage ", storage.key, " has ", numel, " elements, expected ",
+          storage.numel);
+    const size_t bytes = static_cast<size_t>(numel) * item_size;
+    check(rest.size() >= bytes, path_, " is truncated: the storage ", storage.key, " needs ", bytes, " bytes, ",
+          rest.size(), " are left");
+    storages_[storage.key] = rest.first(bytes);
+    rest = rest.subspan(bytes);
+  }
+
+  std::span<const char> numbers_of(const pickle::Storage& storage) override {
+    const auto found = storages_.find(storage.key);
+    check(found != storages_.end(), path_, ": the storage ", storage.key, " is missing");
+    return found->second;
+  }
+
+  std::string file_;
+  std::map<std::string, std::span<const char>> storages_;
 };
 
 }  // namespace
 
-TensorFile read_torch_zip(const std::string& path) {
-  Budget budget(path);
-  const ZipArchive archive(path, budget);
-  const std::string root = archive.root();
-  check(!archive.has(root + "constants.pkl"), path,
-        " is a TorchScript program, not a state dict: save it with torch.save(model.state_dict(), ...)");
-  if (archive.has(root + "byteorder")) {
-    const Buffer order = archive.read(root + "byteorder", std::nullopt);
-    check(std::string_view(order.bytes.get(), order.size) == "little", path, ": the numbers are not little-endian");
-  }
-  const Buffer program = archive.read(root + "data.pkl", std::nullopt);
-  std::span<const char> rest = program.span();
-  Unpickler unpickler(path);
-  const Value& saved = unpickler.load(rest);
-
-  std::map<std::string, Buffer> storages;
-  const Fetch fetch = [&](const StorageView& storage) {
-    auto found = storages.find(storage.key);
-    if (found == storages.end()) {
-      const uint64_t bytes = static_cast<uint64_t>(storage.numel) * item_size(storage.type);
-      found = storages.emplace(storage.key, archive.read(root + "data/" + storage.key, bytes)).first;
-    }
-    return found->second.span();
-  };
-  TensorFile content;
-  content.path = path;
-  add_tensors(saved, fetch, budget, content);
-  return content;
+bool is_legacy_torch(std::string_view start) {
+  constexpr std::string_view magic{"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\x2e", 13};
+  constexpr size_t opening = 2, frame = 9;  // the protocol; since 4 the length of a frame follows
+  if (start.size() < opening || start[0] != '\x80' || start[1] < 2 || start[1] > 5) return false;
+  start.remove_prefix(opening);
+  if (start.starts_with('\x95')) start.remove_prefix(std::min(frame, start.size()));
+  return start.starts_with(magic);
 }
 
-TensorFile read_torch_legacy(const std::string& path) {
-  const std::string file = read_file(path);
-  check(file.starts_with(legacy_torch_start), path, " does not begin as a legacy file of torch.save");
-  std::span<const char> rest = std::span<const char>(file).subspan(legacy_torch_start.size());
+std::unique_ptr<TorchFile> TorchFile::open_zip(const std::string& path) { return std::make_unique<ZipFile>(path); }
+std::unique_ptr<TorchFile> TorchFile::open_legacy(const std::string& path) {
+  return std::make_unique<LegacyFile>(path);
+}
 
-  // Version of the format, facts about the machine, the object, the order of the storages.
-  Unpickler unpickler(path);
-  const auto* version = unpickler.load(rest).as<int64_t>();
-  check(version && *version == 1001, path, ": expected version 1001 of torch's legacy format");
-  const Dict* machine = unpickler.load(rest).as<Dict>();
-  const Value* little = machine ? lookup(*machine, "little_endian") : nullptr;
-  check(little && little->as<bool>() && *little->as<bool>(), path, ": the numbers are not little-endian");
-  const Value& saved = unpickler.load(rest);
-  const auto* keys = unpickler.load(rest).as<pickle::List>();
-  check(keys != nullptr, path, ": the list of storages is damaged");
+TorchFile::TorchFile(const std::string& path)
+    : path_(path), unpickler_(path), budget_(std::filesystem::file_size(path) * most_memory + (1 << 20)) {}
 
-  std::map<std::string, std::span<const char>> storages;
-  for (const Value* key : keys->items) {
-    const auto* name = key->as<std::string>();
-    const auto known = name ? unpickler.storages().find(*name) : unpickler.storages().end();
-    check(known != unpickler.storages().end(), path, ": the list of storages names one that no tensor uses");
-    const StorageView& storage = known->second;
-    int64_t numel = 0;
-    check(rest.size() >= sizeof numel, path, " is truncated: it ends before the storage ", storage.key);
-    std::memcpy(&numel, rest.data(), sizeof numel);
-    rest = rest.subspan(sizeof numel);
-    check(numel == storage.numel, path, ": the storage ", storage.key, " has ", numel, " elements, expected ",
-          storage.numel);
-    const size_t bytes = static_cast<size_t>(numel) * item_size(storage.type);
-    check(rest.size() >= bytes, path, " is truncated: the storage ", storage.key, " needs ", bytes, " bytes, ",
-          rest.size(), " are left");
-    storages[storage.key] = rest.first(bytes);
-    rest = rest.subspan(bytes);
+void TorchFile::spend(uint64_t bytes) {
+  check(bytes <= budget_, path_, ": its content would need more than ", most_memory,
+        " times the file's size, which no weight file does");
+  budget_ -= bytes;
+}
+
+void TorchFile::look_into(const Value& saved) {
+  saved_ = &saved;
+  dicts_.emplace(saved, path_, [this](uint64_t bytes) { spend(bytes); });
+}
+
+FileTensor TorchFile::read(const std::string& name, const StridedTensor& tensor) {
+  const Shape shape(tensor.sizes);
+  const pickle::Storage& storage = *tensor.view.storage;
+  const size_t size = storage.type->item_size, bytes = static_cast<size_t>(shape.numel()) * size;
+  spend(bytes);
+  if (bytes == 0) return decode_tensor(name, tensor.type(), shape, {});
+  const char* first = numbers_of(storage).data() + static_cast<size_t>(tensor.view.first + tensor.offset) * size;
+  if (row_major(tensor)) return decode_tensor(name, tensor.type(), shape, {first, bytes});
+
+  const Buffer ordered(bytes);
+  switch (size) {
+    case 1: gather<1>(tensor, first, ordered.bytes.get()); break;
+    case 2: gather<2>(tensor, first, ordered.bytes.get()); break;
+    case 4: gather<4>(tensor, first, ordered.bytes.get()); break;
+    default: gather<8>(tensor, first, ordered.bytes.get()); break;
   }
+  return decode_tensor(name, tensor.type(), shape, ordered.span());
+}
 
-  const Fetch fetch = [&](const StorageView& storage) {
-    const auto found = storages.find(storage.key);
-    check(found != storages.end(), path, ": the storage ", storage.key, " is missing");
-    return found->second;
-  };
-  Budget budget(path);
-  TensorFile content;
-  content.path = path;
-  add_tensors(saved, fetch, budget, content);
-  return content;
+std::string recipe(const std::string& load, const std::string& expression) {
+  return str("\n  ", load, "\n  torch.save(", expression, ", 'weights.pth')");
 }
 
 }  // namespace boxcam

@@ -1,22 +1,59 @@
 // What torch.save writes: a zip archive (since torch 1.6) or a row of pickles followed by the numbers (before that).
 #pragma once
 
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
+#include "nn/files/pickle.h"
 #include "nn/files/safetensors.h"
+#include "nn/files/tensor_dicts.h"
 
 namespace boxcam {
 
-/// The first bytes of a file in the legacy format: the pickle of torch's magic number.
-inline constexpr std::string_view legacy_torch_start{"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\x2e",
-                                                     15};
+/// Whether a file that begins so is in the legacy format: with a pickle of torch's magic number, of protocol 2 to 5.
+bool is_legacy_torch(std::string_view start);
 
-/// The tensors of a state dict, row-major whatever their strides were, in the dict's order; a dict wrapped as
-/// {'state_dict': ...} or {'model': ...} is unwrapped, and a note says so. Both throw Error naming the file when it is
-/// damaged or truncated, is no state dict, is not of pickle protocol 2, or wants anything executed. The memory asked
-/// for is at most proportional to the size of the file.
-TensorFile read_torch_zip(const std::string& path);
-TensorFile read_torch_legacy(const std::string& path);
+/// A file of torch.save, looked into, its numbers not read yet. Objects of whatever class that lie beside the tensors
+/// are skipped: nothing in a file is looked up or executed. The memory asked for is at most proportional to the size of
+/// the file.
+class TorchFile {
+ public:
+  /// Both throw Error naming the file when it is damaged or truncated, or is not what torch.save writes with protocol 2
+  /// to 5.
+  static std::unique_ptr<TorchFile> open_zip(const std::string& path);
+  static std::unique_ptr<TorchFile> open_legacy(const std::string& path);
+  virtual ~TorchFile() = default;
+
+  const pickle::TensorDicts& dicts() const { return *dicts_; }
+  /// What was saved, where it is no plain data: the name of what would make it; else null.
+  const pickle::Global* maker() const { return pickle::maker_of(*saved_); }
+  /// The names of all that was to be called, and was not.
+  const std::set<std::string_view>& called() const { return unpickler_.called(); }
+
+  /// Row-major, whatever its strides were. `tensor` is one of dicts(). Throws Error when its numbers are damaged or
+  /// missing.
+  FileTensor read(const std::string& name, const pickle::StridedTensor& tensor);
+
+ protected:
+  explicit TorchFile(const std::string& path);
+  void look_into(const pickle::Value& saved);
+  void spend(uint64_t bytes);
+  virtual std::span<const char> numbers_of(const pickle::Storage& storage) = 0;
+
+  std::string path_;
+  pickle::Unpickler unpickler_;
+
+ private:
+  uint64_t budget_;  // bytes that may still be asked for
+  const pickle::Value* saved_ = nullptr;
+  std::optional<pickle::TensorDicts> dicts_;
+};
+
+/// For the end of a message: two lines of Python, of which `load` makes `saved`, and the second saves `expression`.
+std::string recipe(const std::string& load, const std::string& expression);
 
 }  // namespace boxcam

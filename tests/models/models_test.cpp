@@ -135,6 +135,15 @@ TEST(EveryModel, AFileSaysHowManyClassesItHas) {
   });
 }
 
+// Of the larger ones parity_resnet_test reads files by these names.
+TEST(EveryModel, NamesItsTensorsWithoutBeingMade) {
+  for_each_model([](const Classifier& model, const ModelKind& kind) {
+    std::vector<std::string> names;
+    for (const NamedTensor& t : model.named_tensors()) names.push_back(t.name);
+    EXPECT_EQ(tensor_names(kind), names);
+  });
+}
+
 TEST(Plain, HasFourStagesThatHalveThePicture) {
   const auto model = make_classifier("plain-mini", 4);
   EXPECT_EQ(model->parameter_count(), 27 * 16 + 144 * 32 + 288 * 64 + 576 * 64 + 2 * (16 + 32 + 64 + 64) + 65 * 4);

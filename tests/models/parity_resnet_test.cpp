@@ -5,6 +5,7 @@
 #include <random>
 
 #include "engine/base/sha256.h"
+#include "models/models.h"
 #include "models/weights.h"
 #include "tests/fixture.h"
 
@@ -169,7 +170,7 @@ TEST_P(ParityFiles, AnExportedModelIsTorchvisionsStateDict) {
   if (const char* wanted = std::getenv("BOXCAM_EXPORT_TO"); wanted && name == "resnet50")
     std::filesystem::copy_file(path, wanted, std::filesystem::copy_options::overwrite_existing);
 
-  const TensorFile file = read_weights(path);
+  const TensorFile file = read_weights(path, tensor_names(model_kind(name)));
   EXPECT_EQ(digest_of(file, folder / "digest"), fixture.json("state_dict_sha256")[name]);
   const ResNet read(resnet_config(name), fixture.classes(), DType::f32, 99);
   load_weights(read.named_tensors(), file);

@@ -21,6 +21,7 @@
 #include "models/models.h"
 #include "models/plain.h"
 #include "models/resnet.h"
+#include "models/weight_file.h"
 #include "models/weights.h"
 #include "nn/classifier.h"
 #include "nn/data/dataset.h"
