@@ -117,9 +117,10 @@ void read_start(Decoder& decoder, std::string_view bytes) {
   jpeg_mem_src(&jpeg, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
   jpeg_read_header(&jpeg, TRUE);
   jpeg.out_color_space = jpeg.num_components == 4 ? JCS_CMYK : JCS_RGB;
-  jpeg.dct_method = JDCT_ISLOW;  // these two are Pillow's and torchvision's choice, and libjpeg's own: the pixels hang
-  jpeg.do_fancy_upsampling = TRUE;  // on them
-  jpeg_start_decompress(&jpeg);     // reads all scans where there are several
+  // The pixels hang on these two. They are Pillow's and torchvision's choice, too.
+  jpeg.dct_method = JDCT_ISLOW;
+  jpeg.do_fancy_upsampling = TRUE;
+  jpeg_start_decompress(&jpeg);  // reads all scans where there are several
 }
 
 void read_rows(Decoder& decoder, Image& image, std::vector<JSAMPLE>& cmyk) {
@@ -145,9 +146,12 @@ DecodedJpeg decode_jpeg(std::string_view bytes, const FileHeader& header, const 
   check_read(guarded(decoder, [&] { read_start(decoder, bytes); }));
   check(!jpeg_has_multiple_scans(&decoder.jpeg) || has_all_scans(decoder.jpeg), name, " is truncated: ", bytes.size(),
         " bytes of JPEG without the last scans of the picture");
+  const int height = static_cast<int>(decoder.jpeg.output_height), width = static_cast<int>(decoder.jpeg.output_width);
+  check(height == header.height && width == header.width && decoder.jpeg.num_components == header.components, name,
+        " is broken: it has two frame headers");
 
-  DecodedJpeg decoded{Image(header.height, header.width), false};
-  std::vector<JSAMPLE> cmyk(header.components == 4 ? size_t(header.width) * 4 : 0);
+  DecodedJpeg decoded{Image(height, width), false};
+  std::vector<JSAMPLE> cmyk(header.components == 4 ? size_t(width) * 4 : 0);
   check_read(guarded(decoder, [&] { read_rows(decoder, decoded.image, cmyk); }));
   decoded.has_end = end_was_seen(decoder);
   return decoded;
