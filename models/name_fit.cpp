@@ -33,7 +33,7 @@ ModelNames::ModelNames(const std::vector<std::string>& names) {
 
 bool ModelNames::have_part_of(std::string_view name) const { return parts_.contains(first_word(name)); }
 
-// What stands before a name of the model in `name`: several, as "0.conv1.weight" is the end of one and holds another.
+// What stands before the name of the model in which `name` ends: several where that ends in another one.
 std::vector<std::string_view> ModelNames::prefixes_of(std::string_view name) const {
   std::vector<std::string_view> prefixes;
   for (size_t start = name.size() - std::min(name.size(), longest_); start < name.size(); ++start)

@@ -93,7 +93,7 @@ std::vector<std::string_view> names_of(const TensorDicts::Entries& dict) {
 
 std::string load_call(const std::string& path, const TorchFile& torch) {
   return str("import torch; saved = torch.load(", pickle::python_text(path), ", map_location='cpu'",
-             torch.called().empty() ? "" : ", weights_only=False", ")");
+             torch.needs_trust() ? ", weights_only=False" : "", ")");
 }
 
 // Nothing in the file is the model's, or what there is could be anybody's.
@@ -156,9 +156,8 @@ std::string place_of(const NameFit& fit, const TorchFile* torch) {
   const std::string load = torch ? load_call(path, *torch)
                                  : str("import torch, safetensors.torch; saved = safetensors.torch.load_file(",
                                        pickle::python_text(path), ")");
-  const bool executes = torch && !torch->called().empty();
-  fail(text, "; two lines of Python make a file of the first", executes ? ", where you trust the file:" : ":",
-       recipe(load, expression));
+  fail(text, "; two lines of Python make a file of the first",
+       torch && torch->needs_trust() ? ", where you trust the file:" : ":", recipe(load, expression));
 }
 
 NameFit choose(const std::string& path, const std::vector<std::string>& names, const ModelNames& model,

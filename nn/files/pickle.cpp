@@ -398,6 +398,7 @@ const Value& Unpickler::load(std::span<const char>& bytes) {
   if (opening != op_proto) refuse("expected a pickle of protocol 2 to 5, found the byte ", hex(opening));
   const int protocol = number<unsigned char>();
   if (protocol < 2 || protocol > 5) refuse("refuses pickle protocol ", protocol, ": boxcam reads 2 to 5");
+  protocol_ = std::max(protocol_, protocol);
 
   while (true) {
     switch (const auto op = number<unsigned char>()) {

@@ -109,6 +109,7 @@ class Unpickler {
 
   /// Every storage that was referred to so far, by its key.
   const std::map<std::string, Storage>& storages() const { return storages_; }
+  int protocol() const { return protocol_; }  ///< the highest so far
   /// The foreign names that were to be called so far.
   const std::set<std::string_view>& called() const { return called_; }
 
@@ -145,6 +146,7 @@ class Unpickler {
   Value* rebuild_tensor(const std::vector<Value*>& arguments);
 
   std::string file_;
+  int protocol_ = 0;
   size_t spent_ = 0, limit_ = 0;  // a file of some size must not ask for memory of any size
   std::span<const char> rest_;
   std::deque<Value> values_;  // owns them all: a pickle may build cycles

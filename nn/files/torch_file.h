@@ -34,6 +34,10 @@ class TorchFile {
   /// The names of all that was to be called, and was not.
   const std::set<std::string_view>& called() const { return unpickler_.called(); }
 
+  /// Whether PyTorch reads it only where it may run what the file asks for: with foreign names, or written with
+  /// another protocol than torch.save's own.
+  bool needs_trust() const { return !called().empty() || unpickler_.protocol() != 2; }
+
   /// Row-major, whatever its strides were. `tensor` is one of dicts(). Throws Error when its numbers are damaged or
   /// missing.
   FileTensor read(const std::string& name, const pickle::StridedTensor& tensor);

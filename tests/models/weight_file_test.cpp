@@ -326,6 +326,11 @@ TEST_F(Pickles, AChoiceOfTwoIsAnErrorThatListsThem) {
           {"'net' > 'ema'", "'best' > 0", "where you trust the file", "weights_only=False", "saved.net['ema']"});
   refuses(dict_of(model_at(0, "model.") + model_at(1, "ema.")),
           {"the names with the prefix 'model.'", "{k: v for k, v in saved.items() if k.startswith('ema.')}"});
+  expect_error(
+      [&] {
+        read(dict_of({{"a", one}, {"b", other}}), 4);
+      },
+      {"where you trust the file", "weights_only=False"});
   // The same tensors twice are no choice, nor is one that has names as they are.
   const Names first = {"the weights were taken from 'a'"};
   EXPECT_EQ(notes(dict_of({{"a", one}, {"b", one}})), first);
