@@ -79,6 +79,8 @@ class Run {
         folder_(o_.train.output, o_.train.resume),
         step_(CL_, o_.train.method, o_.train.optimizer),
         loader_(*train_, loader_options(o_.data, *train_, true, o_.run.seed)),
+        inputs_(o_.train.method, *train_, loader_options(o_.data, *train_, true, o_.run.seed), o_.run.device,
+                o_.run.seed),
         run_json_(identity(o_, table, *train_, *validation_)),
         metadata_(card_metadata(table, train_->classes())),
         metrics_(static_cast<int64_t>(train_->classes().size())) {}
@@ -130,6 +132,7 @@ class Run {
   RunFolder folder_;
   TrainStep step_;
   Loader loader_;
+  StepInputs inputs_;
   nlohmann::json run_json_;
   std::map<std::string, std::string> metadata_;  // of model files
   Progress progress_;
@@ -187,7 +190,7 @@ bool Run::train_epoch() {
   loader_.start_epoch(progress_.epoch, progress_.batch);
   while (const auto batch = loader_.next()) {
     learning_rate_ = schedule.at(optimizer.steps(), total_steps);
-    const StepInput input = step_input(*batch, method.penalty, o_.run.device, o_.run.seed, optimizer.steps());
+    const StepInput input = inputs_(*batch, optimizer.steps());
     whole_ = false;
     const StepReport step = step_(input, learning_rate_, metrics_);
     whole_ = true;
@@ -291,7 +294,8 @@ std::string Run::save_after_error() {
 
 /// The kept epoch on the test split.
 bool Run::test() {
-  const auto& [explain, penalty, reading, measuring, clip] = o_.train.method;
+  const ExplainOptions& explain = o_.train.method.explain;
+  const Measuring& measuring = o_.train.method.measuring;
   const auto best = load_model(folder_.file("best.safetensors"), o_.model.model);
   place(*best, o_.run);
   const auto [splits, note] = open_test_splits(o_.data);

@@ -5,9 +5,6 @@
 #include <limits>
 #include <numeric>
 
-#include "engine/base/random.h"
-#include "nn/input.h"
-#include "xai/boxes.h"
 #include "xai/losses.h"
 
 namespace boxcam {
@@ -42,18 +39,6 @@ std::vector<char> counted_images(const StepInput& input, const Penalty& penalty)
   if (penalty.unboxed == Penalty::Unboxed::skip)
     for (const auto& boxes : input.boxes) counted.push_back(!boxes.empty());
   return counted;
-}
-
-StepInput step_input(const Batch& batch, const Penalty& penalty, Device device, uint64_t seed, int64_t step) {
-  StepInput input{input_tensor(batch, device), label_tensor(batch, device), batch.boxes, batch.boxes, batch.ids};
-  if (penalty.boxes == Penalty::Boxes::own) return input;
-  std::vector<size_t> cycle;
-  for (size_t n = 0; n < batch.boxes.size(); ++n)
-    if (!batch.boxes[n].empty()) cycle.push_back(n);
-  Random random(seed, stream_of("shuffled boxes") + static_cast<uint64_t>(step));
-  shuffle(cycle, random);
-  for (size_t i = 0; i < cycle.size(); ++i) input.penalty_boxes[cycle[i]] = batch.boxes[cycle[(i + 1) % cycle.size()]];
-  return input;
 }
 
 TrainStep::TrainStep(Classifier& CL, const Method& method, const OptimizerOptions& optimizer)
@@ -116,15 +101,14 @@ StepReport TrainStep::operator()(const StepInput& input, double learning_rate, M
   const auto done = [&](int number) {
     if (watch.after) watch.after(number, step);
   };
-  const auto& [options, penalty, reading, measuring, clip] = method_;
-  const auto masks = [&](const std::vector<std::vector<Box>>& boxes, double margin) {
-    return box_masks(boxes, x.dim(1), x.dim(2), margin, x.dtype(), x.device());
-  };
+  const ExplainOptions& options = method_.explain;
+  const Penalty& penalty = method_.penalty;
+  const Reading& reading = method_.reading;
   Classifier &CL = CL_, &GC = GC_ ? *GC_ : CL_;
 
   // (1) Grad-CAM of the labelled class: on the copy GC (the thesis), or on CL itself, where there is nothing to copy.
   gc = explained_forward(GC, x, reading.cam_pass(), options, reading.one_pass() || reading.leaks(), watch.taps);
-  B = masks(input.penalty_boxes, penalty.margin);
+  B = input.loss_masks(penalty.margin);
   const Explanation explained = explain(GC, x, gc, labels, options, {penalty.loss, B});
   step.classes = explained.classes, step.alpha = explained.alpha, step.M = explained.raw, C = explained.cam;
   done(1);
@@ -152,12 +136,12 @@ StepReport TrainStep::operator()(const StepInput& input, double learning_rate, M
   // (6) Back-propagation on CL, and the optimiser's update.
   step.gradients = gradients_of(step);
   check_finite(step, input);
-  if (clip > 0) clip_grad_norm(step.gradients, clip);
+  if (method_.clip_grad_norm > 0) clip_grad_norm(step.gradients, method_.clip_grad_norm);
   optimizer_.step(step.gradients, learning_rate);
   done(6);
 
   // (7) Metrics, always against the images' own boxes.
-  metrics.add(cl.logits, labels, C, masks(input.boxes, measuring.margin));
+  metrics.add(cl.logits, labels, C, input.own_masks(method_.measuring.margin));
   done(7);
 
   // (8) Copy CL onto GC; nothing to do where they are one.

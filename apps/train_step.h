@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "apps/common/method.h"
-#include "nn/data/loader.h"
+#include "apps/step_input.h"
 #include "nn/optim.h"
 
 namespace boxcam {
@@ -16,18 +16,6 @@ namespace boxcam {
 inline constexpr const char* kDiverged =
     "the last checkpoint is untouched; a new run with a lower --lr or with --clip-grad-norm may help, and can start "
     "from this run's last epoch, once one has ended, with --weights last.safetensors";
-
-/// What a step works on. Boxes are in pixels of x.
-struct StepInput {
-  Tensor x;                                     ///< [N, S, S, 3], of the model's dtype
-  Tensor labels;                                ///< i32 [N]
-  std::vector<std::vector<Box>> boxes;          ///< each image's own
-  std::vector<std::vector<Box>> penalty_boxes;  ///< those that the penalty uses: its own, or another image's
-  std::vector<std::string> ids;
-};
-
-/// With Penalty::Boxes::shuffled the boxed images exchange boxes in a random cycle, a function of (seed, step).
-StepInput step_input(const Batch& batch, const Penalty& penalty, Device device, uint64_t seed, int64_t step);
 
 /// What a step computes, in its order and under the names of docs/method.md. `gc` is the pass that is explained, `cl`
 /// the one that predicts; they are one where Grad-CAM reads the classifier's own training pass. `taught` is the part of

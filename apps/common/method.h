@@ -2,6 +2,7 @@
 // the penalty teaches. docs/method.md says what each choice means.
 #pragma once
 
+#include "apps/common/controls.h"
 #include "xai/explain.h"
 #include "xai/losses.h"
 #include "xai/metrics.h"
@@ -12,13 +13,10 @@ namespace boxcam {
 struct Penalty {
   /// Of images without a box: their whole CAM counts, or they are left out of the mean.
   enum class Unboxed { penalise, skip };
-  /// Whose boxes: the image's own, or another image's of the batch, which is the control.
-  enum class Boxes { own, shuffled };
   const CamLoss* loss = &cam_losses().front();
   double lambda = 0;
   double margin = 0;  ///< pixels of the network's input added around boxes
   Unboxed unboxed = Unboxed::penalise;
-  Boxes boxes = Boxes::own;
 };
 
 /// What the penalty teaches the classifier: docs/method.md, "The readings".
@@ -56,7 +54,8 @@ struct Method {
   Penalty penalty;
   Reading reading;
   Measuring measuring;
-  double clip_grad_norm = 0;  ///< 0: off
+  BoxControl boxes = BoxControl::own;  ///< what losses read; metrics read the images' own
+  double clip_grad_norm = 0;           ///< 0: off
 };
 
 }  // namespace boxcam

@@ -93,8 +93,8 @@ Term cross_entropy_term(Classifier& CL, const StepInput& input, const std::vecto
 std::vector<Tensor> asked_of_maps(const Step& step, const StepInput& input, const WalkOptions& o) {
   std::vector<Tensor> maps;
   for (const Tensor& M : step.M) maps.push_back(M.detach().clone().set_requires_grad());
-  const auto& [explain, penalty, reading, measuring, clip] = o.train.method;
-  const CamOptions& cam = explain.cam;
+  const Penalty& penalty = o.train.method.penalty;
+  const CamOptions& cam = o.train.method.explain.cam;
   const int64_t size = input.x.dim(1);
   const Tensor C = normalize_cam(maps, size, size, cam.profile, cam.normalizer);
   return grad({mean_over_images(penalty.loss->of_images(C, step.B), counted_images(input, penalty))}, maps);
@@ -167,10 +167,11 @@ Story tell_step(const WalkOptions& o) {
   story.model = str(CL.name(), ", ", CL.parameter_count(), " parameters, ", made.report);
 
   // The batch that `train` begins with.
-  Loader loader(*data, loader_options(o.data, *data, true, o.run.seed));
+  const LoaderOptions batches = loader_options(o.data, *data, true, o.run.seed);
+  Loader loader(*data, batches);
   loader.start_epoch(0);
   story.batch = *loader.next();
-  story.input = step_input(story.batch, method.penalty, o.run.device, o.run.seed, 0);
+  story.input = StepInputs(method, *data, batches, o.run.device, o.run.seed)(story.batch, 0);
   story.learning_rate = t.schedule.at(0, t.epochs * loader.batches());
 
   story.copies = method.reading.copies();

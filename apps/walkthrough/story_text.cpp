@@ -121,6 +121,19 @@ std::string reading_in_words(const Method& method) {
   return words;
 }
 
+std::string boxes_in_words(BoxControl control) {
+  switch (control) {
+    case BoxControl::own: return "its boxes";
+    case BoxControl::shuffled: return "the boxes of another image of the batch";
+    case BoxControl::fixed_shuffled: return "the boxes of another image of the training split";
+    case BoxControl::random: return "its boxes in a random place";
+    case BoxControl::centre: return "its largest box in the centre";
+    case BoxControl::inverse: return "all but its boxes for the inside";
+    case BoxControl::none: return "no box";
+  }
+  fail("a control has no words");
+}
+
 std::string labels_in_words(const Story& story) {
   std::vector<std::string> parts;
   for (size_t c = 0; c < story.classes.size(); ++c)
@@ -244,8 +257,7 @@ Chapter Teller::penalty() const {
       " and 0 elsewhere. P is the mean over the images of ", penalty_of.loss->formula, ". ",
       penalty_of.unboxed == Penalty::Unboxed::skip ? "Images without a box are left out of the mean."
                                                    : "An image without a box has B = 0: its whole CAM is penalised.",
-      penalty_of.boxes == Penalty::Boxes::shuffled ? " The boxes are those of another image of the batch: the control."
-                                                   : "",
+      method.boxes == BoxControl::own ? "" : str(" A control: here an image has ", boxes_in_words(method.boxes), "."),
       penalty_of.loss->fused
           ? " The terms of this mean are made in step 1, while C is in the cache, so this step takes no time."
           : "");
@@ -397,7 +409,7 @@ void print_story(std::ostream& out, const Story& story, const WalkOptions& o) {
       for (size_t n = 0; n < rows.size(); ++n)
         out << indent
             << formatted("%-14s %-7s %5zu %11s %12s %14s %9s%s\n", rows[n].id.c_str(), rows[n].label.c_str(),
-                         story.input.penalty_boxes[n].size(), number_text(rows[n].inside).c_str(),
+                         story.input.loss_boxes[n].size(), number_text(rows[n].inside).c_str(),
                          number_text(rows[n].outside).c_str(),
                          std::isnan(rows[n].share) ? "-" : formatted("%.1f %%", 100 * rows[n].share).c_str(),
                          number_text(rows[n].penalty).c_str(),

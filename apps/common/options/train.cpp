@@ -13,8 +13,6 @@ void declare_penalty(OptionTable& table, Penalty& o) {
   table.row("--loss", o.loss, cam_losses(), "the penalty of a CAM C and boxes B");
   table.word("--unboxed", o.unboxed,
              "images without a box: their whole CAM is penalised, or they are left out of the penalty");
-  table.word("--boxes", o.boxes,
-             "penalise with the image's own boxes, or with those of another image of the batch: the control");
 }
 
 void declare_reading(OptionTable& table, Reading& o) {
@@ -31,6 +29,10 @@ void declare_reading(OptionTable& table, Reading& o) {
 void declare_method(OptionTable& table, TrainOptions& o) {
   table.group("Method");
   declare_penalty(table, o.method.penalty);
+  table.word("--boxes", o.method.boxes,
+             "what losses read: the image's own boxes, or a control: those of another image of the batch, or of the "
+             "training split, the same in every epoch; in a random place; the largest in the centre; all but the "
+             "boxes; no box");
   declare_reading(table, o.method.reading);
   table.flag("--thesis", o.thesis,
              "the thesis' literal step: --cam-target logit --cam-model copy --cam-batch-norm eval "
@@ -110,6 +112,7 @@ void settle_train_options(const OptionTable& table, DataOptions& data, TrainOpti
                "classifier; use --penalty-gradient constant (the thesis) or transfer, or --cam-model shared");
   if (!data_kind(data).has_boxes) {
     const std::string reason = str("there are no boxes in --data ", data.data);
+    table.refuse(t.method.boxes != BoxControl::own, "--boxes", reason + ", and so nothing to control: expected own");
     table.refuse(t.method.penalty.lambda > 0, "--lambda", reason + ", so nothing lies outside of them: expected 0");
     table.refuse(table.given("--best-by") && t.best_by == TrainOptions::BestBy::content_heatmap, "--best-by",
                  reason + ", and so no Content-Heatmap: expected accuracy or last");
@@ -122,7 +125,8 @@ void settle_train_options(const OptionTable& table, DataOptions& data, TrainOpti
 }
 
 std::string reading_in_options(const Method& method, const std::vector<std::string>& taps) {
-  const auto& [explain, penalty, reading, measuring, clip] = method;
+  const ExplainOptions& explain = method.explain;
+  const Reading& reading = method.reading;
   return str("--penalty-gradient ", word_of(reading.teaches), " --cam-model ", word_of(reading.cam_model),
              " --cam-batch-norm ", word_of(reading.batch_norm), " --cam-normalizer ", word_of(explain.cam.normalizer),
              " --cam-class ", word_of(explain.explains), " --cam-target ", word_of(explain.cam.target),

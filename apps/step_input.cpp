@@ -1,0 +1,36 @@
+#include "apps/step_input.h"
+
+#include "nn/input.h"
+#include "xai/boxes.h"
+
+namespace boxcam {
+
+Tensor StepInput::own_masks(double margin) const {
+  return box_masks(boxes, x.dim(1), x.dim(2), margin, x.dtype(), x.device());
+}
+
+Tensor StepInput::loss_masks(double margin) const {
+  const Tensor B = box_masks(loss_boxes, x.dim(1), x.dim(2), margin, x.dtype(), x.device());
+  if (!inverse) return B;
+  std::vector<double> boxed;  // an image without a box has no inside either way
+  for (const std::vector<Box>& list : loss_boxes) boxed.push_back(list.empty() ? 0 : 1);
+  const Tensor everything = Tensor::from({B.dim(0), 1, 1}, boxed).to(B.dtype()).to(B.device());
+  return everything - B;
+}
+
+StepInputs::StepInputs(const Method& method, const Dataset& data, const LoaderOptions& loader, Device device,
+                       uint64_t seed)
+    : control_(method.boxes), device_(device), seed_(seed) {
+  if (control_ == BoxControl::fixed_shuffled) fixed_ = fixed_cycle(all_boxes(data, loader), seed);
+}
+
+StepInput StepInputs::operator()(const Batch& batch, int64_t step) const {
+  return {input_tensor(batch, device_),
+          label_tensor(batch, device_),
+          batch.boxes,
+          control_boxes(batch, control_, seed_, step, fixed_),
+          batch.ids,
+          control_ == BoxControl::inverse};
+}
+
+}  // namespace boxcam
