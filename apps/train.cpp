@@ -192,11 +192,10 @@ bool Run::train_epoch() {
     learning_rate_ = schedule.at(optimizer.steps(), total_steps);
     const StepInput input = inputs_(*batch, optimizer.steps());
     whole_ = false;
-    const StepReport step = step_(input, learning_rate_, metrics_);
+    const LossTerms step = step_(input, learning_rate_, metrics_);
     whole_ = true;
     ++progress_.batch;
-    progress_.cross_entropy += step.cross_entropy;
-    progress_.penalty += step.penalty;
+    progress_.terms += step;
     bar_->advance(batch->size, str("cross-entropy ", step.cross_entropy, "  penalty ", step.penalty, "  accuracy ",
                                    percent(metrics_.accuracy()), "  Content-Heatmap ",
                                    percent(metrics_.content_heatmap(method.measuring.content_heatmap))));
@@ -217,27 +216,35 @@ std::optional<Evaluation> Run::validate() {
 /// The epoch's line in epochs.jsonl and on the terminal.
 void Run::record(const Evaluation& v) const {
   const Measuring& measuring = o_.train.method.measuring;
-  const double steps = static_cast<double>(progress_.batch);
-  const double cross_entropy = progress_.cross_entropy / steps, penalty = progress_.penalty / steps;
-  folder_.add_epoch({{"epoch", progress_.epoch},
-                     {"learning_rate", learning_rate_},
-                     {"loss", number(cross_entropy + o_.train.method.penalty.lambda * penalty)},
-                     {"cross_entropy", number(cross_entropy)},
-                     {"penalty", number(penalty)},
-                     {"train_accuracy", number(metrics_.accuracy())},
-                     {"train_content_heatmap", number(metrics_.content_heatmap(measuring.content_heatmap))},
-                     {"train_empty_cams", number(metrics_.empty_cams())},
-                     {"val_loss", number(v.cross_entropy)},
-                     {"val_accuracy", number(v.metrics.accuracy())},
-                     {"val_content_heatmap", number(v.metrics.content_heatmap(measuring.content_heatmap))},
-                     {"val_box_coverage", number(v.metrics.box_coverage())},
-                     {"val_empty_cams", number(v.metrics.empty_cams())},
-                     {"images_per_second", bar_->images_per_second()},
-                     {"seconds", bar_->seconds()}});
+  const Method& method = o_.train.method;
+  const LossTerms terms = progress_.terms / static_cast<double>(progress_.batch);
+  nlohmann::json line = {{"epoch", progress_.epoch},
+                         {"learning_rate", learning_rate_},
+                         {"loss", number(method.loss(terms))},
+                         {"cross_entropy", number(terms.cross_entropy)},
+                         {"penalty", number(terms.penalty)},
+                         {"train_accuracy", number(metrics_.accuracy())},
+                         {"train_content_heatmap", number(metrics_.content_heatmap(measuring.content_heatmap))},
+                         {"train_empty_cams", number(metrics_.empty_cams())},
+                         {"val_loss", number(v.cross_entropy)},
+                         {"val_accuracy", number(v.metrics.accuracy())},
+                         {"val_content_heatmap", number(v.metrics.content_heatmap(measuring.content_heatmap))},
+                         {"val_box_coverage", number(v.metrics.box_coverage())},
+                         {"val_empty_cams", number(v.metrics.empty_cams())},
+                         {"images_per_second", bar_->images_per_second()},
+                         {"seconds", bar_->seconds()}};
+  std::string more;  // terms that not every method has
+  if (method.splits()) {
+    line["evidence_cross_entropy"] = number(terms.evidence_cross_entropy);
+    line["evidence_penalty"] = number(terms.evidence_penalty);
+    more += str("  split ", terms.evidence_cross_entropy, " and ", terms.evidence_penalty);
+  }
+  folder_.add_epoch(line);
   std::printf(
-      "epoch %lld/%lld  cross-entropy %.4f  penalty %.4f  train accuracy %s  |  validation %s  |  %.1f images/s\n",
-      static_cast<long long>(progress_.epoch + 1), static_cast<long long>(o_.train.epochs), cross_entropy, penalty,
-      percent(metrics_.accuracy()).c_str(), summary(v, measuring).c_str(), bar_->images_per_second());
+      "epoch %lld/%lld  cross-entropy %.4f  penalty %.4f%s  train accuracy %s  |  validation %s  |  %.1f images/s\n",
+      static_cast<long long>(progress_.epoch + 1), static_cast<long long>(o_.train.epochs), terms.cross_entropy,
+      terms.penalty, more.c_str(), percent(metrics_.accuracy()).c_str(), summary(v, measuring).c_str(),
+      bar_->images_per_second());
   const std::string warning = empty_cam_warning(v.metrics);
   if (!warning.empty()) std::cout << warning << "\n";
   std::cout << std::flush;

@@ -47,6 +47,8 @@ TrainStep::TrainStep(Classifier& CL, const Method& method, const OptimizerOption
       GC_(method.reading.copies() ? CL.copy() : nullptr),
       optimizer_(only_parameters(CL.named_tensors()), optimizer) {
   settle_taps(method_.explain, CL);
+  check(!method.splits() || CL.head_of(CL.default_tap()).defined(), "--evidence-split: the tap ", CL.default_tap(),
+        " of ", CL.name(), " does not go through pooling into a linear head");
   method_.explain.cam.gradient = method_.reading.through(method_.penalty.lambda);
 }
 
@@ -54,13 +56,24 @@ void TrainStep::renew_copy() {
   if (GC_) GC_->copy_from(CL_);
 }
 
-/// Gradients of CL's parameters: of the cross-entropy, and of what the CAM teaches. In one pass through a common graph;
-/// otherwise in two, the second on the copy's parameters where there is a copy (transfer), and added.
+/// What CL's own pass says inside the boxes, and outside, whatever the reading of the penalty is.
+void TrainStep::split_evidence_of(Step& step, const Tensor& labels) const {
+  const std::string tap = CL_.default_tap();
+  step.evidence = split_evidence(step.cl.taps.at(tap), CL_.head_of(tap), step.B);
+  const Tensor each = evidence_cross_entropies(step.evidence, CL_.head_bias(), labels);
+  step.evidence_cross_entropy = mean_over_boxed(each, step.evidence);
+  step.evidence_penalty = mean_over_boxed(evidence_penalties(step.evidence), step.evidence);
+  step.classified = step.classified + Method::kEvidenceCrossEntropy * step.evidence_cross_entropy +
+                    method_.evidence_split * step.evidence_penalty;
+}
+
+/// Gradients of CL's parameters: of the cross-entropy (and the split), and of what the CAM teaches. In one pass through
+/// a common graph; otherwise in two, the second on the copy's parameters where there is a copy (transfer), and added.
 std::vector<Tensor> TrainStep::gradients_of(const Step& step) const {
   const std::vector<Tensor> parameters = CL_.parameters();
   if (method_.reading.one_pass() && step.taught.defined())
-    return grad_and_release({step.cross_entropy + step.taught}, parameters);
-  std::vector<Tensor> gradients = grad_and_release({step.cross_entropy}, parameters);
+    return grad_and_release({step.classified + step.taught}, parameters);
+  std::vector<Tensor> gradients = grad_and_release({step.classified}, parameters);
   if (step.taught.defined()) {
     const std::vector<Tensor> more = grad_and_release({step.taught}, GC_ ? GC_->parameters() : parameters);
     for (size_t i = 0; i < gradients.size(); ++i) gradients[i] = gradients[i] + more[i];
@@ -79,6 +92,9 @@ void TrainStep::check_finite(const Step& step, const StepInput& input) const {
     while (n + 1 < each.size() && std::isfinite(each[n])) ++n;
     stop("the cross-entropy", "image " + input.ids[n]);
   }
+  if (!std::isfinite(step.classified.item()))
+    stop("the signed split", str("its cross-entropy is ", step.evidence_cross_entropy.item(), ", its penalty ",
+                                 step.evidence_penalty.item()));
   const CamOptions& cam = method_.explain.cam;
   if (!std::isfinite(step.P.item())) stop("the penalty", flattest_cam(step, input, cam.profile));
   Tensor total;  // one number comes to the host; only if it is not finite the gradients are looked at one by one
@@ -92,8 +108,8 @@ void TrainStep::check_finite(const Step& step, const StepInput& input) const {
     if (!std::isfinite(sum(step.gradients[i++]).item())) stop("the gradient of " + t.name, reason);
 }
 
-StepReport TrainStep::operator()(const StepInput& input, double learning_rate, Metrics& metrics,
-                                 const StepWatch& watch) {
+LossTerms TrainStep::operator()(const StepInput& input, double learning_rate, Metrics& metrics,
+                                const StepWatch& watch) {
   const Tensor &x = input.x, &labels = input.labels;
   Step step;  // its tensors under their own names, here and in a debugger
   Forward &gc = step.gc, &cl = step.cl;
@@ -105,16 +121,20 @@ StepReport TrainStep::operator()(const StepInput& input, double learning_rate, M
   const Penalty& penalty = method_.penalty;
   const Reading& reading = method_.reading;
   Classifier &CL = CL_, &GC = GC_ ? *GC_ : CL_;
+  std::vector<std::string> more_taps = watch.taps;
+  if (const std::string last = CL.default_tap();
+      method_.splits() && std::find(more_taps.begin(), more_taps.end(), last) == more_taps.end())
+    more_taps.push_back(last);
 
   // (1) Grad-CAM of the labelled class: on the copy GC (the thesis), or on CL itself, where there is nothing to copy.
-  gc = explained_forward(GC, x, reading.cam_pass(), options, reading.one_pass() || reading.leaks(), watch.taps);
+  gc = explained_forward(GC, x, reading.cam_pass(), options, reading.one_pass() || reading.leaks(), more_taps);
   B = input.loss_masks(penalty.margin);
   const Explanation explained = explain(GC, x, gc, labels, options, {penalty.loss, B});
   step.classes = explained.classes, step.alpha = explained.alpha, step.M = explained.raw, C = explained.cam;
   done(1);
 
   // (2) Logits of CL.
-  cl = reading.one_pass() ? gc : CL.forward(x, ForwardOptions::training(), watch.taps);
+  cl = reading.one_pass() ? gc : CL.forward(x, ForwardOptions::training(), more_taps);
   done(2);
 
   // (3) Cross-entropy.
@@ -123,12 +143,14 @@ StepReport TrainStep::operator()(const StepInput& input, double learning_rate, M
   done(3);
 
   // (4) The penalty: the mean CAM outside the boxes, P = mean C (1 - B), whose terms step 1 made while C was in the
-  // cache, or another --loss of C and B.
+  // cache, or another --loss of C and B. Beside it the signed split, which reads B but no CAM.
   P = mean_over_images(explained.losses, counted_images(input, penalty));
+  step.classified = cross_entropy;
+  if (method_.splits()) split_evidence_of(step, labels);
   done(4);
 
   // (5) Weighted sum. What of the CAM's side is differentiated depends on the reading; often nothing.
-  loss = cross_entropy + penalty.lambda * P;
+  loss = step.classified + penalty.lambda * P;
   if (reading.leaks()) step.taught = explained_score(gc.logits, step.classes, options.cam.target);
   if (options.cam.gradient != CamGradient::none) step.taught = penalty.lambda * P;
   done(5);
@@ -147,7 +169,12 @@ StepReport TrainStep::operator()(const StepInput& input, double learning_rate, M
   // (8) Copy CL onto GC; nothing to do where they are one.
   if (GC_) GC_->copy_from(CL);
   done(8);
-  return {cross_entropy.item(), P.item()};
+  LossTerms terms{cross_entropy.item(), P.item()};
+  if (method_.splits()) {
+    terms.evidence_cross_entropy = step.evidence_cross_entropy.item();
+    terms.evidence_penalty = step.evidence_penalty.item();
+  }
+  return terms;
 }
 
 }  // namespace boxcam

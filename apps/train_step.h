@@ -9,6 +9,7 @@
 #include "apps/common/method.h"
 #include "apps/step_input.h"
 #include "nn/optim.h"
+#include "xai/evidence_split.h"
 
 namespace boxcam {
 
@@ -28,7 +29,10 @@ struct Step {
   Forward cl;
   Tensor cross_entropies;  ///< [N]
   Tensor cross_entropy;
-  Tensor B, P;  ///< [N, S, S]; a scalar
+  Tensor B, P;                                      ///< [N, S, S]; a scalar
+  EvidenceSplit evidence;                           ///< of a method that splits; else undefined, as its two terms
+  Tensor evidence_cross_entropy, evidence_penalty;  ///< scalars
+  Tensor classified;  ///< a scalar: what is differentiated of CL's own pass, cross-entropy and split
   Tensor loss, taught;
   std::vector<Tensor> gradients;  ///< of CL's parameters, as the optimiser gets them
 };
@@ -43,19 +47,16 @@ struct StepWatch {
 /// Which images enter the penalty; empty: all.
 std::vector<char> counted_images(const StepInput& input, const Penalty& penalty);
 
-struct StepReport {
-  double cross_entropy, penalty;
-};
-
 /// The step of one method on one classifier. It owns the optimiser and, where the reading has one, the thesis' copy.
 class TrainStep {
  public:
   /// CL must outlive the step. A method without taps explains CL's default tap.
+  /// Throws Error for an evidence split of a model whose last tap does not go through pooling into a linear head.
   TrainStep(Classifier& CL, const Method& method, const OptimizerOptions& optimizer);
 
   /// Throws Error that names the step, the term and an image when something is not finite; no parameter was changed
   /// then, but CL's running statistics have moved.
-  StepReport operator()(const StepInput& input, double learning_rate, Metrics& metrics, const StepWatch& watch = {});
+  LossTerms operator()(const StepInput& input, double learning_rate, Metrics& metrics, const StepWatch& watch = {});
 
   Optimizer& optimizer() { return optimizer_; }
   /// The copy, or null. CL was changed from outside: `renew_copy` makes them equal again.
@@ -63,6 +64,7 @@ class TrainStep {
   void renew_copy();
 
  private:
+  void split_evidence_of(Step& step, const Tensor& labels) const;
   std::vector<Tensor> gradients_of(const Step& step) const;
   void check_finite(const Step& step, const StepInput& input) const;
 

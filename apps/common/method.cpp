@@ -2,6 +2,24 @@
 
 namespace boxcam {
 
+LossTerms& LossTerms::operator+=(LossTerms other) {
+  const std::vector<double*> mine = values(), theirs = other.values();
+  for (size_t i = 0; i < mine.size(); ++i) *mine[i] += *theirs[i];
+  return *this;
+}
+
+LossTerms LossTerms::operator/(double count) const {
+  LossTerms result = *this;
+  for (double* value : result.values()) *value /= count;
+  return result;
+}
+
+double Method::loss(const LossTerms& t) const {
+  double total = t.cross_entropy + penalty.lambda * t.penalty;
+  if (splits()) total += kEvidenceCrossEntropy * t.evidence_cross_entropy + evidence_split * t.evidence_penalty;
+  return total;
+}
+
 CamGradient Reading::through(double lambda) const {
   if (lambda == 0) return CamGradient::none;
   switch (teaches) {

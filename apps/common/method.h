@@ -49,13 +49,30 @@ struct Measuring {
   double margin = 0;  ///< pixels of the network's input added around boxes
 };
 
+/// The terms of a loss, before they are weighted; 0 where a method has no such term.
+struct LossTerms {
+  double cross_entropy = 0, penalty = 0, evidence_cross_entropy = 0, evidence_penalty = 0;
+
+  /// All of them, to add up, store and restore.
+  std::vector<double*> values() { return {&cross_entropy, &penalty, &evidence_cross_entropy, &evidence_penalty}; }
+  LossTerms& operator+=(LossTerms other);
+  LossTerms operator/(double count) const;
+};
+
 struct Method {
+  /// Weight of the cross-entropy of what lies inside the boxes, where there is an evidence split.
+  static constexpr double kEvidenceCrossEntropy = 0.5;
+
   ExplainOptions explain;
   Penalty penalty;
   Reading reading;
   Measuring measuring;
   BoxControl boxes = BoxControl::own;  ///< what losses read; metrics read the images' own
+  double evidence_split = 0;           ///< weight mu of its penalty; 0: no split at all
   double clip_grad_norm = 0;           ///< 0: off
+
+  bool splits() const { return evidence_split > 0; }
+  double loss(const LossTerms& terms) const;
 };
 
 }  // namespace boxcam

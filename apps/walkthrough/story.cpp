@@ -53,7 +53,9 @@ Step without_history(Step step) {
   detach(step.cl);
   for (Tensor& t : step.alpha) t = t.detach();
   for (Tensor& t : step.M) t = t.detach();
-  for (Tensor* t : {&step.C, &step.cross_entropies, &step.cross_entropy, &step.B, &step.P, &step.loss, &step.taught})
+  for (Tensor* t : {&step.C, &step.cross_entropies, &step.cross_entropy, &step.B, &step.P, &step.evidence.inside,
+                    &step.evidence.outside, &step.evidence.boxed, &step.evidence_cross_entropy, &step.evidence_penalty,
+                    &step.classified, &step.loss, &step.taught})
     if (t->defined()) *t = t->detach();
   return step;
 }
@@ -285,6 +287,12 @@ TensorFile dump_of(const Story& story, const WalkOptions& o) {
   add("step4.mask", s.B);
   add("loss.cross_entropy", s.cross_entropy);
   add("loss.penalty", s.P);
+  if (s.evidence.inside.defined()) {
+    add("step4.evidence_inside", s.evidence.inside);
+    add("step4.evidence_outside", s.evidence.outside);
+    add("loss.evidence_cross_entropy", s.evidence_cross_entropy);
+    add("loss.evidence_penalty", s.evidence_penalty);
+  }
   add("loss.total", s.loss);
 
   const bool leaks = o.train.method.reading.leaks();

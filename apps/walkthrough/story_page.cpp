@@ -282,7 +282,10 @@ void Page::summary() {
   fact("Model", escape_html(story_.model));
   fact("λ", number_html(method_.penalty.lambda));
   const Step& s = story_.step;
-  fact("Loss", str("CE ", number_html(s.cross_entropy.item()), " + λ × P ", number_html(s.P.item()), " = ",
+  const std::string split = method_.splits() ? str(" + ½ CE_in ", number_html(s.evidence_cross_entropy.item()),
+                                                   " + μ V_out ", number_html(s.evidence_penalty.item()))
+                                             : "";
+  fact("Loss", str("CE ", number_html(s.cross_entropy.item()), " + λ × P ", number_html(s.P.item()), split, " = ",
                    number_html(s.loss.item())));
   fact("Time", str(time_text(story_.seconds()), " on ", threads(), threads() == 1 ? " thread" : " threads",
                    ", after a rehearsal; without what this page computed"));

@@ -281,13 +281,32 @@ Chapter Teller::penalty() const {
 Chapter Teller::weighted_sum() const {
   Chapter sum;
   sum.title = "The weighted sum";
-  sum.words = "loss = CE + λ P. " + reading_in_words(method);
+  const bool splits = method.splits();
+  sum.words = str("loss = CE + λ P", splits ? " + ½ CE_in + μ V_out" : "", ". ", reading_in_words(method));
+  if (splits)
+    sum.words +=
+        " The signed split: with the evidence E_c = W_c·A / (h w) of every cell for every class, y = y_in + y_out + b, "
+        "the parts from inside and outside the boxes; CE_in is the cross-entropy of y_in + b, and V_out the mean "
+        "square "
+        "of y_out less its mean over the classes, both over the images with a box. They are differentiated on CL's own "
+        "pass, whatever the reading of P.";
   sum.flows = {{false, "CE", "mean cross-entropy", s.cross_entropy},
                {false, "P", "penalty", s.P},
                {true, "loss", "what is reported", s.loss}};
+  if (splits) {
+    sum.flows.push_back({true, "y_in", "logits from inside the boxes", s.evidence.inside});
+    sum.flows.push_back({true, "y_out", "logits from outside of them", s.evidence.outside});
+    sum.flows.push_back({true, "CE_in", "cross-entropy of y_in + b", s.evidence_cross_entropy});
+    sum.flows.push_back({true, "V_out", "what y_out says for and against classes", s.evidence_penalty});
+  }
   if (reading.leaks()) sum.flows.push_back({true, "Σ score", "whose gradient reading.leaks()", s.taught});
-  sum.findings.push_back(str("loss = ", number_text(s.cross_entropy.item()), " + ", number_text(penalty_of.lambda),
-                             " × ", number_text(s.P.item()), " = ", number_text(s.loss.item()), "."));
+  sum.findings.push_back(
+      str("loss = ", number_text(s.cross_entropy.item()), " + ", number_text(penalty_of.lambda), " × ",
+          number_text(s.P.item()),
+          splits ? str(" + 0.5 × ", number_text(s.evidence_cross_entropy.item()), " + ",
+                       number_text(method.evidence_split), " × ", number_text(s.evidence_penalty.item()))
+                 : "",
+          " = ", number_text(s.loss.item()), "."));
   return sum;
 }
 

@@ -179,7 +179,7 @@ TEST(Controls, OnlyLossesSeeThem) {
                                    BoxControl::random, BoxControl::centre, BoxControl::inverse, BoxControl::none}) {
     ResNet CL(resnet_config("resnet-mini"), 4), reference(resnet_config("resnet-mini"), 4);
     Metrics metrics(4), expected(4);
-    const StepReport step = TrainStep(CL, {}, {})(input_of(control), 0.1, metrics);
+    const LossTerms step = TrainStep(CL, {}, {})(input_of(control), 0.1, metrics);
     TrainStep(reference, {}, {})(input_of(BoxControl::own), 0.1, expected);
     EXPECT_EQ(metrics.state(), expected.state());
     penalties.insert(step.penalty);

@@ -33,6 +33,10 @@ void declare_method(OptionTable& table, TrainOptions& o) {
              "what losses read: the image's own boxes, or a control: those of another image of the batch, or of the "
              "training split, the same in every epoch; in a random place; the largest in the centre; all but the "
              "boxes; no box");
+  table.number(
+      "--evidence-split", o.method.evidence_split, at_least(0),
+      "weight mu of the signed split: the logits' part from inside the boxes has to classify (with weight 1/2) "
+      "and that from outside to speak for no class; 0: off");
   declare_reading(table, o.method.reading);
   table.flag("--thesis", o.thesis,
              "the thesis' literal step: --cam-target logit --cam-model copy --cam-batch-norm eval "
@@ -91,6 +95,7 @@ void settle_train_options(const OptionTable& table, DataOptions& data, TrainOpti
     table.imply("--cam-batch-norm", reading.batch_norm, BatchNorm::eval, reason);
     table.imply("--penalty-gradient", reading.teaches, Teaches::constant, reason);
     table.imply("--cam-profile", cam.profile, CamProfile::pgc_1_4, reason);
+    table.refuse(t.method.splits(), "--evidence-split", reason);
     if (!table.given("--batch")) data.batch = 16;
     if (!table.given("--epochs")) t.epochs = 30;
   }
@@ -110,8 +115,11 @@ void settle_train_options(const OptionTable& table, DataOptions& data, TrainOpti
                "--penalty-gradient",
                "full, activations and weights do not go with --cam-model copy: the copy's CAM cannot reach the "
                "classifier; use --penalty-gradient constant (the thesis) or transfer, or --cam-model shared");
+  table.refuse(t.method.boxes == BoxControl::none && t.method.splits(), "--boxes",
+               "none does not go with --evidence-split: without a box there is no inside; it belongs to --loss alone");
   if (!data_kind(data).has_boxes) {
     const std::string reason = str("there are no boxes in --data ", data.data);
+    table.refuse(t.method.splits(), "--evidence-split", reason + ", so there is nothing to split by: expected 0");
     table.refuse(t.method.boxes != BoxControl::own, "--boxes", reason + ", and so nothing to control: expected own");
     table.refuse(t.method.penalty.lambda > 0, "--lambda", reason + ", so nothing lies outside of them: expected 0");
     table.refuse(table.given("--best-by") && t.best_by == TrainOptions::BestBy::content_heatmap, "--best-by",

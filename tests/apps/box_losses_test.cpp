@@ -1,0 +1,175 @@
+// Losses beside the penalty that read boxes, in training steps and in the program: with which readings and options they
+// go, and that what is off changes no bit.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "apps/train_step.h"
+#include "engine/base/random.h"
+#include "models/resnet.h"
+#include "tests/programs.h"
+
+namespace boxcam {
+namespace {
+
+using Teaches = Reading::Teaches;
+using nlohmann::json;
+
+constexpr int64_t kClasses = 4, kBatch = 4, kSize = 32;
+
+/// Four random images of four classes, in f64; all but the last have a box.
+StepInput random_input() {
+  Random random(1, stream_of("box_losses_test"));
+  std::vector<double> pixels(kBatch * kSize * kSize * 3);
+  for (double& v : pixels) v = random.uniform(-2, 2);
+  const BoxLists boxes = {{{2, 4, 14, 20}}, {{10, 10, 30, 30}}, {{0, 0, 9, 31}}, {}};
+  return {Tensor::from({kBatch, kSize, kSize, 3}, pixels),
+          Tensor::from({kBatch}, std::vector<int32_t>{0, 1, 2, 3}),
+          boxes,
+          boxes,
+          {"first", "second", "third", "fourth"}};
+}
+
+ResNet fresh() { return ResNet(resnet_config("resnet-mini"), kClasses, DType::f64); }
+
+/// The gradients that the optimiser gets, one vector.
+std::vector<double> gradients_of(const Method& method, LossTerms* terms = nullptr) {
+  ResNet CL = fresh();
+  Metrics metrics(kClasses);
+  std::vector<double> all;
+  const LossTerms found = TrainStep(CL, method, {})(random_input(), 0, metrics, {[&](int number, const Step& step) {
+                                                      if (number != 6) return;
+                                                      for (const Tensor& g : step.gradients)
+                                                        for (const double v : g.to_vector()) all.push_back(v);
+                                                    }});
+  if (terms) *terms = found;
+  return all;
+}
+
+std::vector<Method> readings() {
+  const auto method = [](Teaches teaches, bool copy, Reading::BatchNorm batch_norm, const std::string& tap) {
+    Method m;
+    m.explain.taps = {tap};
+    m.penalty.lambda = 5;
+    m.reading = {.teaches = teaches,
+                 .cam_model = copy ? Reading::CamModel::copy : Reading::CamModel::shared,
+                 .batch_norm = batch_norm};
+    return m;
+  };
+  using BN = Reading::BatchNorm;
+  return {method(Teaches::full, false, BN::train, "layer4"),       method(Teaches::full, false, BN::train, "layer3"),
+          method(Teaches::activations, false, BN::eval, "layer3"), method(Teaches::constant, true, BN::eval, "layer4"),
+          method(Teaches::transfer, true, BN::eval, "layer2"),     method(Teaches::leak, false, BN::train, "layer4")};
+}
+
+// The split is of the classifier's own pass: it adds the same to the gradient in every reading and at every tap.
+TEST(EvidenceSplitStep, AddsTheSameGradientInEveryReading) {
+  std::vector<double> reference;
+  LossTerms first;
+  for (const Method& without : readings()) {
+    Method with = without;
+    with.evidence_split = 0.7;
+    LossTerms terms;
+    const std::vector<double> a = gradients_of(without), b = gradients_of(with, &terms);
+    double largest = 0;
+    std::vector<double> added(a.size());
+    for (size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(added[i] = b[i] - a[i]));
+    EXPECT_GT(largest, 1e-3);
+    if (reference.empty()) reference = added, first = terms;
+    for (size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(added[i], reference[i], 1e-12 * (1 + std::abs(b[i]))) << i;
+    EXPECT_EQ(terms.evidence_cross_entropy, first.evidence_cross_entropy);
+    EXPECT_EQ(terms.evidence_penalty, first.evidence_penalty);
+    EXPECT_GT(terms.evidence_penalty, 0);
+  }
+}
+
+/// The lines of epochs.jsonl.
+std::vector<json> epochs_of(const std::string& run) {
+  std::vector<json> lines;
+  std::istringstream text(bytes_of(run + "/epochs.jsonl"));
+  for (std::string line; std::getline(text, line);) lines.push_back(json::parse(line));
+  return lines;
+}
+
+TEST(EvidenceSplitProgram, TrainsRepeatsAndReportsBothTermsInTheLoss) {
+  const TemporaryFolder folder;
+  const Arguments options = {{"--evidence-split", "0.5"}, {"--lambda", "2"}, {"--boxes", "shuffled"}};
+  train(folder / "a", options);
+  train(folder / "b", options);
+  EXPECT_TRUE(bytes_of(folder / "a/checkpoint.safetensors") == bytes_of(folder / "b/checkpoint.safetensors"));
+  const json epoch = epochs_of(folder / "a").back();
+  const auto value = [&](const char* key) { return epoch.at(key).get<double>(); };
+  EXPECT_NEAR(value("loss"),
+              value("cross_entropy") + 2 * value("penalty") + 0.5 * value("evidence_cross_entropy") +
+                  0.5 * value("evidence_penalty"),
+              1e-9);
+  train(folder / "plain", {{"--lambda", "2"}, {"--boxes", "shuffled"}});
+  EXPECT_FALSE(bytes_of(folder / "a/last.safetensors") == bytes_of(folder / "plain/last.safetensors"));
+  EXPECT_FALSE(epochs_of(folder / "plain").back().contains("evidence_penalty"));
+}
+
+TEST(EvidenceSplitProgram, TrainsInBf16) {
+  if (!cpu_has_bf16()) GTEST_SKIP() << "no bf16 on this processor, or no oneDNN";
+  const TemporaryFolder folder;
+  const Arguments options = {{"--evidence-split", "1"}, {"--precision", "bf16"}};
+  train(folder / "a", options);
+  train(folder / "b", options);
+  EXPECT_TRUE(bytes_of(folder / "a/checkpoint.safetensors") == bytes_of(folder / "b/checkpoint.safetensors"));
+  EXPECT_GT(epochs_of(folder / "a")[0]["evidence_penalty"].get<double>(), 0);
+}
+
+TEST(BoxLosses, RefusedPairsSayWhy) {
+  struct Pair {
+    Arguments options;
+    std::string sentence;
+  };
+  const std::vector<Pair> pairs = {
+      {{{"--thesis", ""}, {"--evidence-split", "1"}}, "--evidence-split: contradicts --thesis"},
+      {{{"--boxes", "none"}, {"--evidence-split", "1"}}, "--boxes: none does not go with --evidence-split"},
+  };
+  const TemporaryFolder folder;
+  for (const Pair& pair : pairs) {
+    const Outcome result = run_program("train", with(with(tiny_run(), pair.options), {{"--output", folder / "run"}}));
+    EXPECT_EQ(result.status, 2) << pair.sentence;
+    EXPECT_TRUE(contains(result.err, "train: " + pair.sentence));
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+    EXPECT_FALSE(std::filesystem::exists(folder / "run"));
+  }
+}
+
+/// A network whose last tap is not what its head pools.
+class EarlyTaps : public ResNet {
+ public:
+  EarlyTaps() : ResNet(resnet_config("resnet-mini"), kClasses) {}
+  Tensor head_of(const std::string&) const override { return {}; }
+};
+
+TEST(BoxLosses, ASplitNeedsPoolingAndALinearHead) {
+  EarlyTaps model;
+  Method method;
+  method.evidence_split = 1;
+  try {
+    TrainStep(model, method, {});
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_TRUE(contains(e.what(), "--evidence-split: the tap layer4 of resnet-mini does not go through pooling"));
+  }
+}
+
+TEST(BoxLosses, TheWalkthroughTellsOfTheSplitWhereThereIsOne) {
+  Arguments options = with(tiny_run(), {{"--evidence-split", "1"}});
+  options.erase("--val-images"), options.erase("--test-images");
+  const Outcome with_split = run_program("walkthrough", options);
+  EXPECT_EQ(with_split.status, 0) << with_split.err;
+  EXPECT_TRUE(contains(with_split.out, "loss = CE + λ P + ½ CE_in + μ V_out."));
+  options.erase("--evidence-split");
+  const Outcome without = run_program("walkthrough", options);
+  EXPECT_EQ(without.status, 0) << without.err;
+  EXPECT_FALSE(contains(without.out, "CE_in"));
+}
+
+}  // namespace
+}  // namespace boxcam
