@@ -20,17 +20,27 @@ Tensor StepInput::loss_masks(double margin) const {
 
 StepInputs::StepInputs(const Method& method, const Dataset& data, const LoaderOptions& loader, Device device,
                        uint64_t seed)
-    : control_(method.boxes), device_(device), seed_(seed) {
+    : control_(method.boxes),
+      swap_(method.swap),
+      margin_(method.penalty.margin),
+      none_(data.classes().back() == "none" ? static_cast<int64_t>(data.classes().size()) - 1 : -1),
+      device_(device),
+      seed_(seed) {
   if (control_ == BoxControl::fixed_shuffled) fixed_ = fixed_cycle(all_boxes(data, loader), seed);
 }
 
-StepInput StepInputs::operator()(const Batch& batch, int64_t step) const {
-  return {input_tensor(batch, device_),
-          label_tensor(batch, device_),
-          batch.boxes,
-          control_boxes(batch, control_, seed_, step, fixed_),
-          batch.ids,
-          control_ == BoxControl::inverse};
+StepInput StepInputs::operator()(Batch& batch, int64_t step) const {
+  StepInput input;
+  input.labels = label_tensor(batch, device_);
+  input.boxes = batch.boxes;
+  input.loss_boxes = control_boxes(batch, control_, seed_, step, fixed_);
+  input.ids = batch.ids;
+  input.inverse = control_ == BoxControl::inverse;
+  if (swap_.share > 0)
+    input.swapped =
+        swap_backgrounds(batch, {input.loss_boxes, margin_, input.inverse}, swap_.share, none_, seed_, step);
+  input.x = input_tensor(batch, device_);
+  return input;
 }
 
 }  // namespace boxcam

@@ -17,7 +17,8 @@ struct StepInput {
   BoxLists boxes;       ///< each image's own
   BoxLists loss_boxes;  ///< those that losses read: its own, or a control's
   std::vector<std::string> ids;
-  bool inverse = false;  ///< losses take for the inside what is outside of their boxes
+  bool inverse = false;       ///< losses take for the inside what is outside of their boxes
+  std::vector<char> swapped;  ///< marks the images whose ground is another's; empty: none
 
   /// [N, S, S], of x' dtype: of the boxes, enlarged by a margin; own ones, or as losses read them.
   Tensor own_masks(double margin) const;
@@ -30,10 +31,14 @@ class StepInputs {
   /// `loader`: of the batches that will come. Under fixed_shuffled the whole split is loaded once, for its boxes.
   StepInputs(const Method& method, const Dataset& data, const LoaderOptions& loader, Device device, uint64_t seed);
 
-  StepInput operator()(const Batch& batch, int64_t step) const;
+  /// The batch becomes what the step works on: with a background swap its pictures change.
+  StepInput operator()(Batch& batch, int64_t step) const;
 
  private:
   BoxControl control_;
+  BackgroundSwap swap_;
+  double margin_;
+  int64_t none_;  // the label that means it; -1: there is none
   BoxLists fixed_;
   Device device_;
   uint64_t seed_;

@@ -188,11 +188,11 @@ bool Run::train_epoch() {
   learning_rate_ = schedule.at(std::max<int64_t>(optimizer.steps() - 1, 0), total_steps);
 
   loader_.start_epoch(progress_.epoch, progress_.batch);
-  while (const auto batch = loader_.next()) {
+  while (auto batch = loader_.next()) {
     learning_rate_ = schedule.at(optimizer.steps(), total_steps);
     const StepInput input = inputs_(*batch, optimizer.steps());
     whole_ = false;
-    const LossTerms step = step_(input, learning_rate_, metrics_);
+    const StepReport step = step_(input, learning_rate_, metrics_);
     whole_ = true;
     ++progress_.batch;
     progress_.terms += step;
@@ -217,7 +217,7 @@ std::optional<Evaluation> Run::validate() {
 void Run::record(const Evaluation& v) const {
   const Measuring& measuring = o_.train.method.measuring;
   const Method& method = o_.train.method;
-  const LossTerms terms = progress_.terms / static_cast<double>(progress_.batch);
+  const StepReport terms = progress_.terms / static_cast<double>(progress_.batch);
   nlohmann::json line = {{"epoch", progress_.epoch},
                          {"learning_rate", learning_rate_},
                          {"loss", number(method.loss(terms))},
@@ -238,6 +238,10 @@ void Run::record(const Evaluation& v) const {
     line["evidence_cross_entropy"] = number(terms.evidence_cross_entropy);
     line["evidence_penalty"] = number(terms.evidence_penalty);
     more += str("  split ", terms.evidence_cross_entropy, " and ", terms.evidence_penalty);
+  }
+  if (method.swap.share > 0) {
+    line["swapped"] = number(terms.swapped);
+    more += str("  swapped ", percent(terms.swapped));
   }
   folder_.add_epoch(line);
   std::printf(

@@ -108,8 +108,8 @@ void TrainStep::check_finite(const Step& step, const StepInput& input) const {
     if (!std::isfinite(sum(step.gradients[i++]).item())) stop("the gradient of " + t.name, reason);
 }
 
-LossTerms TrainStep::operator()(const StepInput& input, double learning_rate, Metrics& metrics,
-                                const StepWatch& watch) {
+StepReport TrainStep::operator()(const StepInput& input, double learning_rate, Metrics& metrics,
+                                 const StepWatch& watch) {
   const Tensor &x = input.x, &labels = input.labels;
   Step step;  // its tensors under their own names, here and in a debugger
   Forward &gc = step.gc, &cl = step.cl;
@@ -169,11 +169,13 @@ LossTerms TrainStep::operator()(const StepInput& input, double learning_rate, Me
   // (8) Copy CL onto GC; nothing to do where they are one.
   if (GC_) GC_->copy_from(CL);
   done(8);
-  LossTerms terms{cross_entropy.item(), P.item()};
+  StepReport terms{cross_entropy.item(), P.item()};
   if (method_.splits()) {
     terms.evidence_cross_entropy = step.evidence_cross_entropy.item();
     terms.evidence_penalty = step.evidence_penalty.item();
   }
+  terms.swapped =
+      static_cast<double>(std::count(input.swapped.begin(), input.swapped.end(), 1)) / static_cast<double>(x.dim(0));
   return terms;
 }
 

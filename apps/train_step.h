@@ -56,7 +56,7 @@ class TrainStep {
 
   /// Throws Error that names the step, the term and an image when something is not finite; no parameter was changed
   /// then, but CL's running statistics have moved.
-  LossTerms operator()(const StepInput& input, double learning_rate, Metrics& metrics, const StepWatch& watch = {});
+  StepReport operator()(const StepInput& input, double learning_rate, Metrics& metrics, const StepWatch& watch = {});
 
   Optimizer& optimizer() { return optimizer_; }
   /// The copy, or null. CL was changed from outside: `renew_copy` makes them equal again.

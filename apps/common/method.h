@@ -2,6 +2,7 @@
 // the penalty teaches. docs/method.md says what each choice means.
 #pragma once
 
+#include "apps/common/background_swap.h"
 #include "apps/common/controls.h"
 #include "xai/explain.h"
 #include "xai/losses.h"
@@ -49,14 +50,18 @@ struct Measuring {
   double margin = 0;  ///< pixels of the network's input added around boxes
 };
 
-/// The terms of a loss, before they are weighted; 0 where a method has no such term.
-struct LossTerms {
+/// The terms of a step's loss, before they are weighted, and the share of its images that were swapped; 0 where a
+/// method has no such thing.
+struct StepReport {
   double cross_entropy = 0, penalty = 0, evidence_cross_entropy = 0, evidence_penalty = 0;
+  double swapped = 0;
 
   /// All of them, to add up, store and restore.
-  std::vector<double*> values() { return {&cross_entropy, &penalty, &evidence_cross_entropy, &evidence_penalty}; }
-  LossTerms& operator+=(LossTerms other);
-  LossTerms operator/(double count) const;
+  std::vector<double*> values() {
+    return {&cross_entropy, &penalty, &evidence_cross_entropy, &evidence_penalty, &swapped};
+  }
+  StepReport& operator+=(StepReport other);
+  StepReport operator/(double count) const;
 };
 
 struct Method {
@@ -69,10 +74,11 @@ struct Method {
   Measuring measuring;
   BoxControl boxes = BoxControl::own;  ///< what losses read; metrics read the images' own
   double evidence_split = 0;           ///< weight mu of its penalty; 0: no split at all
-  double clip_grad_norm = 0;           ///< 0: off
+  BackgroundSwap swap;
+  double clip_grad_norm = 0;  ///< 0: off
 
   bool splits() const { return evidence_split > 0; }
-  double loss(const LossTerms& terms) const;
+  double loss(const StepReport& terms) const;
 };
 
 }  // namespace boxcam

@@ -181,7 +181,7 @@ void RunFolder::save_checkpoint(const Classifier& model, const Optimizer& optimi
   content.tensors.emplace_back("counters", Shape{4},
                                std::vector<int64_t>{p.epoch, p.batch, optimizer.steps(), p.best_epoch});
   std::vector<double> sums = {p.best_value};
-  LossTerms terms = p.terms;
+  StepReport terms = p.terms;
   for (const double* term : terms.values()) sums.push_back(*term);
   content.tensors.emplace_back("sums", Tensor::from({static_cast<int64_t>(sums.size())}, sums));
   content.tensors.emplace_back("metrics", Tensor::from({static_cast<int64_t>(p.metrics.size())}, p.metrics));

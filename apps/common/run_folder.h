@@ -19,7 +19,7 @@ struct Progress {
   int64_t batch = 0;        ///< batches of it already trained
   int64_t best_epoch = -1;  ///< -1: none yet
   double best_value = 0;
-  LossTerms terms;              ///< sums over the epoch so far
+  StepReport terms;             ///< sums over the epoch so far
   std::vector<double> metrics;  ///< Metrics::state of the epoch so far
 };
 

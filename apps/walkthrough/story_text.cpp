@@ -215,6 +215,8 @@ Chapter Teller::grad_cam() const {
   cam.flows.push_back({true, "C", "CAMs", s.C, str(empty, " of ", rows.size(), " empty")});
   cam.flows.push_back({true, "B", "box masks", s.B});
   if (empty) cam.findings.push_back(about_empty_cams(story, rows, explain.cam.profile));
+  if (const auto swapped = std::count(story.input.swapped.begin(), story.input.swapped.end(), 1))
+    cam.findings.push_back(str(swapped, " of ", rows.size(), " images have the ground of another image of the batch."));
   if (story.copies)
     cam.findings.push_back("This pass is the copy's own: it comes on top of the classifier's in step 2.");
   return cam;

@@ -36,15 +36,15 @@ StepInput random_input() {
 ResNet fresh() { return ResNet(resnet_config("resnet-mini"), kClasses, DType::f64); }
 
 /// The gradients that the optimiser gets, one vector.
-std::vector<double> gradients_of(const Method& method, LossTerms* terms = nullptr) {
+std::vector<double> gradients_of(const Method& method, StepReport* terms = nullptr) {
   ResNet CL = fresh();
   Metrics metrics(kClasses);
   std::vector<double> all;
-  const LossTerms found = TrainStep(CL, method, {})(random_input(), 0, metrics, {[&](int number, const Step& step) {
-                                                      if (number != 6) return;
-                                                      for (const Tensor& g : step.gradients)
-                                                        for (const double v : g.to_vector()) all.push_back(v);
-                                                    }});
+  const StepReport found = TrainStep(CL, method, {})(random_input(), 0, metrics, {[&](int number, const Step& step) {
+                                                       if (number != 6) return;
+                                                       for (const Tensor& g : step.gradients)
+                                                         for (const double v : g.to_vector()) all.push_back(v);
+                                                     }});
   if (terms) *terms = found;
   return all;
 }
@@ -68,11 +68,11 @@ std::vector<Method> readings() {
 // The split is of the classifier's own pass: it adds the same to the gradient in every reading and at every tap.
 TEST(EvidenceSplitStep, AddsTheSameGradientInEveryReading) {
   std::vector<double> reference;
-  LossTerms first;
+  StepReport first;
   for (const Method& without : readings()) {
     Method with = without;
     with.evidence_split = 0.7;
-    LossTerms terms;
+    StepReport terms;
     const std::vector<double> a = gradients_of(without), b = gradients_of(with, &terms);
     double largest = 0;
     std::vector<double> added(a.size());
@@ -121,6 +121,35 @@ TEST(EvidenceSplitProgram, TrainsInBf16) {
   EXPECT_GT(epochs_of(folder / "a")[0]["evidence_penalty"].get<double>(), 0);
 }
 
+TEST(BackgroundSwapProgram, RepeatsBitForBitFromImagesAndFromAPackedFile) {
+  const TemporaryFolder folder;
+  write_photographs(folder);
+  const Arguments data = {{"--data", "open-images:" + folder.path().string()},
+                          {"--train-images", "0"},
+                          {"--val-images", "0"},
+                          {"--test-images", "0"},
+                          {"--image-size", "32"}};
+  const Outcome packed = run_program("prepare", with(data, {{"--output", folder / "all.packed"}}));
+  ASSERT_EQ(packed.status, 0) << packed.err;
+  const Arguments options = {{"--background-swap", "0.5"}, {"--evidence-split", "1"}, {"--augment", "flip"}};
+  train(folder / "a", with(data, options));
+  train(folder / "b", with(with(data, options), {{"--data", "packed:" + folder / "all.packed"}}));
+  EXPECT_TRUE(bytes_of(folder / "a/last.safetensors") == bytes_of(folder / "b/last.safetensors"));
+  const double swapped = epochs_of(folder / "a")[0]["swapped"];
+  EXPECT_TRUE(swapped > 0.1 && swapped < 0.9) << swapped;
+  train(folder / "plain", with(data, with(options, {{"--background-swap", "0"}})));
+  EXPECT_FALSE(bytes_of(folder / "a/last.safetensors") == bytes_of(folder / "plain/last.safetensors"));
+  EXPECT_FALSE(epochs_of(folder / "plain")[0].contains("swapped"));
+}
+
+TEST(BackgroundSwapProgram, TheWalkthroughShowsTheSwappedBatch) {
+  Arguments options = with(tiny_run(), {{"--background-swap", "1"}});
+  options.erase("--val-images"), options.erase("--test-images");
+  const Outcome walk = run_program("walkthrough", options);
+  EXPECT_EQ(walk.status, 0) << walk.err;
+  EXPECT_TRUE(contains(walk.out, "have the ground of another image"));
+}
+
 TEST(BoxLosses, RefusedPairsSayWhy) {
   struct Pair {
     Arguments options;
@@ -128,7 +157,9 @@ TEST(BoxLosses, RefusedPairsSayWhy) {
   };
   const std::vector<Pair> pairs = {
       {{{"--thesis", ""}, {"--evidence-split", "1"}}, "--evidence-split: contradicts --thesis"},
+      {{{"--thesis", ""}, {"--background-swap", "0.5"}}, "--background-swap: contradicts --thesis"},
       {{{"--boxes", "none"}, {"--evidence-split", "1"}}, "--boxes: none does not go with --evidence-split"},
+      {{{"--boxes", "none"}, {"--background-swap", "1"}}, "--boxes: none does not go with --background-swap"},
   };
   const TemporaryFolder folder;
   for (const Pair& pair : pairs) {

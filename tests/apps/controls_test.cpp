@@ -161,7 +161,8 @@ StepInput input_of(BoxControl control) {
   const Scenes scenes(0, 8, ScenesSplit::train, {.image_size = 32});
   Loader loader(scenes, options);
   loader.start_epoch(0);
-  return StepInputs(method, scenes, options, Device::cpu, 5)(*loader.next(), 2);
+  Batch batch = *loader.next();
+  return StepInputs(method, scenes, options, Device::cpu, 5)(batch, 2);
 }
 
 TEST(Controls, InverseMasksAreOneOutsideTheMarginAndNothingWithoutABox) {
@@ -179,7 +180,7 @@ TEST(Controls, OnlyLossesSeeThem) {
                                    BoxControl::random, BoxControl::centre, BoxControl::inverse, BoxControl::none}) {
     ResNet CL(resnet_config("resnet-mini"), 4), reference(resnet_config("resnet-mini"), 4);
     Metrics metrics(4), expected(4);
-    const LossTerms step = TrainStep(CL, {}, {})(input_of(control), 0.1, metrics);
+    const StepReport step = TrainStep(CL, {}, {})(input_of(control), 0.1, metrics);
     TrainStep(reference, {}, {})(input_of(BoxControl::own), 0.1, expected);
     EXPECT_EQ(metrics.state(), expected.state());
     penalties.insert(step.penalty);

@@ -37,6 +37,8 @@ void declare_method(OptionTable& table, TrainOptions& o) {
       "--evidence-split", o.method.evidence_split, at_least(0),
       "weight mu of the signed split: the logits' part from inside the boxes has to classify (with weight 1/2) "
       "and that from outside to speak for no class; 0: off");
+  table.number("--background-swap", o.method.swap.share, between(0, 1),
+               "share of the training images that keep what their boxes hold and get the ground of another");
   declare_reading(table, o.method.reading);
   table.flag("--thesis", o.thesis,
              "the thesis' literal step: --cam-target logit --cam-model copy --cam-batch-norm eval "
@@ -96,6 +98,7 @@ void settle_train_options(const OptionTable& table, DataOptions& data, TrainOpti
     table.imply("--penalty-gradient", reading.teaches, Teaches::constant, reason);
     table.imply("--cam-profile", cam.profile, CamProfile::pgc_1_4, reason);
     table.refuse(t.method.splits(), "--evidence-split", reason);
+    table.refuse(t.method.swap.share > 0, "--background-swap", reason);
     if (!table.given("--batch")) data.batch = 16;
     if (!table.given("--epochs")) t.epochs = 30;
   }
@@ -117,8 +120,11 @@ void settle_train_options(const OptionTable& table, DataOptions& data, TrainOpti
                "classifier; use --penalty-gradient constant (the thesis) or transfer, or --cam-model shared");
   table.refuse(t.method.boxes == BoxControl::none && t.method.splits(), "--boxes",
                "none does not go with --evidence-split: without a box there is no inside; it belongs to --loss alone");
+  table.refuse(t.method.boxes == BoxControl::none && t.method.swap.share > 0, "--boxes",
+               "none does not go with --background-swap: without a box nothing is kept; it belongs to --loss alone");
   if (!data_kind(data).has_boxes) {
     const std::string reason = str("there are no boxes in --data ", data.data);
+    table.refuse(t.method.swap.share > 0, "--background-swap", reason + ", so nothing could be kept: expected 0");
     table.refuse(t.method.splits(), "--evidence-split", reason + ", so there is nothing to split by: expected 0");
     table.refuse(t.method.boxes != BoxControl::own, "--boxes", reason + ", and so nothing to control: expected own");
     table.refuse(t.method.penalty.lambda > 0, "--lambda", reason + ", so nothing lies outside of them: expected 0");
