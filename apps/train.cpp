@@ -326,6 +326,8 @@ bool Run::test() {
     test["split"] = splits[i].name;
     test["per_class_accuracy"] = per_class_json(e->metrics, train_->classes());
     test["confusion"] = confusion_json(e->metrics);
+    test["empty_cams_by_class"] = empty_by_class_json(*e, train_->classes());
+    test["centred_bias"] = centred_bias_json(*best, train_->classes());
   }
   folder_.write_json("test.json", test);
   write_overlay_sheet(folder_.file("overlays.png"), *best, splits, o_.data, explain);

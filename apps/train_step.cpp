@@ -49,6 +49,11 @@ TrainStep::TrainStep(Classifier& CL, const Method& method, const OptimizerOption
   settle_taps(method_.explain, CL);
   check(!method.splits() || CL.head_of(CL.default_tap()).defined(), "--evidence-split: the tap ", CL.default_tap(),
         " of ", CL.name(), " does not go through pooling into a linear head");
+  if (!method.head_bias) {
+    Tensor b = CL.head_bias();
+    b.copy_from(Tensor::zeros(b.shape(), b.dtype(), b.device()));
+    renew_copy();
+  }
   method_.explain.cam.gradient = method_.reading.through(method_.penalty.lambda);
 }
 
@@ -79,6 +84,14 @@ std::vector<Tensor> TrainStep::gradients_of(const Step& step) const {
     for (size_t i = 0; i < gradients.size(); ++i) gradients[i] = gradients[i] + more[i];
   }
   return gradients;
+}
+
+/// A zero that gets no gradient stays one: neither momentum nor weight decay has anything to act on.
+void TrainStep::hold_head_bias(std::vector<Tensor>& gradients) const {
+  const std::vector<NamedTensor> parameters = only_parameters(CL_.named_tensors());
+  for (size_t i = 0; i < parameters.size(); ++i)
+    if (parameters[i].is_head_bias())
+      gradients[i] = Tensor::zeros(gradients[i].shape(), gradients[i].dtype(), gradients[i].device());
 }
 
 /// Stops with a sentence when a term of the loss, or the gradient, is not finite.
@@ -157,6 +170,7 @@ StepReport TrainStep::operator()(const StepInput& input, double learning_rate, M
 
   // (6) Back-propagation on CL, and the optimiser's update.
   step.gradients = gradients_of(step);
+  if (!method_.head_bias) hold_head_bias(step.gradients);
   check_finite(step, input);
   if (method_.clip_grad_norm > 0) clip_grad_norm(step.gradients, method_.clip_grad_norm);
   optimizer_.step(step.gradients, learning_rate);

@@ -51,7 +51,8 @@ std::vector<char> counted_images(const StepInput& input, const Penalty& penalty)
 class TrainStep {
  public:
   /// CL must outlive the step. A method without taps explains CL's default tap.
-  /// Throws Error for an evidence split of a model whose last tap does not go through pooling into a linear head.
+  /// Without a head bias CL's becomes zero. Throws Error for an evidence split of a model whose last tap does not go
+  /// through pooling into a linear head.
   TrainStep(Classifier& CL, const Method& method, const OptimizerOptions& optimizer);
 
   /// Throws Error that names the step, the term and an image when something is not finite; no parameter was changed
@@ -66,6 +67,7 @@ class TrainStep {
  private:
   void split_evidence_of(Step& step, const Tensor& labels) const;
   std::vector<Tensor> gradients_of(const Step& step) const;
+  void hold_head_bias(std::vector<Tensor>& gradients) const;
   void check_finite(const Step& step, const StepInput& input) const;
 
   Classifier& CL_;

@@ -33,7 +33,7 @@ int64_t Classifier::classes() const {
 
 Tensor Classifier::head_bias() const {
   for (const NamedTensor& t : named_tensors())
-    if (t.head && t.tensor.ndim() == 1) return t.tensor;
+    if (t.is_head_bias()) return t.tensor;
   fail(name(), " has no head with a bias");
 }
 

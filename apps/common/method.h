@@ -75,6 +75,7 @@ struct Method {
   BoxControl boxes = BoxControl::own;  ///< what losses read; metrics read the images' own
   double evidence_split = 0;           ///< weight mu of its penalty; 0: no split at all
   BackgroundSwap swap;
+  bool head_bias = true;      ///< off: zeros, and never trained
   double clip_grad_norm = 0;  ///< 0: off
 
   bool splits() const { return evidence_split > 0; }

@@ -185,13 +185,13 @@ Story tell_step(const WalkOptions& o) {
     TrainStep(*other, method, t.optimizer)(story.input, story.learning_rate, metrics);
   }
 
+  TrainStep train_step(CL, method, t.optimizer);
   const size_t before_story = memory_use().now;
   story.before = export_weights(CL.named_tensors());
   story.before.metadata["model"] = CL.name();
   Snapshot classifier(CL);
   const auto start = CL.copy();
   size_t held = memory_use().now - before_story, allocated = 0;  // of the story's own
-  TrainStep train_step(CL, method, t.optimizer);
   const Classifier& explained = train_step.copy() ? *train_step.copy() : CL;
   Clock::time_point begin;
   const auto go_on = [&] {

@@ -230,6 +230,8 @@ Chapter Teller::logits() const {
                        "nothing is computed. Its running statistics were updated by that pass, once."
                      : "The classifier's own forward pass, in train mode: batch statistics normalise, and the running "
                        "statistics move. Only CL predicts.";
+  if (!method.head_bias)
+    logits.words += " The head has no bias: its place in the files holds zeros that are not trained.";
   logits.flows = {{false, "x", "images", story.input.x}, {true, "y", "logits", s.cl.logits}};
   return logits;
 }

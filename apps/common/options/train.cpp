@@ -40,6 +40,10 @@ void declare_method(OptionTable& table, TrainOptions& o) {
   table.number("--background-swap", o.method.swap.share, between(0, 1),
                "share of the training images that keep what their boxes hold and get the ground of another");
   declare_reading(table, o.method.reading);
+  table.choice(
+      "--head-bias", o.method.head_bias, Words<bool>{{"on", true}, {"off", false}},
+      "the last layer's bias; off: zeros that are not trained, so that with --cam-target centered no image that "
+      "is classified right has an empty CAM at the last tap");
   table.flag("--thesis", o.thesis,
              "the thesis' literal step: --cam-target logit --cam-model copy --cam-batch-norm eval "
              "--penalty-gradient constant --cam-profile pgc-1.4, and by default --batch 16 --epochs 30");
@@ -97,6 +101,7 @@ void settle_train_options(const OptionTable& table, DataOptions& data, TrainOpti
     table.imply("--cam-batch-norm", reading.batch_norm, BatchNorm::eval, reason);
     table.imply("--penalty-gradient", reading.teaches, Teaches::constant, reason);
     table.imply("--cam-profile", cam.profile, CamProfile::pgc_1_4, reason);
+    table.imply("--head-bias", t.method.head_bias, true, reason);
     table.refuse(t.method.splits(), "--evidence-split", reason);
     table.refuse(t.method.swap.share > 0, "--background-swap", reason);
     if (!table.given("--batch")) data.batch = 16;
