@@ -1,5 +1,7 @@
 #include "apps/step_input.h"
 
+#include <algorithm>
+
 #include "nn/input.h"
 #include "xai/boxes.h"
 
@@ -16,6 +18,16 @@ Tensor StepInput::loss_masks(double margin) const {
   for (const std::vector<Box>& list : loss_boxes) boxed.push_back(list.empty() ? 0 : 1);
   const Tensor everything = Tensor::from({B.dim(0), 1, 1}, boxed).to(B.dtype()).to(B.device());
   return everything - B;
+}
+
+std::vector<double> balancing_weights(const Dataset& data) {
+  std::vector<double> weights(data.classes().size(), 0);
+  for (int64_t i = 0; i < data.size(); ++i) ++weights.at(static_cast<size_t>(data.label(i)));
+  const auto empty = std::count(weights.begin(), weights.end(), 0.0);
+  const double share =
+      static_cast<double>(data.size()) / static_cast<double>(static_cast<std::ptrdiff_t>(weights.size()) - empty);
+  for (double& w : weights) w = w > 0 ? share / w : 0;
+  return weights;
 }
 
 StepInputs::StepInputs(const Method& method, const Dataset& data, const LoaderOptions& loader, Device device,

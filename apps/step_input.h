@@ -25,6 +25,10 @@ struct StepInput {
   Tensor loss_masks(double margin) const;
 };
 
+/// What makes classes count alike in the mean over a training split: images / (classes that occur * images of the
+/// class), 0 for a class without images. Of the images of the split the mean weight is 1.
+std::vector<double> balancing_weights(const Dataset& data);
+
 /// Makes the inputs of the steps of one training run, each a function of the batch and (seed, step) alone.
 class StepInputs {
  public:

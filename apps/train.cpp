@@ -64,6 +64,7 @@ NewModel new_model(Options& o, const ModelCard& start, const Dataset& train) {
   place(*made.model, o.run);
   o.run.threads = threads();
   settle_taps(o.train.method.explain, *made.model);
+  if (o.train.class_balance) o.train.method.class_weights = balancing_weights(train);
   return made;
 }
 

@@ -34,6 +34,13 @@ std::string flattest_cam(const Step& step, const StepInput& input, CamProfile pr
 
 }  // namespace
 
+Tensor weighted_by_class(const Tensor& each, const Tensor& labels, const std::vector<double>& weights) {
+  if (weights.empty()) return each;
+  const auto classes = static_cast<int64_t>(weights.size());
+  const Tensor table = Tensor::from({classes}, weights).to(each.dtype()).to(each.device());
+  return each * sum(one_hot(labels, classes, each.dtype()) * table, {1});
+}
+
 std::vector<char> counted_images(const StepInput& input, const Penalty& penalty) {
   std::vector<char> counted;
   if (penalty.unboxed == Penalty::Unboxed::skip)
@@ -65,7 +72,8 @@ void TrainStep::renew_copy() {
 void TrainStep::split_evidence_of(Step& step, const Tensor& labels) const {
   const std::string tap = CL_.default_tap();
   step.evidence = split_evidence(step.cl.taps.at(tap), CL_.head_of(tap), step.B);
-  const Tensor each = evidence_cross_entropies(step.evidence, CL_.head_bias(), labels);
+  const Tensor each = weighted_by_class(evidence_cross_entropies(step.evidence, CL_.head_bias(), labels), labels,
+                                        method_.class_weights);
   step.evidence_cross_entropy = mean_over_boxed(each, step.evidence);
   step.evidence_penalty = mean_over_boxed(evidence_penalties(step.evidence), step.evidence);
   step.classified = step.classified + Method::kEvidenceCrossEntropy * step.evidence_cross_entropy +
@@ -152,7 +160,7 @@ StepReport TrainStep::operator()(const StepInput& input, double learning_rate, M
 
   // (3) Cross-entropy.
   step.cross_entropies = cross_entropies(cl.logits, labels);
-  cross_entropy = mean(step.cross_entropies);
+  cross_entropy = mean(weighted_by_class(step.cross_entropies, labels, method_.class_weights));
   done(3);
 
   // (4) The penalty: the mean CAM outside the boxes, P = mean C (1 - B), whose terms step 1 made while C was in the

@@ -27,8 +27,8 @@ struct Step {
   std::vector<Tensor> alpha, M;  ///< of each tap
   Tensor C;                      ///< [N, S, S]
   Forward cl;
-  Tensor cross_entropies;  ///< [N]
-  Tensor cross_entropy;
+  Tensor cross_entropies;                           ///< [N]
+  Tensor cross_entropy;                             ///< their mean, weighted by class where classes are balanced
   Tensor B, P;                                      ///< [N, S, S]; a scalar
   EvidenceSplit evidence;                           ///< of a method that splits; else undefined, as its two terms
   Tensor evidence_cross_entropy, evidence_penalty;  ///< scalars
@@ -43,6 +43,9 @@ struct StepWatch {
   std::function<void(int number, const Step& step)> after = {};
   std::vector<std::string> taps = {};
 };
+
+/// Losses of images [N], each times the weight of its label; with empty weights `each` itself.
+Tensor weighted_by_class(const Tensor& each, const Tensor& labels, const std::vector<double>& weights);
 
 /// Which images enter the penalty; empty: all.
 std::vector<char> counted_images(const StepInput& input, const Penalty& penalty);

@@ -75,7 +75,9 @@ struct Method {
   BoxControl boxes = BoxControl::own;  ///< what losses read; metrics read the images' own
   double evidence_split = 0;           ///< weight mu of its penalty; 0: no split at all
   BackgroundSwap swap;
-  bool head_bias = true;      ///< off: zeros, and never trained
+  bool head_bias = true;  ///< off: zeros, and never trained
+  /// Of the cross-entropies of each class' images in training (--class-balance); empty: all count alike.
+  std::vector<double> class_weights;
   double clip_grad_norm = 0;  ///< 0: off
 
   bool splits() const { return evidence_split > 0; }

@@ -86,9 +86,11 @@ Term gradients_of(const Tensor& term, const std::string& symbol, const Forward& 
 
 /// The cross-entropy's gradients, from a pass of its own that equals the step's (which does not hold the taps when the
 /// CAM has another pass) and moves no running statistics.
-Term cross_entropy_term(Classifier& CL, const StepInput& input, const std::vector<std::string>& taps) {
+Term cross_entropy_term(Classifier& CL, const StepInput& input, const Method& method,
+                        const std::vector<std::string>& taps) {
   const Forward pass = CL.forward(input.x, ForwardOptions::observing(Mode::train), taps);
-  return gradients_of(cross_entropy(pass.logits, input.labels), "CE", pass, CL);
+  const Tensor each = cross_entropies(pass.logits, input.labels);
+  return gradients_of(mean(weighted_by_class(each, input.labels, method.class_weights)), "CE", pass, CL);
 }
 
 /// G = dP/dM, whatever the step differentiates.
@@ -165,6 +167,7 @@ Story tell_step(const WalkOptions& o) {
   place(CL, o.run);
   Method method = t.method;
   settle_taps(method.explain, CL);
+  if (t.class_balance) method.class_weights = balancing_weights(*data);
   story.taps = method.explain.taps;
   story.model = str(CL.name(), ", ", CL.parameter_count(), " parameters, ", made.report);
 
@@ -214,7 +217,7 @@ Story tell_step(const WalkOptions& o) {
       cost.copied = parameters + buffers;
     }
     if (number == 5) {
-      story.cross_entropy = cross_entropy_term(CL, story.input, names_of(step.gc.taps));
+      story.cross_entropy = cross_entropy_term(CL, story.input, method, names_of(step.gc.taps));
       const bool leaks = method.reading.leaks();
       story.penalty = gradients_of(step.taught, leaks ? "Σ score" : "λP", step.gc, explained);
       story.asked = asked_of_maps(step, story.input, o);

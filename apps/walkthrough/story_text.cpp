@@ -171,7 +171,10 @@ namespace {
 class Teller {
  public:
   Teller(const Story& story_told, const WalkOptions& options)
-      : story(story_told), method(options.train.method), rows(image_rows(story_told, options)) {}
+      : story(story_told),
+        method(options.train.method),
+        balanced(options.train.class_balance),
+        rows(image_rows(story_told, options)) {}
 
   Chapter grad_cam() const;
   Chapter logits() const;
@@ -185,6 +188,7 @@ class Teller {
  private:
   const Story& story;
   const Method& method;
+  const bool balanced;
   const Step& s = story.step;
   const ExplainOptions& explain = method.explain;
   const Penalty& penalty_of = method.penalty;
@@ -242,6 +246,7 @@ Chapter Teller::cross_entropy() const {
   ce.words =
       "−ln of the softmax probability of the label, averaged over the batch, as torch.nn.functional.cross_entropy. "
       "It does not see the CAM.";
+  if (balanced) ce.words += " Each image is weighed by its class, the more the rarer it is in the training split.";
   ce.flows = {{false, "y", "logits", s.cl.logits},
               {false, "labels", "one for each image", story.input.labels},
               {true, "CE", "mean cross-entropy", s.cross_entropy}};

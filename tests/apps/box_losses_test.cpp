@@ -150,6 +150,64 @@ TEST(BackgroundSwapProgram, TheWalkthroughShowsTheSwappedBatch) {
   EXPECT_TRUE(contains(walk.out, "have the ground of another image"));
 }
 
+/// Labels alone.
+class Labels : public Dataset {
+ public:
+  explicit Labels(std::vector<int64_t> labels) : labels_(std::move(labels)) {}
+  int64_t size() const override { return static_cast<int64_t>(labels_.size()); }
+  Sample load(int64_t) const override { return {}; }
+  int64_t label(int64_t index) const override { return labels_[static_cast<size_t>(index)]; }
+  const std::vector<std::string>& classes() const override {
+    static const std::vector<std::string> names = {"a", "b", "c", "none"};
+    return names;
+  }
+  std::string describe() const override { return "labels"; }
+
+ private:
+  std::vector<int64_t> labels_;
+};
+
+TEST(ClassBalance, WeighsByTheInverseFrequencyOfTheClassesThatOccur) {
+  const std::vector<double> weights = balancing_weights(Labels({0, 0, 0, 1, 0, 0, 0, 1, 3, 3}));
+  EXPECT_EQ(weights, (std::vector<double>{10.0 / (3 * 6), 10.0 / (3 * 2), 0, 10.0 / (3 * 2)}));
+  EXPECT_NEAR((6 * weights[0] + 2 * weights[1] + 2 * weights[3]) / 10, 1, 1e-15);
+}
+
+// Both cross-entropies are weighed, by hand; the penalty and what is reported of each image are not.
+TEST(ClassBalance, WeighsBothCrossEntropiesOfAStep) {
+  Method method;
+  method.evidence_split = 0.5;
+  StepReport plain, balanced;
+  gradients_of(method, &plain);
+  ResNet CL = fresh();
+  Metrics metrics(kClasses);
+  method.class_weights = {0.5, 2, 0, 3};
+  double expected = 0, inside = 0;
+  balanced = TrainStep(CL, method, {})(
+      random_input(), 0, metrics, {[&](int number, const Step& step) {
+        if (number != 5) return;
+        const auto each = step.cross_entropies.to_vector();
+        const auto in = evidence_cross_entropies(step.evidence, CL.head_bias(), random_input().labels).to_vector();
+        for (size_t n = 0; n < 4; ++n) {
+          expected += method.class_weights[n] * each[n] / 4;
+          if (n < 3) inside += method.class_weights[n] * in[n] / 3;
+        }
+      }});
+  EXPECT_NEAR(balanced.cross_entropy, expected, 1e-12);
+  EXPECT_NEAR(balanced.evidence_cross_entropy, inside, 1e-12);
+  EXPECT_EQ(balanced.evidence_penalty, plain.evidence_penalty);
+  EXPECT_EQ(balanced.penalty, plain.penalty);
+  EXPECT_GT(std::abs(balanced.cross_entropy - plain.cross_entropy), 1e-3);
+}
+
+TEST(ClassBalance, TheProgramTakesTheWeightsOfItsTrainingSplit) {
+  const TemporaryFolder folder;
+  train(folder / "on", {{"--class-balance", "on"}, {"--train-images", "33"}});
+  train(folder / "off", {{"--train-images", "33"}});
+  EXPECT_FALSE(bytes_of(folder / "on/last.safetensors") == bytes_of(folder / "off/last.safetensors"));
+  EXPECT_EQ(json::parse(bytes_of(folder / "on/run.json"))["options"]["class-balance"], "on");
+}
+
 TEST(BoxLosses, RefusedPairsSayWhy) {
   struct Pair {
     Arguments options;
@@ -157,6 +215,7 @@ TEST(BoxLosses, RefusedPairsSayWhy) {
   };
   const std::vector<Pair> pairs = {
       {{{"--thesis", ""}, {"--evidence-split", "1"}}, "--evidence-split: contradicts --thesis"},
+      {{{"--thesis", ""}, {"--class-balance", "on"}}, "--class-balance: contradicts --thesis"},
       {{{"--thesis", ""}, {"--background-swap", "0.5"}}, "--background-swap: contradicts --thesis"},
       {{{"--boxes", "none"}, {"--evidence-split", "1"}}, "--boxes: none does not go with --evidence-split"},
       {{{"--boxes", "none"}, {"--background-swap", "1"}}, "--boxes: none does not go with --background-swap"},

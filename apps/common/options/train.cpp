@@ -61,6 +61,8 @@ void declare_training(OptionTable& table, TrainOptions& o) {
                "of every parameter, norms and biases included");
   table.word("--schedule", o.schedule.kind, "of the learning rate, per step");
   table.number("--warmup", o.schedule.warmup, between(0, 1), "share of all steps with a rising learning rate");
+  table.choice("--class-balance", o.class_balance, Words<bool>{{"off", false}, {"on", true}},
+               "weigh the cross-entropy of a training image by the inverse of how frequent its class is");
   table.number("--clip-grad-norm", o.method.clip_grad_norm, at_least(0),
                "largest 2-norm of the whole gradient; 0: off");
 }
@@ -102,6 +104,7 @@ void settle_train_options(const OptionTable& table, DataOptions& data, TrainOpti
     table.imply("--penalty-gradient", reading.teaches, Teaches::constant, reason);
     table.imply("--cam-profile", cam.profile, CamProfile::pgc_1_4, reason);
     table.imply("--head-bias", t.method.head_bias, true, reason);
+    table.imply("--class-balance", t.class_balance, false, reason);
     table.refuse(t.method.splits(), "--evidence-split", reason);
     table.refuse(t.method.swap.share > 0, "--background-swap", reason);
     if (!table.given("--batch")) data.batch = 16;
