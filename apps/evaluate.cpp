@@ -77,12 +77,20 @@ int run(const OptionTable& table, Options& o, const ModelCard& card) {
     entry["per_class_accuracy"] = per_class_json(m, split.data->classes());
     entry["worst_class_accuracy"] = number(m.worst_class_accuracy());
     entry["confusion"] = confusion_json(m);
+    entry["empty_cams_by_class"] = empty_by_class_json(*e, split.data->classes());
+    entry["centred_bias"] = centred_bias_json(*model, split.data->classes());
     std::cout << "  Content-Heatmap by batch " << percent(m.content_heatmap(ContentHeatmap::batch)) << ", pooled "
               << percent(m.content_heatmap(ContentHeatmap::pooled)) << ", image mean "
               << percent(m.content_heatmap(ContentHeatmap::image_mean)) << "\n  accuracy by class:";
     const auto by_class = m.per_class_accuracy();
     for (size_t c = 0; c < by_class.size(); ++c)
       std::cout << (c ? ", " : " ") << split.data->classes()[c] << " " << percent(by_class[c]);
+    std::cout << "\n  empty CAMs by class (centred bias):";
+    const std::vector<double> bias = centred_bias(*model);
+    for (size_t c = 0; c < bias.size(); ++c)
+      std::cout << (c ? ", " : " ") << split.data->classes()[c] << " "
+                << percent(static_cast<double>(e->empty[c]) / static_cast<double>(e->boxed[c])) << " (" << bias[c]
+                << ")";
     std::cout << "\n";
     for (const auto& [source, s] : e->by_source) {
       std::cout << "  source " << source << ": " << s.images() << " images, accuracy " << percent(s.accuracy())

@@ -65,6 +65,7 @@ NewModel new_model(Options& o, const ModelCard& start, const Dataset& train) {
   place(*made.model, o.run);
   o.run.threads = threads();
   settle_taps(o.train.method.explain, *made.model);
+  if (o.train.class_balance) o.train.method.class_weights = balancing_weights(train);
   return made;
 }
 
@@ -79,6 +80,8 @@ class Run {
         folder_(o_.train.output, o_.train.resume),
         step_(CL_, o_.train.method, o_.train.optimizer),
         loader_(*train_, loader_options(o_.data, *train_, true, o_.run.seed)),
+        inputs_(o_.train.method, *train_, loader_options(o_.data, *train_, true, o_.run.seed), o_.run.device,
+                o_.run.seed),
         run_json_(identity(o_, table, *train_, *validation_)),
         metadata_(card_metadata(table, train_->classes())),
         metrics_(static_cast<int64_t>(train_->classes().size())) {}
@@ -129,6 +132,7 @@ class Run {
   RunFolder folder_;
   TrainStep step_;
   Loader loader_;
+  StepInputs inputs_;
   nlohmann::json run_json_;
   std::map<std::string, std::string> metadata_;  // of model files
   Progress progress_;
@@ -179,15 +183,14 @@ bool Run::train_epoch() {
   learning_rate_ = schedule.at(std::max<int64_t>(optimizer.steps() - 1, 0), total_steps);
 
   loader_.start_epoch(progress_.epoch, progress_.batch);
-  while (const auto batch = loader_.next()) {
+  while (auto batch = loader_.next()) {
     learning_rate_ = schedule.at(optimizer.steps(), total_steps);
-    const StepInput input = step_input(*batch, method.penalty, o_.run.device, o_.run.seed, optimizer.steps());
+    const StepInput input = inputs_(*batch, optimizer.steps());
     whole_ = false;
     const StepReport step = step_(input, learning_rate_, metrics_);
     whole_ = true;
     ++progress_.batch;
-    progress_.cross_entropy += step.cross_entropy;
-    progress_.penalty += step.penalty;
+    progress_.terms += step;
     bar_->advance(batch->size, str("cross-entropy ", step.cross_entropy, "  penalty ", step.penalty, "  accuracy ",
                                    percent(metrics_.accuracy()), "  Content-Heatmap ",
                                    percent(metrics_.content_heatmap(method.measuring.content_heatmap))));
@@ -208,27 +211,39 @@ std::optional<Evaluation> Run::validate() {
 /// The epoch's line in epochs.jsonl and on the terminal.
 void Run::record(const Evaluation& v) const {
   const Measuring& measuring = o_.train.method.measuring;
-  const double steps = static_cast<double>(progress_.batch);
-  const double cross_entropy = progress_.cross_entropy / steps, penalty = progress_.penalty / steps;
-  folder_.add_epoch({{"epoch", progress_.epoch},
-                     {"learning_rate", learning_rate_},
-                     {"loss", number(cross_entropy + o_.train.method.penalty.lambda * penalty)},
-                     {"cross_entropy", number(cross_entropy)},
-                     {"penalty", number(penalty)},
-                     {"train_accuracy", number(metrics_.accuracy())},
-                     {"train_content_heatmap", number(metrics_.content_heatmap(measuring.content_heatmap))},
-                     {"train_empty_cams", number(metrics_.empty_cams())},
-                     {"val_loss", number(v.cross_entropy)},
-                     {"val_accuracy", number(v.metrics.accuracy())},
-                     {"val_content_heatmap", number(v.metrics.content_heatmap(measuring.content_heatmap))},
-                     {"val_box_coverage", number(v.metrics.box_coverage())},
-                     {"val_empty_cams", number(v.metrics.empty_cams())},
-                     {"images_per_second", bar_->images_per_second()},
-                     {"seconds", bar_->seconds()}});
+  const Method& method = o_.train.method;
+  const StepReport terms = progress_.terms / static_cast<double>(progress_.batch);
+  nlohmann::json line = {{"epoch", progress_.epoch},
+                         {"learning_rate", learning_rate_},
+                         {"loss", number(method.loss(terms))},
+                         {"cross_entropy", number(terms.cross_entropy)},
+                         {"penalty", number(terms.penalty)},
+                         {"train_accuracy", number(metrics_.accuracy())},
+                         {"train_content_heatmap", number(metrics_.content_heatmap(measuring.content_heatmap))},
+                         {"train_empty_cams", number(metrics_.empty_cams())},
+                         {"val_loss", number(v.cross_entropy)},
+                         {"val_accuracy", number(v.metrics.accuracy())},
+                         {"val_content_heatmap", number(v.metrics.content_heatmap(measuring.content_heatmap))},
+                         {"val_box_coverage", number(v.metrics.box_coverage())},
+                         {"val_empty_cams", number(v.metrics.empty_cams())},
+                         {"images_per_second", bar_->images_per_second()},
+                         {"seconds", bar_->seconds()}};
+  std::string more;  // terms that not every method has
+  if (method.splits()) {
+    line["evidence_cross_entropy"] = number(terms.evidence_cross_entropy);
+    line["evidence_penalty"] = number(terms.evidence_penalty);
+    more += str("  split ", terms.evidence_cross_entropy, " and ", terms.evidence_penalty);
+  }
+  if (method.swap.share > 0) {
+    line["swapped"] = number(terms.swapped);
+    more += str("  swapped ", percent(terms.swapped));
+  }
+  folder_.add_epoch(line);
   std::printf(
-      "epoch %lld/%lld  cross-entropy %.4f  penalty %.4f  train accuracy %s  |  validation %s  |  %.1f images/s\n",
-      static_cast<long long>(progress_.epoch + 1), static_cast<long long>(o_.train.epochs), cross_entropy, penalty,
-      percent(metrics_.accuracy()).c_str(), summary(v, measuring).c_str(), bar_->images_per_second());
+      "epoch %lld/%lld  cross-entropy %.4f  penalty %.4f%s  train accuracy %s  |  validation %s  |  %.1f images/s\n",
+      static_cast<long long>(progress_.epoch + 1), static_cast<long long>(o_.train.epochs), terms.cross_entropy,
+      terms.penalty, more.c_str(), percent(metrics_.accuracy()).c_str(), summary(v, measuring).c_str(),
+      bar_->images_per_second());
   const std::string warning = empty_cam_warning(v.metrics);
   if (!warning.empty()) std::cout << warning << "\n";
   std::cout << std::flush;
@@ -285,7 +300,8 @@ std::string Run::save_after_error() {
 
 /// The kept epoch on the test split.
 bool Run::test() {
-  const auto& [explain, penalty, reading, measuring, clip] = o_.train.method;
+  const ExplainOptions& explain = o_.train.method.explain;
+  const Measuring& measuring = o_.train.method.measuring;
   const auto best = load_model(folder_.file("best.safetensors"), o_.model.model).model;
   place(*best, o_.run);
   const auto [splits, note] = open_test_splits(o_.data);
@@ -305,6 +321,8 @@ bool Run::test() {
     test["split"] = splits[i].name;
     test["per_class_accuracy"] = per_class_json(e->metrics, train_->classes());
     test["confusion"] = confusion_json(e->metrics);
+    test["empty_cams_by_class"] = empty_by_class_json(*e, train_->classes());
+    test["centred_bias"] = centred_bias_json(*best, train_->classes());
   }
   folder_.write_json("test.json", test);
   write_overlay_sheet(folder_.file("overlays.png"), *best, splits, o_.data, explain);

@@ -5,9 +5,6 @@
 #include <limits>
 #include <numeric>
 
-#include "engine/base/random.h"
-#include "nn/input.h"
-#include "xai/boxes.h"
 #include "xai/losses.h"
 
 namespace boxcam {
@@ -37,23 +34,18 @@ std::string flattest_cam(const Step& step, const StepInput& input, CamProfile pr
 
 }  // namespace
 
+Tensor weighted_by_class(const Tensor& each, const Tensor& labels, const std::vector<double>& weights) {
+  if (weights.empty()) return each;
+  const auto classes = static_cast<int64_t>(weights.size());
+  const Tensor table = Tensor::from({classes}, weights).to(each.dtype()).to(each.device());
+  return each * sum(one_hot(labels, classes, each.dtype()) * table, {1});
+}
+
 std::vector<char> counted_images(const StepInput& input, const Penalty& penalty) {
   std::vector<char> counted;
   if (penalty.unboxed == Penalty::Unboxed::skip)
     for (const auto& boxes : input.boxes) counted.push_back(!boxes.empty());
   return counted;
-}
-
-StepInput step_input(const Batch& batch, const Penalty& penalty, Device device, uint64_t seed, int64_t step) {
-  StepInput input{input_tensor(batch, device), label_tensor(batch, device), batch.boxes, batch.boxes, batch.ids};
-  if (penalty.boxes == Penalty::Boxes::own) return input;
-  std::vector<size_t> cycle;
-  for (size_t n = 0; n < batch.boxes.size(); ++n)
-    if (!batch.boxes[n].empty()) cycle.push_back(n);
-  Random random(seed, stream_of("shuffled boxes") + static_cast<uint64_t>(step));
-  shuffle(cycle, random);
-  for (size_t i = 0; i < cycle.size(); ++i) input.penalty_boxes[cycle[i]] = batch.boxes[cycle[(i + 1) % cycle.size()]];
-  return input;
 }
 
 TrainStep::TrainStep(Classifier& CL, const Method& method, const OptimizerOptions& optimizer)
@@ -62,6 +54,13 @@ TrainStep::TrainStep(Classifier& CL, const Method& method, const OptimizerOption
       GC_(method.reading.copies() ? CL.copy() : nullptr),
       optimizer_(only_parameters(CL.named_tensors()), optimizer) {
   settle_taps(method_.explain, CL);
+  check(!method.splits() || CL.head_of(CL.default_tap()).defined(), "--evidence-split: the tap ", CL.default_tap(),
+        " of ", CL.name(), " does not go through pooling into a linear head");
+  if (!method.head_bias) {
+    Tensor b = CL.head_bias();
+    b.copy_from(Tensor::zeros(b.shape(), b.dtype(), b.device()));
+    renew_copy();
+  }
   method_.explain.cam.gradient = method_.reading.through(method_.penalty.lambda);
 }
 
@@ -69,18 +68,38 @@ void TrainStep::renew_copy() {
   if (GC_) GC_->copy_from(CL_);
 }
 
-/// Gradients of CL's parameters: of the cross-entropy, and of what the CAM teaches. In one pass through a common graph;
-/// otherwise in two, the second on the copy's parameters where there is a copy (transfer), and added.
+/// What CL's own pass says inside the boxes, and outside, whatever the reading of the penalty is.
+void TrainStep::split_evidence_of(Step& step, const Tensor& labels) const {
+  const std::string tap = CL_.default_tap();
+  step.evidence = split_evidence(step.cl.taps.at(tap), CL_.head_of(tap), step.B);
+  const Tensor each = weighted_by_class(evidence_cross_entropies(step.evidence, CL_.head_bias(), labels), labels,
+                                        method_.class_weights);
+  step.evidence_cross_entropy = mean_over_boxed(each, step.evidence);
+  step.evidence_penalty = mean_over_boxed(evidence_penalties(step.evidence), step.evidence);
+  step.classified = step.classified + Method::kEvidenceCrossEntropy * step.evidence_cross_entropy +
+                    method_.evidence_split * step.evidence_penalty;
+}
+
+/// Gradients of CL's parameters: of the cross-entropy (and the split), and of what the CAM teaches. In one pass through
+/// a common graph; otherwise in two, the second on the copy's parameters where there is a copy (transfer), and added.
 std::vector<Tensor> TrainStep::gradients_of(const Step& step) const {
   const std::vector<Tensor> parameters = CL_.parameters();
   if (method_.reading.one_pass() && step.taught.defined())
-    return grad_and_release({step.cross_entropy + step.taught}, parameters);
-  std::vector<Tensor> gradients = grad_and_release({step.cross_entropy}, parameters);
+    return grad_and_release({step.classified + step.taught}, parameters);
+  std::vector<Tensor> gradients = grad_and_release({step.classified}, parameters);
   if (step.taught.defined()) {
     const std::vector<Tensor> more = grad_and_release({step.taught}, GC_ ? GC_->parameters() : parameters);
     for (size_t i = 0; i < gradients.size(); ++i) gradients[i] = gradients[i] + more[i];
   }
   return gradients;
+}
+
+/// A zero that gets no gradient stays one: neither momentum nor weight decay has anything to act on.
+void TrainStep::hold_head_bias(std::vector<Tensor>& gradients) const {
+  const std::vector<NamedTensor> parameters = only_parameters(CL_.named_tensors());
+  for (size_t i = 0; i < parameters.size(); ++i)
+    if (parameters[i].is_head_bias())
+      gradients[i] = Tensor::zeros(gradients[i].shape(), gradients[i].dtype(), gradients[i].device());
 }
 
 /// Stops with a sentence when a term of the loss, or the gradient, is not finite.
@@ -94,6 +113,9 @@ void TrainStep::check_finite(const Step& step, const StepInput& input) const {
     while (n + 1 < each.size() && std::isfinite(each[n])) ++n;
     stop("the cross-entropy", "image " + input.ids[n]);
   }
+  if (!std::isfinite(step.classified.item()))
+    stop("the signed split", str("its cross-entropy is ", step.evidence_cross_entropy.item(), ", its penalty ",
+                                 step.evidence_penalty.item()));
   const CamOptions& cam = method_.explain.cam;
   if (!std::isfinite(step.P.item())) stop("the penalty", flattest_cam(step, input, cam.profile));
   Tensor total;  // one number comes to the host; only if it is not finite the gradients are looked at one by one
@@ -116,54 +138,67 @@ StepReport TrainStep::operator()(const StepInput& input, double learning_rate, M
   const auto done = [&](int number) {
     if (watch.after) watch.after(number, step);
   };
-  const auto& [options, penalty, reading, measuring, clip] = method_;
-  const auto masks = [&](const std::vector<std::vector<Box>>& boxes, double margin) {
-    return box_masks(boxes, x.dim(1), x.dim(2), margin, x.dtype(), x.device());
-  };
+  const ExplainOptions& options = method_.explain;
+  const Penalty& penalty = method_.penalty;
+  const Reading& reading = method_.reading;
   Classifier &CL = CL_, &GC = GC_ ? *GC_ : CL_;
+  std::vector<std::string> more_taps = watch.taps;
+  if (const std::string last = CL.default_tap();
+      method_.splits() && std::find(more_taps.begin(), more_taps.end(), last) == more_taps.end())
+    more_taps.push_back(last);
 
   // (1) Grad-CAM of the labelled class: on the copy GC (the thesis), or on CL itself, where there is nothing to copy.
-  gc = explained_forward(GC, x, reading.cam_pass(), options, reading.one_pass() || reading.leaks(), watch.taps);
-  B = masks(input.penalty_boxes, penalty.margin);
+  gc = explained_forward(GC, x, reading.cam_pass(), options, reading.one_pass() || reading.leaks(), more_taps);
+  B = input.loss_masks(penalty.margin);
   const Explanation explained = explain(GC, x, gc, labels, options, {penalty.loss, B});
   step.classes = explained.classes, step.alpha = explained.alpha, step.M = explained.raw, C = explained.cam;
   done(1);
 
   // (2) Logits of CL.
-  cl = reading.one_pass() ? gc : CL.forward(x, ForwardOptions::training(), watch.taps);
+  cl = reading.one_pass() ? gc : CL.forward(x, ForwardOptions::training(), more_taps);
   done(2);
 
   // (3) Cross-entropy.
   step.cross_entropies = cross_entropies(cl.logits, labels);
-  cross_entropy = mean(step.cross_entropies);
+  cross_entropy = mean(weighted_by_class(step.cross_entropies, labels, method_.class_weights));
   done(3);
 
   // (4) The penalty: the mean CAM outside the boxes, P = mean C (1 - B), whose terms step 1 made while C was in the
-  // cache, or another --loss of C and B.
+  // cache, or another --loss of C and B. Beside it the signed split, which reads B but no CAM.
   P = mean_over_images(explained.losses, counted_images(input, penalty));
+  step.classified = cross_entropy;
+  if (method_.splits()) split_evidence_of(step, labels);
   done(4);
 
   // (5) Weighted sum. What of the CAM's side is differentiated depends on the reading; often nothing.
-  loss = cross_entropy + penalty.lambda * P;
+  loss = step.classified + penalty.lambda * P;
   if (reading.leaks()) step.taught = explained_score(gc.logits, step.classes, options.cam.target);
   if (options.cam.gradient != CamGradient::none) step.taught = penalty.lambda * P;
   done(5);
 
   // (6) Back-propagation on CL, and the optimiser's update.
   step.gradients = gradients_of(step);
+  if (!method_.head_bias) hold_head_bias(step.gradients);
   check_finite(step, input);
-  if (clip > 0) clip_grad_norm(step.gradients, clip);
+  if (method_.clip_grad_norm > 0) clip_grad_norm(step.gradients, method_.clip_grad_norm);
   optimizer_.step(step.gradients, learning_rate);
   done(6);
 
   // (7) Metrics, always against the images' own boxes.
-  metrics.add(cl.logits, labels, C, masks(input.boxes, measuring.margin));
+  metrics.add(cl.logits, labels, C, input.own_masks(method_.measuring.margin));
   done(7);
 
   // (8) Copy CL onto GC; nothing to do where they are one.
   if (GC_) GC_->copy_from(CL);
   done(8);
-  return {cross_entropy.item(), P.item()};
+  StepReport terms{cross_entropy.item(), P.item()};
+  if (method_.splits()) {
+    terms.evidence_cross_entropy = step.evidence_cross_entropy.item();
+    terms.evidence_penalty = step.evidence_penalty.item();
+  }
+  terms.swapped =
+      static_cast<double>(std::count(input.swapped.begin(), input.swapped.end(), 1)) / static_cast<double>(x.dim(0));
+  return terms;
 }
 
 }  // namespace boxcam

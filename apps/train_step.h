@@ -7,8 +7,9 @@
 #include <vector>
 
 #include "apps/common/method.h"
-#include "nn/data/loader.h"
+#include "apps/step_input.h"
 #include "nn/optim.h"
+#include "xai/evidence_split.h"
 
 namespace boxcam {
 
@@ -16,18 +17,6 @@ namespace boxcam {
 inline constexpr const char* kDiverged =
     "the last checkpoint is untouched; a new run with a lower --lr or with --clip-grad-norm may help, and can start "
     "from this run's last epoch, once one has ended, with --weights last.safetensors";
-
-/// What a step works on. Boxes are in pixels of x.
-struct StepInput {
-  Tensor x;                                     ///< [N, S, S, 3], of the model's dtype
-  Tensor labels;                                ///< i32 [N]
-  std::vector<std::vector<Box>> boxes;          ///< each image's own
-  std::vector<std::vector<Box>> penalty_boxes;  ///< those that the penalty uses: its own, or another image's
-  std::vector<std::string> ids;
-};
-
-/// With Penalty::Boxes::shuffled the boxed images exchange boxes in a random cycle, a function of (seed, step).
-StepInput step_input(const Batch& batch, const Penalty& penalty, Device device, uint64_t seed, int64_t step);
 
 /// What a step computes, in its order and under the names of docs/method.md. `gc` is the pass that is explained, `cl`
 /// the one that predicts; they are one where Grad-CAM reads the classifier's own training pass. `taught` is the part of
@@ -38,9 +27,12 @@ struct Step {
   std::vector<Tensor> alpha, M;  ///< of each tap
   Tensor C;                      ///< [N, S, S]
   Forward cl;
-  Tensor cross_entropies;  ///< [N]
-  Tensor cross_entropy;
-  Tensor B, P;  ///< [N, S, S]; a scalar
+  Tensor cross_entropies;                           ///< [N]
+  Tensor cross_entropy;                             ///< their mean, weighted by class where classes are balanced
+  Tensor B, P;                                      ///< [N, S, S]; a scalar
+  EvidenceSplit evidence;                           ///< of a method that splits; else undefined, as its two terms
+  Tensor evidence_cross_entropy, evidence_penalty;  ///< scalars
+  Tensor classified;  ///< a scalar: what is differentiated of CL's own pass, cross-entropy and split
   Tensor loss, taught;
   std::vector<Tensor> gradients;  ///< of CL's parameters, as the optimiser gets them
 };
@@ -52,17 +44,18 @@ struct StepWatch {
   std::vector<std::string> taps = {};
 };
 
+/// Losses of images [N], each times the weight of its label; with empty weights `each` itself.
+Tensor weighted_by_class(const Tensor& each, const Tensor& labels, const std::vector<double>& weights);
+
 /// Which images enter the penalty; empty: all.
 std::vector<char> counted_images(const StepInput& input, const Penalty& penalty);
-
-struct StepReport {
-  double cross_entropy, penalty;
-};
 
 /// The step of one method on one classifier. It owns the optimiser and, where the reading has one, the thesis' copy.
 class TrainStep {
  public:
   /// CL must outlive the step. A method without taps explains CL's default tap.
+  /// Without a head bias CL's becomes zero. Throws Error for an evidence split of a model whose last tap does not go
+  /// through pooling into a linear head.
   TrainStep(Classifier& CL, const Method& method, const OptimizerOptions& optimizer);
 
   /// Throws Error that names the step, the term and an image when something is not finite; no parameter was changed
@@ -75,7 +68,9 @@ class TrainStep {
   void renew_copy();
 
  private:
+  void split_evidence_of(Step& step, const Tensor& labels) const;
   std::vector<Tensor> gradients_of(const Step& step) const;
+  void hold_head_bias(std::vector<Tensor>& gradients) const;
   void check_finite(const Step& step, const StepInput& input) const;
 
   Classifier& CL_;

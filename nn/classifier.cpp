@@ -31,6 +31,12 @@ int64_t Classifier::classes() const {
   fail(name(), " has no head");
 }
 
+Tensor Classifier::head_bias() const {
+  for (const NamedTensor& t : named_tensors())
+    if (t.is_head_bias()) return t.tensor;
+  fail(name(), " has no head with a bias");
+}
+
 Device Classifier::device() const { return parameters().front().device(); }
 
 void Classifier::own_memory() {

@@ -48,7 +48,8 @@ class Classifier {
   std::vector<NamedTensor> named_tensors() const;
   std::vector<Tensor> parameters() const;
   int64_t parameter_count() const;
-  int64_t classes() const;  ///< of the head
+  int64_t classes() const;   ///< of the head
+  Tensor head_bias() const;  ///< b [classes] of the linear head
   Device device() const;
   void copy_from(const Classifier& source);  ///< overwrites parameters and buffers; throws Error for another model
 

@@ -27,6 +27,7 @@ struct NamedTensor {
   bool head = false;  ///< of the linear head: its first axis are the classes
 
   bool is_parameter() const { return role == Role::parameter; }
+  bool is_head_bias() const { return head && tensor.ndim() == 1; }
 };
 
 /// Called with each tensor of a layer or a model and what it is; it may give the tensor other memory. `entry.tensor` is

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <numeric>
 
 #include "nn/input.h"
 #include "xai/boxes.h"
@@ -12,7 +13,7 @@ std::optional<Evaluation> evaluate(Classifier& model, const Dataset& data, const
                                    const ExplainOptions& explaining, const Measuring& measuring,
                                    const std::function<bool()>& stop) {
   const int64_t classes = static_cast<int64_t>(data.classes().size());
-  Evaluation result{Metrics(classes), 0, {}};
+  Evaluation result{Metrics(classes), 0, {}, std::vector<int64_t>(classes), std::vector<int64_t>(classes)};
   Loader loader(data, loader_options(data_options, data, false, 0));
   loader.start_epoch(0);
   const Device device = model.device();
@@ -27,6 +28,10 @@ std::optional<Evaluation> evaluate(Classifier& model, const Dataset& data, const
     const auto predicted = predictions(pass.logits);
     result.metrics.add(batch->labels, predicted, records);
     result.cross_entropy += cross_entropy(pass.logits, labels).item() * static_cast<double>(batch->size);
+    for (size_t n = 0; n < records.size(); ++n) {
+      result.boxed[batch->labels[n]] += records[n].boxed();
+      result.empty[batch->labels[n]] += records[n].boxed() && records[n].empty();
+    }
     for (size_t n = 0; n < records.size(); ++n)
       if (!batch->sources[n].empty())
         result.by_source.try_emplace(batch->sources[n], classes)
@@ -50,6 +55,27 @@ nlohmann::json per_class_json(const Metrics& m, const std::vector<std::string>& 
   nlohmann::json json = nlohmann::json::object();
   const auto accuracies = m.per_class_accuracy();
   for (size_t c = 0; c < classes.size(); ++c) json[classes[c]] = number(accuracies[c]);
+  return json;
+}
+
+nlohmann::json empty_by_class_json(const Evaluation& e, const std::vector<std::string>& classes) {
+  nlohmann::json json = nlohmann::json::object();
+  for (size_t c = 0; c < classes.size(); ++c)
+    json[classes[c]] = number(static_cast<double>(e.empty[c]) / static_cast<double>(e.boxed[c]));
+  return json;
+}
+
+std::vector<double> centred_bias(const Classifier& model) {
+  std::vector<double> b = model.head_bias().to_vector();
+  const double mean = std::accumulate(b.begin(), b.end(), 0.0) / static_cast<double>(b.size());
+  for (double& value : b) value -= mean;
+  return b;
+}
+
+nlohmann::json centred_bias_json(const Classifier& model, const std::vector<std::string>& classes) {
+  nlohmann::json json = nlohmann::json::object();
+  const std::vector<double> b = centred_bias(model);
+  for (size_t c = 0; c < classes.size(); ++c) json[classes[c]] = number(b[c]);
   return json;
 }
 

@@ -14,6 +14,7 @@ struct Evaluation {
   Metrics metrics;
   double cross_entropy = 0;                  ///< mean over images
   std::map<std::string, Metrics> by_source;  ///< SourceSet, or the background of scenes
+  std::vector<int64_t> boxed, empty;         ///< images of each class with a box, and of them with an empty CAM
 };
 
 /// Eval mode; CAMs are the label's unless `explain` says otherwise. `stop` is asked between batches; when it says so
@@ -25,6 +26,12 @@ std::optional<Evaluation> evaluate(Classifier& model, const Dataset& data, const
 /// Keys of test.json with the given prefix ("test_", "out_of_context_").
 void add_to_json(nlohmann::json& json, const std::string& prefix, const Evaluation& e, const Measuring& measuring);
 nlohmann::json per_class_json(const Metrics& m, const std::vector<std::string>& classes);
+/// The share of each class' boxed images whose CAM is empty; null without one.
+nlohmann::json empty_by_class_json(const Evaluation& e, const std::vector<std::string>& classes);
+/// b_c - mean b of the head for each class: only where it is positive can a class be predicted with an empty CAM of the
+/// centred score at the last tap.
+std::vector<double> centred_bias(const Classifier& model);
+nlohmann::json centred_bias_json(const Classifier& model, const std::vector<std::string>& classes);
 nlohmann::json confusion_json(const Metrics& m);  ///< rows: label, columns: prediction
 
 /// "accuracy 93.20 %   Content-Heatmap 71.40 %   box coverage 40.00 %   empty CAMs 0.00 %"

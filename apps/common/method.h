@@ -2,6 +2,8 @@
 // the penalty teaches. docs/method.md says what each choice means.
 #pragma once
 
+#include "apps/common/background_swap.h"
+#include "apps/common/controls.h"
 #include "xai/explain.h"
 #include "xai/losses.h"
 #include "xai/metrics.h"
@@ -12,13 +14,10 @@ namespace boxcam {
 struct Penalty {
   /// Of images without a box: their whole CAM counts, or they are left out of the mean.
   enum class Unboxed { penalise, skip };
-  /// Whose boxes: the image's own, or another image's of the batch, which is the control.
-  enum class Boxes { own, shuffled };
   const CamLoss* loss = &cam_losses().front();
   double lambda = 0;
   double margin = 0;  ///< pixels of the network's input added around boxes
   Unboxed unboxed = Unboxed::penalise;
-  Boxes boxes = Boxes::own;
 };
 
 /// What the penalty teaches the classifier: docs/method.md, "The readings".
@@ -51,12 +50,38 @@ struct Measuring {
   double margin = 0;  ///< pixels of the network's input added around boxes
 };
 
+/// The terms of a step's loss, before they are weighted, and the share of its images that were swapped; 0 where a
+/// method has no such thing.
+struct StepReport {
+  double cross_entropy = 0, penalty = 0, evidence_cross_entropy = 0, evidence_penalty = 0;
+  double swapped = 0;
+
+  /// All of them, to add up, store and restore.
+  std::vector<double*> values() {
+    return {&cross_entropy, &penalty, &evidence_cross_entropy, &evidence_penalty, &swapped};
+  }
+  StepReport& operator+=(StepReport other);
+  StepReport operator/(double count) const;
+};
+
 struct Method {
+  /// Weight of the cross-entropy of what lies inside the boxes, where there is an evidence split.
+  static constexpr double kEvidenceCrossEntropy = 0.5;
+
   ExplainOptions explain;
   Penalty penalty;
   Reading reading;
   Measuring measuring;
+  BoxControl boxes = BoxControl::own;  ///< what losses read; metrics read the images' own
+  double evidence_split = 0;           ///< weight mu of its penalty; 0: no split at all
+  BackgroundSwap swap;
+  bool head_bias = true;  ///< off: zeros, and never trained
+  /// Of the cross-entropies of each class' images in training (--class-balance); empty: all count alike.
+  std::vector<double> class_weights;
   double clip_grad_norm = 0;  ///< 0: off
+
+  bool splits() const { return evidence_split > 0; }
+  double loss(const StepReport& terms) const;
 };
 
 }  // namespace boxcam

@@ -185,7 +185,9 @@ void RunFolder::save_checkpoint(const Classifier& model, const Optimizer& optimi
   for (const NamedTensor& t : optimizer.state()) content.tensors.emplace_back("optimizer." + t.name, t.tensor);
   content.tensors.emplace_back("counters", Shape{4},
                                std::vector<int64_t>{p.epoch, p.batch, optimizer.steps(), p.best_epoch});
-  const std::vector<double> sums = {p.best_value, p.cross_entropy, p.penalty};
+  std::vector<double> sums = {p.best_value};
+  StepReport terms = p.terms;
+  for (const double* term : terms.values()) sums.push_back(*term);
   content.tensors.emplace_back("sums", Tensor::from({static_cast<int64_t>(sums.size())}, sums));
   content.tensors.emplace_back("metrics", Tensor::from({static_cast<int64_t>(p.metrics.size())}, p.metrics));
   content.metadata["model"] = model.name();
@@ -199,15 +201,17 @@ Progress RunFolder::load_checkpoint(Classifier& model, Optimizer& optimizer) con
   for (NamedTensor t : optimizer.state()) t.tensor.copy_from(state.at(t.name).tensor);
   const auto& counters = content.at("counters").int64;
   const auto sums = content.at("sums").tensor.to_vector();
-  check(counters.size() == 4 && sums.size() == 3, file(kCheckpoint), " is of another version of boxcam");
-  optimizer.set_steps(counters[2]);
   Progress p;
+  const std::vector<double*> terms = p.terms.values();
+  // A file that is older than a term has a run without it.
+  check(counters.size() == 4 && sums.size() >= 3 && sums.size() <= 1 + terms.size(), file(kCheckpoint),
+        " is of another version of boxcam");
+  optimizer.set_steps(counters[2]);
   p.epoch = counters[0];
   p.batch = counters[1];
   p.best_epoch = counters[3];
   p.best_value = sums[0];
-  p.cross_entropy = sums[1];
-  p.penalty = sums[2];
+  for (size_t i = 1; i < sums.size(); ++i) *terms[i - 1] = sums[i];
   p.metrics = content.at("metrics").tensor.to_vector();
   return p;
 }

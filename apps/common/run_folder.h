@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "apps/common/json.h"
+#include "apps/common/method.h"
 #include "nn/classifier.h"
 #include "nn/files/safetensors.h"
 #include "nn/optim.h"
@@ -18,8 +19,8 @@ struct Progress {
   int64_t batch = 0;        ///< batches of it already trained
   int64_t best_epoch = -1;  ///< -1: none yet
   double best_value = 0;
-  double cross_entropy = 0, penalty = 0;  ///< sums over the epoch so far
-  std::vector<double> metrics;            ///< Metrics::state of the epoch so far
+  StepReport terms;             ///< sums over the epoch so far
+  std::vector<double> metrics;  ///< Metrics::state of the epoch so far
 };
 
 class RunFolder {

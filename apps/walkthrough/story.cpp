@@ -53,7 +53,9 @@ Step without_history(Step step) {
   detach(step.cl);
   for (Tensor& t : step.alpha) t = t.detach();
   for (Tensor& t : step.M) t = t.detach();
-  for (Tensor* t : {&step.C, &step.cross_entropies, &step.cross_entropy, &step.B, &step.P, &step.loss, &step.taught})
+  for (Tensor* t : {&step.C, &step.cross_entropies, &step.cross_entropy, &step.B, &step.P, &step.evidence.inside,
+                    &step.evidence.outside, &step.evidence.boxed, &step.evidence_cross_entropy, &step.evidence_penalty,
+                    &step.classified, &step.loss, &step.taught})
     if (t->defined()) *t = t->detach();
   return step;
 }
@@ -84,17 +86,19 @@ Term gradients_of(const Tensor& term, const std::string& symbol, const Forward& 
 
 /// The cross-entropy's gradients, from a pass of its own that equals the step's (which does not hold the taps when the
 /// CAM has another pass) and moves no running statistics.
-Term cross_entropy_term(Classifier& CL, const StepInput& input, const std::vector<std::string>& taps) {
+Term cross_entropy_term(Classifier& CL, const StepInput& input, const Method& method,
+                        const std::vector<std::string>& taps) {
   const Forward pass = CL.forward(input.x, ForwardOptions::observing(Mode::train), taps);
-  return gradients_of(cross_entropy(pass.logits, input.labels), "CE", pass, CL);
+  const Tensor each = cross_entropies(pass.logits, input.labels);
+  return gradients_of(mean(weighted_by_class(each, input.labels, method.class_weights)), "CE", pass, CL);
 }
 
 /// G = dP/dM, whatever the step differentiates.
 std::vector<Tensor> asked_of_maps(const Step& step, const StepInput& input, const WalkOptions& o) {
   std::vector<Tensor> maps;
   for (const Tensor& M : step.M) maps.push_back(M.detach().clone().set_requires_grad());
-  const auto& [explain, penalty, reading, measuring, clip] = o.train.method;
-  const CamOptions& cam = explain.cam;
+  const Penalty& penalty = o.train.method.penalty;
+  const CamOptions& cam = o.train.method.explain.cam;
   const int64_t size = input.x.dim(1);
   const Tensor C = normalize_cam(maps, size, size, cam.profile, cam.normalizer);
   return grad({mean_over_images(penalty.loss->of_images(C, step.B), counted_images(input, penalty))}, maps);
@@ -164,14 +168,16 @@ Story tell_step(const WalkOptions& o) {
   place(CL, o.run);
   Method method = t.method;
   settle_taps(method.explain, CL);
+  if (t.class_balance) method.class_weights = balancing_weights(*data);
   story.taps = method.explain.taps;
   story.model = str(CL.name(), ", ", CL.parameter_count(), " parameters, ", made.report);
 
   // The batch that `train` begins with.
-  Loader loader(*data, loader_options(o.data, *data, true, o.run.seed));
+  const LoaderOptions batches = loader_options(o.data, *data, true, o.run.seed);
+  Loader loader(*data, batches);
   loader.start_epoch(0);
   story.batch = *loader.next();
-  story.input = step_input(story.batch, method.penalty, o.run.device, o.run.seed, 0);
+  story.input = StepInputs(method, *data, batches, o.run.device, o.run.seed)(story.batch, 0);
   story.learning_rate = t.schedule.at(0, t.epochs * loader.batches());
 
   story.copies = method.reading.copies();
@@ -183,13 +189,13 @@ Story tell_step(const WalkOptions& o) {
     TrainStep(*other, method, t.optimizer)(story.input, story.learning_rate, metrics);
   }
 
+  TrainStep train_step(CL, method, t.optimizer);
   const size_t before_story = memory_use().now;
   story.before = export_weights(CL.named_tensors());
   story.before.metadata["model"] = CL.name();
   Snapshot classifier(CL);
   const auto start = CL.copy();
   size_t held = memory_use().now - before_story, allocated = 0;  // of the story's own
-  TrainStep train_step(CL, method, t.optimizer);
   const Classifier& explained = train_step.copy() ? *train_step.copy() : CL;
   Clock::time_point begin;
   const auto go_on = [&] {
@@ -212,7 +218,7 @@ Story tell_step(const WalkOptions& o) {
       cost.copied = parameters + buffers;
     }
     if (number == 5) {
-      story.cross_entropy = cross_entropy_term(CL, story.input, names_of(step.gc.taps));
+      story.cross_entropy = cross_entropy_term(CL, story.input, method, names_of(step.gc.taps));
       const bool leaks = method.reading.leaks();
       story.penalty = gradients_of(step.taught, leaks ? "Σ score" : "λP", step.gc, explained);
       story.asked = asked_of_maps(step, story.input, o);
@@ -285,6 +291,12 @@ TensorFile dump_of(const Story& story, const WalkOptions& o) {
   add("step4.mask", s.B);
   add("loss.cross_entropy", s.cross_entropy);
   add("loss.penalty", s.P);
+  if (s.evidence.inside.defined()) {
+    add("step4.evidence_inside", s.evidence.inside);
+    add("step4.evidence_outside", s.evidence.outside);
+    add("loss.evidence_cross_entropy", s.evidence_cross_entropy);
+    add("loss.evidence_penalty", s.evidence_penalty);
+  }
   add("loss.total", s.loss);
 
   const bool leaks = o.train.method.reading.leaks();

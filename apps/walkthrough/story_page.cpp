@@ -194,7 +194,7 @@ std::string Page::boxes(int64_t n) const {
         left, top, right - left, bottom - top, colour, width * line, dash);
   };
   const std::string dash = formatted(" stroke-dasharray=\"%.1f %.1f\"", 5 * line, 3 * line);
-  for (const Box& box : story_.input.penalty_boxes[n]) {
+  for (const Box& box : story_.input.loss_boxes[n]) {
     svg += rectangle(box, 0, "#000", 4, "") + rectangle(box, 0, "#fff", 2, "");
     if (method_.penalty.margin > 0) svg += rectangle(box, method_.penalty.margin, "#fff", 1.5, dash.c_str());
   }
@@ -282,7 +282,10 @@ void Page::summary() {
   fact("Model", escape_html(story_.model));
   fact("λ", number_html(method_.penalty.lambda));
   const Step& s = story_.step;
-  fact("Loss", str("CE ", number_html(s.cross_entropy.item()), " + λ × P ", number_html(s.P.item()), " = ",
+  const std::string split = method_.splits() ? str(" + ½ CE_in ", number_html(s.evidence_cross_entropy.item()),
+                                                   " + μ V_out ", number_html(s.evidence_penalty.item()))
+                                             : "";
+  fact("Loss", str("CE ", number_html(s.cross_entropy.item()), " + λ × P ", number_html(s.P.item()), split, " = ",
                    number_html(s.loss.item())));
   fact("Time", str(time_text(story_.seconds()), " on ", threads(), threads() == 1 ? " thread" : " threads",
                    ", after a rehearsal; without what this page computed"));
@@ -400,11 +403,9 @@ void Page::activations(int64_t n, size_t tap) {
     out_ << map(values, A.dim(1), A.dim(2), *low, *high, ColourMap::sequential, "activation", caption, n);
   };
   out_ << who(n) << "<div class=\"row\">\n"
-       << photo(n, story_.input.penalty_boxes[n].empty()
+       << photo(n, story_.input.loss_boxes[n].empty()
                        ? "<b>Input</b>, without a box"
-                       : "<b>Input</b> with " +
-                             std::string(method_.penalty.boxes == Penalty::Boxes::shuffled ? "another image's boxes"
-                                                                                           : "its boxes") +
+                       : "<b>Input</b> with " + boxes_in_words(method_.boxes) +
                              (method_.penalty.margin > 0 ? "; dashed: with the margin" : ""));
   show(mean, str("<b>Mean of A</b> over the ", channels, " channels of ", where));
   for (int64_t i = 0; i < std::min<int64_t>(kChannels - 1, channels); ++i) {
@@ -525,7 +526,7 @@ void Page::penalty_table() {
   for (size_t n = 0; n < rows_.size(); ++n) {
     const ImageRow& row = rows_[n];
     out_ << "<tr><td>" << escape_html(row.id) << "</td><td>" << escape_html(row.label) << "</td><td class=\"r\">"
-         << story_.input.penalty_boxes[n].size() << "</td><td class=\"r\">" << number_html(row.inside)
+         << story_.input.loss_boxes[n].size() << "</td><td class=\"r\">" << number_html(row.inside)
          << "</td><td class=\"r\">" << number_html(row.outside) << "</td><td class=\"r\">" << percent_html(row.share)
          << "</td><td class=\"r\">" << number_html(row.penalty) << "</td><td>"
          << (row.empty      ? "empty CAM"

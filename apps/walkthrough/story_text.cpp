@@ -121,6 +121,19 @@ std::string reading_in_words(const Method& method) {
   return words;
 }
 
+std::string boxes_in_words(BoxControl control) {
+  switch (control) {
+    case BoxControl::own: return "its boxes";
+    case BoxControl::shuffled: return "the boxes of another image of the batch";
+    case BoxControl::fixed_shuffled: return "the boxes of another image of the training split";
+    case BoxControl::random: return "its boxes in a random place";
+    case BoxControl::centre: return "its largest box in the centre";
+    case BoxControl::inverse: return "all but its boxes for the inside";
+    case BoxControl::none: return "no box";
+  }
+  fail("a control has no words");
+}
+
 std::string labels_in_words(const Story& story) {
   std::vector<std::string> parts;
   for (size_t c = 0; c < story.classes.size(); ++c)
@@ -158,7 +171,10 @@ namespace {
 class Teller {
  public:
   Teller(const Story& story_told, const WalkOptions& options)
-      : story(story_told), method(options.train.method), rows(image_rows(story_told, options)) {}
+      : story(story_told),
+        method(options.train.method),
+        balanced(options.train.class_balance),
+        rows(image_rows(story_told, options)) {}
 
   Chapter grad_cam() const;
   Chapter logits() const;
@@ -172,6 +188,7 @@ class Teller {
  private:
   const Story& story;
   const Method& method;
+  const bool balanced;
   const Step& s = story.step;
   const ExplainOptions& explain = method.explain;
   const Penalty& penalty_of = method.penalty;
@@ -202,6 +219,8 @@ Chapter Teller::grad_cam() const {
   cam.flows.push_back({true, "C", "CAMs", s.C, str(empty, " of ", rows.size(), " empty")});
   cam.flows.push_back({true, "B", "box masks", s.B});
   if (empty) cam.findings.push_back(about_empty_cams(story, rows, explain.cam.profile));
+  if (const auto swapped = std::count(story.input.swapped.begin(), story.input.swapped.end(), 1))
+    cam.findings.push_back(str(swapped, " of ", rows.size(), " images have the ground of another image of the batch."));
   if (story.copies)
     cam.findings.push_back("This pass is the copy's own: it comes on top of the classifier's in step 2.");
   return cam;
@@ -215,6 +234,8 @@ Chapter Teller::logits() const {
                        "nothing is computed. Its running statistics were updated by that pass, once."
                      : "The classifier's own forward pass, in train mode: batch statistics normalise, and the running "
                        "statistics move. Only CL predicts.";
+  if (!method.head_bias)
+    logits.words += " The head has no bias: its place in the files holds zeros that are not trained.";
   logits.flows = {{false, "x", "images", story.input.x}, {true, "y", "logits", s.cl.logits}};
   return logits;
 }
@@ -225,6 +246,7 @@ Chapter Teller::cross_entropy() const {
   ce.words =
       "−ln of the softmax probability of the label, averaged over the batch, as torch.nn.functional.cross_entropy. "
       "It does not see the CAM.";
+  if (balanced) ce.words += " Each image is weighed by its class, the more the rarer it is in the training split.";
   ce.flows = {{false, "y", "logits", s.cl.logits},
               {false, "labels", "one for each image", story.input.labels},
               {true, "CE", "mean cross-entropy", s.cross_entropy}};
@@ -244,8 +266,7 @@ Chapter Teller::penalty() const {
       " and 0 elsewhere. P is the mean over the images of ", penalty_of.loss->formula, ". ",
       penalty_of.unboxed == Penalty::Unboxed::skip ? "Images without a box are left out of the mean."
                                                    : "An image without a box has B = 0: its whole CAM is penalised.",
-      penalty_of.boxes == Penalty::Boxes::shuffled ? " The boxes are those of another image of the batch: the control."
-                                                   : "",
+      method.boxes == BoxControl::own ? "" : str(" A control: here an image has ", boxes_in_words(method.boxes), "."),
       penalty_of.loss->fused
           ? " The terms of this mean are made in step 1, while C is in the cache, so this step takes no time."
           : "");
@@ -269,13 +290,32 @@ Chapter Teller::penalty() const {
 Chapter Teller::weighted_sum() const {
   Chapter sum;
   sum.title = "The weighted sum";
-  sum.words = "loss = CE + λ P. " + reading_in_words(method);
+  const bool splits = method.splits();
+  sum.words = str("loss = CE + λ P", splits ? " + ½ CE_in + μ V_out" : "", ". ", reading_in_words(method));
+  if (splits)
+    sum.words +=
+        " The signed split: with the evidence E_c = W_c·A / (h w) of every cell for every class, y = y_in + y_out + b, "
+        "the parts from inside and outside the boxes; CE_in is the cross-entropy of y_in + b, and V_out the mean "
+        "square "
+        "of y_out less its mean over the classes, both over the images with a box. They are differentiated on CL's own "
+        "pass, whatever the reading of P.";
   sum.flows = {{false, "CE", "mean cross-entropy", s.cross_entropy},
                {false, "P", "penalty", s.P},
                {true, "loss", "what is reported", s.loss}};
+  if (splits) {
+    sum.flows.push_back({true, "y_in", "logits from inside the boxes", s.evidence.inside});
+    sum.flows.push_back({true, "y_out", "logits from outside of them", s.evidence.outside});
+    sum.flows.push_back({true, "CE_in", "cross-entropy of y_in + b", s.evidence_cross_entropy});
+    sum.flows.push_back({true, "V_out", "what y_out says for and against classes", s.evidence_penalty});
+  }
   if (reading.leaks()) sum.flows.push_back({true, "Σ score", "whose gradient reading.leaks()", s.taught});
-  sum.findings.push_back(str("loss = ", number_text(s.cross_entropy.item()), " + ", number_text(penalty_of.lambda),
-                             " × ", number_text(s.P.item()), " = ", number_text(s.loss.item()), "."));
+  sum.findings.push_back(
+      str("loss = ", number_text(s.cross_entropy.item()), " + ", number_text(penalty_of.lambda), " × ",
+          number_text(s.P.item()),
+          splits ? str(" + 0.5 × ", number_text(s.evidence_cross_entropy.item()), " + ",
+                       number_text(method.evidence_split), " × ", number_text(s.evidence_penalty.item()))
+                 : "",
+          " = ", number_text(s.loss.item()), "."));
   return sum;
 }
 
@@ -397,7 +437,7 @@ void print_story(std::ostream& out, const Story& story, const WalkOptions& o) {
       for (size_t n = 0; n < rows.size(); ++n)
         out << indent
             << formatted("%-14s %-7s %5zu %11s %12s %14s %9s%s\n", rows[n].id.c_str(), rows[n].label.c_str(),
-                         story.input.penalty_boxes[n].size(), number_text(rows[n].inside).c_str(),
+                         story.input.loss_boxes[n].size(), number_text(rows[n].inside).c_str(),
                          number_text(rows[n].outside).c_str(),
                          std::isnan(rows[n].share) ? "-" : formatted("%.1f %%", 100 * rows[n].share).c_str(),
                          number_text(rows[n].penalty).c_str(),

@@ -29,6 +29,8 @@ std::vector<Chapter> chapters(const Story& story, const WalkOptions& options);
 
 /// What the reading that was chosen means, in plain words.
 std::string reading_in_words(const Method& method);
+/// What boxes an image has for the losses: "its boxes", "no box".
+std::string boxes_in_words(BoxControl control);
 /// "4 plane, 5 ship, 3 car, 4 none"
 std::string labels_in_words(const Story& story);
 

@@ -157,7 +157,7 @@ TEST(Words, AreUniqueAndReadAsTheyAreWritten) {
   expect_words<Reading::Teaches>();
   expect_words<Reading::CamModel>();
   expect_words<Reading::BatchNorm>();
-  expect_words<Penalty::Boxes>();
+  expect_words<BoxControl>();
   expect_words<Penalty::Unboxed>();
   expect_words<TrainOptions::BestBy>();
   expect_words<OptimizerOptions::Kind>();
@@ -207,6 +207,10 @@ const Names kStep = {"--cam-normalizer",
                      "--loss",
                      "--unboxed",
                      "--boxes",
+                     "--evidence-split",
+                     "--class-balance",
+                     "--head-bias",
+                     "--background-swap",
                      "--penalty-gradient",
                      "--cam-model",
                      "--seed",

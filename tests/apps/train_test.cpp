@@ -124,6 +124,11 @@ TEST(TrainResume, PenaltyMomentumCosineWarmupAugmentationShuffledBoxes) {
                                        {"--augment", "crop-flip"}});
 }
 
+TEST(TrainResume, EvidenceSplitBackgroundSwapFixedShuffledBoxes) {
+  expect_interruptions_leave_no_trace(
+      {{"--evidence-split", "1"}, {"--background-swap", "0.5"}, {"--boxes", "fixed-shuffled"}, {"--augment", "flip"}});
+}
+
 TEST(TrainResume, CopyAdamwAndGradientNorm) {
   expect_interruptions_leave_no_trace(
       {{"--thesis", ""}, {"--lambda", "25"}, {"--optimizer", "adamw"}, {"--clip-grad-norm", "1"}});

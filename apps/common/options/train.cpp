@@ -13,8 +13,6 @@ void declare_penalty(OptionTable& table, Penalty& o) {
   table.row("--loss", o.loss, cam_losses(), "the penalty of a CAM C and boxes B");
   table.word("--unboxed", o.unboxed,
              "images without a box: their whole CAM is penalised, or they are left out of the penalty");
-  table.word("--boxes", o.boxes,
-             "penalise with the image's own boxes, or with those of another image of the batch: the control");
 }
 
 void declare_reading(OptionTable& table, Reading& o) {
@@ -31,7 +29,21 @@ void declare_reading(OptionTable& table, Reading& o) {
 void declare_method(OptionTable& table, TrainOptions& o) {
   table.group("Method");
   declare_penalty(table, o.method.penalty);
+  table.word("--boxes", o.method.boxes,
+             "what losses read: the image's own boxes, or a control: those of another image of the batch, or of the "
+             "training split, the same in every epoch; in a random place; the largest in the centre; all but the "
+             "boxes; no box");
+  table.number(
+      "--evidence-split", o.method.evidence_split, at_least(0),
+      "weight mu of the signed split: the logits' part from inside the boxes has to classify (with weight 1/2) "
+      "and that from outside to speak for no class; 0: off");
+  table.number("--background-swap", o.method.swap.share, between(0, 1),
+               "share of the training images that keep what their boxes hold and get the ground of another");
   declare_reading(table, o.method.reading);
+  table.choice(
+      "--head-bias", o.method.head_bias, Words<bool>{{"on", true}, {"off", false}},
+      "the last layer's bias; off: zeros that are not trained, so that with --cam-target centered no image that "
+      "is classified right has an empty CAM at the last tap");
   table.flag("--thesis", o.thesis,
              "the thesis' literal step: --cam-target logit --cam-model copy --cam-batch-norm eval "
              "--penalty-gradient constant --cam-profile pgc-1.4, and by default --batch 16 --epochs 30");
@@ -49,6 +61,8 @@ void declare_training(OptionTable& table, TrainOptions& o) {
                "of every parameter, norms and biases included");
   table.word("--schedule", o.schedule.kind, "of the learning rate, per step");
   table.number("--warmup", o.schedule.warmup, between(0, 1), "share of all steps with a rising learning rate");
+  table.choice("--class-balance", o.class_balance, Words<bool>{{"off", false}, {"on", true}},
+               "weigh the cross-entropy of a training image by the inverse of how frequent its class is");
   table.number("--clip-grad-norm", o.method.clip_grad_norm, at_least(0),
                "largest 2-norm of the whole gradient; 0: off");
 }
@@ -89,6 +103,10 @@ void settle_train_options(const OptionTable& table, DataOptions& data, TrainOpti
     table.imply("--cam-batch-norm", reading.batch_norm, BatchNorm::eval, reason);
     table.imply("--penalty-gradient", reading.teaches, Teaches::constant, reason);
     table.imply("--cam-profile", cam.profile, CamProfile::pgc_1_4, reason);
+    table.imply("--head-bias", t.method.head_bias, true, reason);
+    table.imply("--class-balance", t.class_balance, false, reason);
+    table.refuse(t.method.splits(), "--evidence-split", reason);
+    table.refuse(t.method.swap.share > 0, "--background-swap", reason);
     if (!table.given("--batch")) data.batch = 16;
     if (!table.given("--epochs")) t.epochs = 30;
   }
@@ -108,8 +126,15 @@ void settle_train_options(const OptionTable& table, DataOptions& data, TrainOpti
                "--penalty-gradient",
                "full, activations and weights do not go with --cam-model copy: the copy's CAM cannot reach the "
                "classifier; use --penalty-gradient constant (the thesis) or transfer, or --cam-model shared");
+  table.refuse(t.method.boxes == BoxControl::none && t.method.splits(), "--boxes",
+               "none does not go with --evidence-split: without a box there is no inside; it belongs to --loss alone");
+  table.refuse(t.method.boxes == BoxControl::none && t.method.swap.share > 0, "--boxes",
+               "none does not go with --background-swap: without a box nothing is kept; it belongs to --loss alone");
   if (!data_kind(data).has_boxes) {
     const std::string reason = str("there are no boxes in --data ", data.data);
+    table.refuse(t.method.swap.share > 0, "--background-swap", reason + ", so nothing could be kept: expected 0");
+    table.refuse(t.method.splits(), "--evidence-split", reason + ", so there is nothing to split by: expected 0");
+    table.refuse(t.method.boxes != BoxControl::own, "--boxes", reason + ", and so nothing to control: expected own");
     table.refuse(t.method.penalty.lambda > 0, "--lambda", reason + ", so nothing lies outside of them: expected 0");
     table.refuse(table.given("--best-by") && t.best_by == TrainOptions::BestBy::content_heatmap, "--best-by",
                  reason + ", and so no Content-Heatmap: expected accuracy or last");
@@ -122,7 +147,8 @@ void settle_train_options(const OptionTable& table, DataOptions& data, TrainOpti
 }
 
 std::string reading_in_options(const Method& method, const std::vector<std::string>& taps) {
-  const auto& [explain, penalty, reading, measuring, clip] = method;
+  const ExplainOptions& explain = method.explain;
+  const Reading& reading = method.reading;
   return str("--penalty-gradient ", word_of(reading.teaches), " --cam-model ", word_of(reading.cam_model),
              " --cam-batch-norm ", word_of(reading.batch_norm), " --cam-normalizer ", word_of(explain.cam.normalizer),
              " --cam-class ", word_of(explain.explains), " --cam-target ", word_of(explain.cam.target),

@@ -18,6 +18,7 @@ struct TrainOptions {
   int64_t epochs = 30;
   BestBy best_by = BestBy::content_heatmap;
   bool thesis = false;
+  bool class_balance = false;
   std::string output;
   bool resume = false;
 };

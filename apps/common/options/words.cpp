@@ -30,7 +30,13 @@ BOXCAM_WORDS(ContentHeatmap, {{"batch", E::batch}, {"pooled", E::pooled}, {"imag
 BOXCAM_WORDS(OverlaySize, {{"photograph", E::photograph}, {"input", E::input}})
 
 BOXCAM_WORDS(Penalty::Unboxed, {{"penalise", E::penalise}, {"skip", E::skip}})
-BOXCAM_WORDS(Penalty::Boxes, {{"own", E::own}, {"shuffled", E::shuffled}})
+BOXCAM_WORDS(BoxControl, {{"own", E::own},
+                          {"shuffled", E::shuffled},
+                          {"fixed-shuffled", E::fixed_shuffled},
+                          {"random", E::random},
+                          {"centre", E::centre},
+                          {"inverse", E::inverse},
+                          {"none", E::none}})
 BOXCAM_WORDS(Reading::Teaches, {{"full", E::full},
                                 {"constant", E::constant},
                                 {"activations", E::activations},

@@ -1,0 +1,86 @@
+#include "apps/common/background_swap.h"
+
+#include "engine/base/check.h"
+#include "engine/base/random.h"
+#include "nn/data/composite.h"
+
+namespace boxcam {
+
+namespace {
+
+/// The pictures of a batch as they were, and which of them can lend what.
+class Lenders {
+ public:
+  Lenders(const Batch& batch, const SwapMasks& masks, int64_t none)
+      : before_(batch.images), bytes_(batch.images.size() / static_cast<size_t>(batch.size)), inverse_(masks.inverse) {
+    for (size_t n = 0; n < masks.boxes.size(); ++n) {
+      is_none_.push_back(batch.boxes[n].empty() && batch.labels[n] == none);
+      soft_.push_back(masks.boxes[n].empty() ? SoftMask() : soft_mask(masks.boxes[n], batch.image_size, masks.margin));
+      has_object_.push_back(!soft_[n].empty() && share_of(soft_[n]) <= BackgroundSwap::kMostOfAPicture);
+    }
+  }
+
+  bool is_none(size_t n) const { return is_none_[n]; }
+  /// Has boxes that leave enough of the picture.
+  bool has_object(size_t n) const { return has_object_[n]; }
+  const uint8_t* picture(size_t n) const { return &before_[n * bytes_]; }
+
+  /// Of the pictures with objects, those that `n` may take; as numbers of the batch.
+  std::vector<size_t> objects() const { return which(has_object_, has_object_.size()); }
+  /// Those whose ground `n` may take: of "none" where there are others, else filled ones.
+  std::vector<size_t> grounds(size_t n) const {
+    const std::vector<size_t> empty = which(is_none_, n);
+    return empty.empty() ? which(has_object_, n) : empty;
+  }
+  std::vector<uint8_t> ground(size_t n) const {
+    if (!is_none_[n]) return filled_with_mean(soft_[n], picture(n));
+    return {picture(n), picture(n) + bytes_};
+  }
+  /// What is kept of a picture under the boxes of picture n.
+  SoftMask kept(size_t n) const {
+    SoftMask mask = soft_[n];
+    if (inverse_)
+      for (double& value : mask) value = 1 - value;
+    return mask;
+  }
+
+ private:
+  static std::vector<size_t> which(const std::vector<char>& marked, size_t but) {
+    std::vector<size_t> list;
+    for (size_t n = 0; n < marked.size(); ++n)
+      if (marked[n] && n != but) list.push_back(n);
+    return list;
+  }
+
+  const std::vector<uint8_t> before_;
+  const size_t bytes_;
+  const bool inverse_;
+  std::vector<SoftMask> soft_;
+  std::vector<char> is_none_, has_object_;
+};
+
+size_t one_of(const std::vector<size_t>& list, Random& random) {
+  return list[static_cast<size_t>(random.below(static_cast<int64_t>(list.size())))];
+}
+
+}  // namespace
+
+std::vector<char> swap_backgrounds(Batch& batch, const SwapMasks& masks, double share, int64_t none, uint64_t seed,
+                                   int64_t step) {
+  const Lenders lenders(batch, masks, none);
+  const std::vector<size_t> objects = lenders.objects();
+  std::vector<char> swapped(masks.boxes.size(), 0);
+  for (size_t n = 0; n < swapped.size(); ++n) {
+    Random random(seed, stream_of(str("background swap, step ", step, ", position ", n)));
+    if (!random.chance(share) || (!lenders.has_object(n) && !lenders.is_none(n))) continue;
+    const std::vector<size_t> grounds = lenders.grounds(n);
+    if (grounds.empty() || objects.empty()) continue;
+    const size_t shape = lenders.is_none(n) ? one_of(objects, random) : n;
+    const std::vector<uint8_t> ground = lenders.ground(one_of(grounds, random));
+    composite(lenders.kept(shape), lenders.picture(n), ground.data(), &batch.images[n * ground.size()]);
+    swapped[n] = 1;
+  }
+  return swapped;
+}
+
+}  // namespace boxcam

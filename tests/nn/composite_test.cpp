@@ -1,0 +1,62 @@
+// Pictures made of two: masks with soft edges, compositing, filling.
+#include "nn/data/composite.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace boxcam {
+namespace {
+
+constexpr int kSize = 64;  // the ramp is 2 pixels wide
+
+double at(const SoftMask& mask, int y, int x) { return mask[static_cast<size_t>(y) * kSize + x]; }
+
+TEST(SoftMask, IsOneInTheBoxAndFallsToZeroOverTheRamp) {
+  const SoftMask mask = soft_mask({{10, 20, 30, 40}}, kSize, 0);
+  EXPECT_EQ(at(mask, 20, 10), 1);
+  EXPECT_EQ(at(mask, 39, 29), 1);
+  EXPECT_DOUBLE_EQ(at(mask, 25, 9), 0.75);  // half a pixel away
+  EXPECT_DOUBLE_EQ(at(mask, 25, 8), 0.25);
+  EXPECT_EQ(at(mask, 25, 7), 0);
+  EXPECT_DOUBLE_EQ(at(mask, 40, 31), 0.25);  // the larger of both distances, 0.5 and 1.5
+  EXPECT_EQ(at(mask, 19, 29), 0.75);
+  EXPECT_EQ(at(mask, 60, 60), 0);
+}
+
+TEST(SoftMask, TakesTheMarginAndTheLargerOfSeveralBoxes) {
+  const SoftMask mask = soft_mask({{10, 20, 30, 40}, {33, 20, 40, 30}}, kSize, 1);
+  EXPECT_EQ(at(mask, 25, 9), 1);
+  EXPECT_EQ(at(mask, 25, 30), 1);
+  EXPECT_DOUBLE_EQ(at(mask, 25, 31), 0.75);  // of either box
+  EXPECT_EQ(at(mask, 25, 32), 1);
+  EXPECT_EQ(share_of(soft_mask({{0, 0, kSize, kSize}}, kSize, 5)), 1);
+  EXPECT_EQ(share_of(soft_mask({}, kSize, 5)), 0);
+  EXPECT_NEAR(share_of(soft_mask({{0, 0, 32, kSize}}, kSize, 0)), 0.5 + (0.75 + 0.25) / kSize, 1e-12);
+}
+
+std::vector<uint8_t> picture(int value) { return std::vector<uint8_t>(3 * kSize * kSize, static_cast<uint8_t>(value)); }
+
+TEST(Composite, MixesByTheMask) {
+  const SoftMask mask = soft_mask({{10, 20, 30, 40}}, kSize, 0);
+  std::vector<uint8_t> out = picture(7);
+  composite(mask, picture(200).data(), picture(101).data(), out.data());
+  for (size_t i = 0; i < out.size(); ++i)
+    ASSERT_EQ(out[i], std::floor(mask[i / 3] * 200 + (1 - mask[i / 3]) * 101 + 0.5)) << i;
+  std::vector<uint8_t> in_place = picture(200);
+  composite(mask, in_place.data(), picture(101).data(), in_place.data());
+  EXPECT_EQ(in_place, out);
+}
+
+TEST(Composite, FillsWithTheMeanOfTheRest) {
+  const SoftMask mask = soft_mask({{0, 0, 32, kSize}}, kSize, 0);
+  std::vector<uint8_t> halves = picture(10);
+  for (int y = 0; y < kSize; ++y)
+    for (int x = 0; x < 3 * 32; ++x) halves[static_cast<size_t>(y) * kSize * 3 + x] = 250;
+  EXPECT_EQ(filled_with_mean(mask, halves.data()), picture(10));
+  const auto whole = filled_with_mean(soft_mask({{0, 0, kSize, kSize}}, kSize, 0), halves.data());
+  EXPECT_EQ(whole, picture(130));
+}
+
+}  // namespace
+}  // namespace boxcam
