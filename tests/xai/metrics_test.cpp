@@ -43,6 +43,17 @@ TEST(BoxMasks, ABoxSmallerThanAPixelCoversThePixelItLiesIn) {
   EXPECT_EQ(box_masks({{{4.2, 5.1, 4.3, 5.2}}}, 224, 224, 0, DType::f64).to_vector()[5 * 224 + 4], 1);
 }
 
+TEST(Metrics, LostBoxesAreCountedBesideTheSumsAndKept) {
+  Metrics m(2);
+  EXPECT_EQ(m.lost_boxes(), 0);
+  m.add_lost_boxes(2);
+  m.add_lost_boxes(1);
+  Metrics restored(2);
+  restored.restore(m.state());
+  EXPECT_EQ(restored.lost_boxes(), 3);
+  EXPECT_EQ(restored.images(), 0);
+}
+
 TEST(BoxMasks, MarginIsClippedToTheImage) {
   EXPECT_EQ(mask_of({{1, 0, 2, 1}}, 2, 4, 1), (Values{1, 1, 1, 0, 1, 1, 1, 0}));
   EXPECT_EQ(mask_of({{1, 0, 2, 1}}, 2, 4, 100), Values(8, 1));
