@@ -38,12 +38,12 @@ int run(const OptionTable& table, Options& o, const ModelCard& card) {
   check_new_file("--json", o.json);
   apply(o.run);
   settle_loader(o.data, o.run.device);
-  catch_interrupts();
   TestSplits chosen;
   if (o.split == "test")
     chosen = open_test_splits(o.data);
   else
-    chosen.splits.push_back({o.split, open_split(o.data, o.split)});
+    chosen.splits = open_splits(o.data, {o.split});
+  catch_interrupts();
   const auto& [splits, note] = chosen;
   const std::vector<std::string>& classes = splits[0].data->classes();
   check_classes(card, classes);
@@ -59,6 +59,7 @@ int run(const OptionTable& table, Options& o, const ModelCard& card) {
     std::cout << "note: " << note << "\n";
     json["note"] = note;
   }
+  print_notes(std::cout, splits);
   if (const auto differing = overrides(card, table); !differing.empty()) {
     std::cout << summary(differing) << "\n";
     json["not_as_trained"] = to_json(differing);

@@ -4,7 +4,6 @@
 #include <filesystem>
 #include <future>
 #include <iostream>
-#include <optional>
 
 #include "apps/common/data/data.h"
 #include "apps/common/program.h"
@@ -22,9 +21,10 @@ struct Options {
 };
 
 /// Packs a split in its order, each processor decoding an image ahead. False when interrupted.
-bool pack(PackedWriter& writer, const std::string& name, const Dataset& data, const DataOptions& o) {
+bool pack(PackedWriter& writer, const DataSplit& split, const DataOptions& o) {
+  const Dataset& data = *split.data;
   std::cout << "packing     " << data.describe() << std::endl;
-  writer.start_split(name, wanted_images(o, name) == 0);
+  writer.start_split(split.name, wanted_images(o, split.name) == 0 && split.skipped.empty());
   const auto make = [&](int64_t index) {
     Sample sample = data.load(index);
     if (o.augment != Preprocess::Augment::crop_flip) fit(sample, preprocess_of(o, false), false);
@@ -33,7 +33,7 @@ bool pack(PackedWriter& writer, const std::string& name, const Dataset& data, co
   const auto processors = static_cast<size_t>(usable_processors());
   std::deque<std::future<Sample>> ahead;
   int64_t next = 0;
-  ProgressBar bar(name, data.size());
+  ProgressBar bar(split.name, data.size());
   for (int64_t packed = 0; packed < data.size(); ++packed) {
     while (next < data.size() && ahead.size() < processors)
       ahead.push_back(std::async(std::launch::async, make, next++));
@@ -46,24 +46,23 @@ bool pack(PackedWriter& writer, const std::string& name, const Dataset& data, co
   return !interrupted();
 }
 
-int run(const Options& o, const OptionTable& table) {
+int run(Options& o, const OptionTable& table) {
   check(!o.output.empty(), "--output: expected a file name");
   check(!std::filesystem::exists(o.output), "--output: ", o.output,
         " exists already; choose another name, or remove it first");
-  catch_interrupts();
   const std::vector<std::string> names = split_names(o.data);
   check(!names.empty(), "--data: ", o.data.data, " has no split train, validation or test with images in it");
 
-  std::optional<PackedWriter> writer;
-  for (const std::string& name : names) {
-    const auto data = open_split(o.data, name);
-    if (!writer) writer.emplace(o.output, data->classes(), packing_options(table, o.data));
-    if (!pack(*writer, name, *data, o.data)) {
+  const std::vector<DataSplit> splits = open_splits(o.data, names);
+  print_notes(std::cout, splits);
+  catch_interrupts();
+  PackedWriter writer(o.output, splits.front().data->classes(), packing_options(table, o.data));
+  for (const DataSplit& split : splits)
+    if (!pack(writer, split, o.data)) {
       std::cerr << "interrupted: nothing was written\n";
       return exit_status();
     }
-  }
-  writer->finish();
+  writer.finish();
   std::cout << "output      " << o.output << ", " << std::filesystem::file_size(o.output)
             << " bytes; use it with --data packed:" << o.output << "\n";
   return 0;

@@ -47,6 +47,7 @@ StepInput StepInputs::operator()(Batch& batch, int64_t step) const {
   input.boxes = batch.boxes;
   input.loss_boxes = control_boxes(batch, control_, seed_, step, fixed_);
   input.ids = batch.ids;
+  input.lost_boxes = batch.lost_boxes;
   input.inverse = control_ == BoxControl::inverse;
   if (swap_.share > 0)
     input.swapped =

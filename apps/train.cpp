@@ -30,7 +30,7 @@ struct Options {
   RunOptions run;
 };
 
-nlohmann::json identity(const Options& o, const OptionTable& table, const Dataset& train, const Dataset& validation) {
+nlohmann::json identity(const Options& o, const OptionTable& table, const RunSplits& splits) {
   nlohmann::json json;
   json["options"] = table.json();
   json["identity"] = {{"boxcam", version()},
@@ -45,15 +45,16 @@ nlohmann::json identity(const Options& o, const OptionTable& table, const Datase
                       {"gpu", o.run.device == Device::cuda ? cuda_device_name() : "none"},
                       {"precision", name(o.run.precision)}};
   json["loader"] = {{"threads", o.data.loader_threads}, {"cache_bytes", o.data.loader_cache}};
-  json["data"] = {{"train", train.describe()}, {"validation", validation.describe()}, {"classes", train.classes()}};
+  json["data"] = splits_json(splits.all());
   return json;
 }
 
 /// Opened first, so that what is wrong with it is said before a model is made.
-std::unique_ptr<Dataset> training_split(const DataOptions& options) {
-  auto train = open_split(options, "train");
-  check(train->size() > 1, "the training split has ", train->size(), " images: at least 2 are needed");
-  return train;
+RunSplits run_splits(DataOptions& options) {
+  RunSplits splits = open_run_splits(options);
+  const int64_t size = splits.train.data->size();
+  check(size > 1, "the training split has ", size, " images: at least 2 are needed");
+  return splits;
 }
 
 /// Of a run until its first step: makes the model, and settles what depends on it. A resumed one has its weights from
@@ -74,20 +75,20 @@ class Run {
   /// `table` declares the fields of `options`, which are settled further here. `start` is the card of --weights.
   Run(Options& options, const OptionTable& table, const ModelCard& start)
       : o_(options),
-        train_(training_split(o_.data)),
-        validation_(open_split(o_.data, "validation")),
-        made_(new_model(o_, start, *train_)),
+        splits_(run_splits(o_.data)),
+        made_(new_model(o_, start, train_)),
         folder_(o_.train.output, o_.train.resume),
         step_(CL_, o_.train.method, o_.train.optimizer),
-        loader_(*train_, loader_options(o_.data, *train_, true, o_.run.seed)),
-        inputs_(o_.train.method, *train_, loader_options(o_.data, *train_, true, o_.run.seed), o_.run.device,
+        loader_(train_, loader_options(o_.data, train_, true, o_.run.seed)),
+        inputs_(o_.train.method, train_, loader_options(o_.data, train_, true, o_.run.seed), o_.run.device,
                 o_.run.seed),
-        run_json_(identity(o_, table, *train_, *validation_)),
-        metadata_(card_metadata(table, train_->classes())),
-        metrics_(static_cast<int64_t>(train_->classes().size())) {}
+        run_json_(identity(o_, table, splits_)),
+        metadata_(card_metadata(table, train_.classes())),
+        metrics_(static_cast<int64_t>(train_.classes().size())) {}
 
   /// The exit status.
   int operator()() {
+    catch_interrupts();  // until here there is nothing to save
     o_.train.resume ? resume() : begin();
     introduce();
     try {
@@ -126,7 +127,8 @@ class Run {
   void save(const Progress& progress) { folder_.save_checkpoint(CL_, step_.optimizer(), progress); }
 
   Options& o_;
-  std::unique_ptr<Dataset> train_, validation_;
+  const RunSplits splits_;
+  const Dataset &train_ = *splits_.train.data, &validation_ = *splits_.validation.data;
   NewModel made_;
   Classifier& CL_ = *made_.model;
   RunFolder folder_;
@@ -161,13 +163,14 @@ void Run::resume() {
 
 void Run::introduce() const {
   const bool copies = step_.copy() != nullptr;
-  std::cout << "train       " << train_->describe() << "\nvalidation  " << validation_->describe() << "\nmodel       "
+  std::cout << "train       " << train_.describe() << "\nvalidation  " << validation_.describe() << "\nmodel       "
             << CL_.name() << ", " << CL_.parameter_count() << " parameters, " << made_.report << "\nsteps       (1) "
             << (copies ? "Grad-CAM on a copy of the classifier" : "Grad-CAM on the classifier itself: nothing to copy")
             << ", (8) " << (copies ? "the classifier is copied onto it" : "nothing to copy") << "\noutput      "
             << o_.train.output
             << (o_.train.resume ? str(", resumed at epoch ", progress_.epoch + 1, ", batch ", progress_.batch) : "")
             << std::endl;
+  print_notes(std::cout, splits_.all());
 }
 
 /// The batches of an epoch that are not trained yet.
@@ -201,7 +204,7 @@ bool Run::train_epoch() {
 }
 
 std::optional<Evaluation> Run::validate() {
-  auto v = evaluate(CL_, *validation_, o_.data, o_.train.method.explain, o_.train.method.measuring, interrupted);
+  auto v = evaluate(CL_, validation_, o_.data, o_.train.method.explain, o_.train.method.measuring, interrupted);
   whole_ = !v || std::isfinite(v->cross_entropy);
   check(whole_, "epoch ", progress_.epoch + 1,
         ": the cross-entropy on the validation split is not finite, the weights have diverged; ", kDiverged);
@@ -221,6 +224,7 @@ void Run::record(const Evaluation& v) const {
                          {"train_accuracy", number(metrics_.accuracy())},
                          {"train_content_heatmap", number(metrics_.content_heatmap(measuring.content_heatmap))},
                          {"train_empty_cams", number(metrics_.empty_cams())},
+                         {"train_lost_boxes", metrics_.lost_boxes()},
                          {"val_loss", number(v.cross_entropy)},
                          {"val_accuracy", number(v.metrics.accuracy())},
                          {"val_content_heatmap", number(v.metrics.content_heatmap(measuring.content_heatmap))},
@@ -304,7 +308,7 @@ bool Run::test() {
   const Measuring& measuring = o_.train.method.measuring;
   const auto best = load_model(folder_.file("best.safetensors"), o_.model.model).model;
   place(*best, o_.run);
-  const auto [splits, note] = open_test_splits(o_.data);
+  const auto& [splits, note] = splits_.test;
   nlohmann::json test = {{"best_epoch", progress_.best_epoch}};
   if (!note.empty()) {
     std::cout << "note: " << note << "\n";
@@ -319,10 +323,10 @@ bool Run::test() {
     add_to_json(test, i == 0 ? "test_" : "out_of_context_", *e, measuring);
     if (i > 0) continue;
     test["split"] = splits[i].name;
-    test["per_class_accuracy"] = per_class_json(e->metrics, train_->classes());
+    test["per_class_accuracy"] = per_class_json(e->metrics, train_.classes());
     test["confusion"] = confusion_json(e->metrics);
-    test["empty_cams_by_class"] = empty_by_class_json(*e, train_->classes());
-    test["centred_bias"] = centred_bias_json(*best, train_->classes());
+    test["empty_cams_by_class"] = empty_by_class_json(*e, train_.classes());
+    test["centred_bias"] = centred_bias_json(*best, train_.classes());
   }
   folder_.write_json("test.json", test);
   write_overlay_sheet(folder_.file("overlays.png"), *best, splits, o_.data, explain);
@@ -372,7 +376,6 @@ int main(int argc, char** argv) {
     if (!note.empty()) std::cout << note << "\n";
     apply(o.run);
     settle_loader(o.data, o.run.device);
-    catch_interrupts();
     outlive_lost_writes();
     return Run(o, table, start)();
   });

@@ -42,9 +42,12 @@ Tensor weighted_by_class(const Tensor& each, const Tensor& labels, const std::ve
 }
 
 std::vector<char> counted_images(const StepInput& input, const Penalty& penalty) {
+  const bool skips = penalty.unboxed == Penalty::Unboxed::skip;
+  const auto& lost = input.lost_boxes;
+  if (!skips && std::count(lost.begin(), lost.end(), 1) == 0) return {};
   std::vector<char> counted;
-  if (penalty.unboxed == Penalty::Unboxed::skip)
-    for (const auto& boxes : input.boxes) counted.push_back(!boxes.empty());
+  for (size_t n = 0; n < input.boxes.size(); ++n)
+    counted.push_back(!(skips && input.boxes[n].empty()) && (lost.empty() || !lost[n]));
   return counted;
 }
 
@@ -186,6 +189,7 @@ StepReport TrainStep::operator()(const StepInput& input, double learning_rate, M
 
   // (7) Metrics, always against the images' own boxes.
   metrics.add(cl.logits, labels, C, input.own_masks(method_.measuring.margin));
+  metrics.add_lost_boxes(std::count(input.lost_boxes.begin(), input.lost_boxes.end(), 1));
   done(7);
 
   // (8) Copy CL onto GC; nothing to do where they are one.

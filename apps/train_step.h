@@ -47,7 +47,8 @@ struct StepWatch {
 /// Losses of images [N], each times the weight of its label; with empty weights `each` itself.
 Tensor weighted_by_class(const Tensor& each, const Tensor& labels, const std::vector<double>& weights);
 
-/// Which images enter the penalty; empty: all.
+/// Which images enter the penalty; empty: all. One that lost its boxes in a crop never does: what it shows of its class
+/// lies nobody knows where.
 std::vector<char> counted_images(const StepInput& input, const Penalty& penalty);
 
 /// The step of one method on one classifier. It owns the optimiser and, where the reading has one, the thesis' copy.

@@ -51,6 +51,7 @@ class JpegFiles : public Dataset {
   int64_t label(int64_t index) const override { return index % kClasses; }
   const std::vector<std::string>& classes() const override { return classes_; }
   std::string describe() const override { return "JPEG files"; }
+  std::string identity() const override { return "JPEG files"; }
 
  private:
   static constexpr int kFiles = 16;

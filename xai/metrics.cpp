@@ -131,6 +131,7 @@ std::vector<double> Metrics::state() const {
   std::vector<double> s = {static_cast<double>(images_),
                            static_cast<double>(boxed_),
                            static_cast<double>(empty_),
+                           static_cast<double>(lost_boxes_),
                            inside_,
                            total_,
                            batch_ratios_,
@@ -142,13 +143,15 @@ std::vector<double> Metrics::state() const {
 }
 
 void Metrics::restore(const std::vector<double>& s) {
-  check(s.size() == 9 + confusion_.size(), "metrics: expected a state of ", 9 + confusion_.size(), " numbers, found ",
-        s.size());
+  constexpr size_t sums = 10;
+  check(s.size() == sums + confusion_.size(), "metrics: expected a state of ", sums + confusion_.size(),
+        " numbers, found ", s.size());
   images_ = static_cast<int64_t>(s[0]);
   boxed_ = static_cast<int64_t>(s[1]);
   empty_ = static_cast<int64_t>(s[2]);
-  inside_ = s[3], total_ = s[4], batch_ratios_ = s[5], batch_weight_ = s[6], image_ratios_ = s[7], coverage_ = s[8];
-  for (size_t i = 0; i < confusion_.size(); ++i) confusion_[i] = static_cast<int64_t>(s[9 + i]);
+  lost_boxes_ = static_cast<int64_t>(s[3]);
+  inside_ = s[4], total_ = s[5], batch_ratios_ = s[6], batch_weight_ = s[7], image_ratios_ = s[8], coverage_ = s[9];
+  for (size_t i = 0; i < confusion_.size(); ++i) confusion_[i] = static_cast<int64_t>(s[sums + i]);
 }
 
 }  // namespace boxcam

@@ -25,7 +25,8 @@ struct CamRecord {
   bool empty() const { return total <= 0; }
 };
 
-/// Collects batches of a split. Images without a box never enter a CAM metric.
+/// Collects batches of a split. Images without a box never enter a CAM metric, whether they never had one or lost it in
+/// a crop.
 class Metrics {
  public:
   explicit Metrics(int64_t classes) : classes_(classes), confusion_(classes * classes, 0) {}
@@ -35,7 +36,11 @@ class Metrics {
   /// The same of images whose predictions and records are known.
   void add(std::span<const int32_t> labels, std::span<const int32_t> predicted, std::span<const CamRecord> records);
 
+  /// Counts images, of those added, that had boxes and lost all of them in a crop.
+  void add_lost_boxes(int64_t images) { lost_boxes_ += images; }
+
   int64_t images() const { return images_; }
+  int64_t lost_boxes() const { return lost_boxes_; }
   double accuracy() const;                         ///< right / all; NaN without an image
   std::vector<double> per_class_accuracy() const;  ///< NaN for a class without an image
   double worst_class_accuracy() const;
@@ -56,7 +61,7 @@ class Metrics {
   double inside_ = 0, total_ = 0;  // of boxed images
   double batch_ratios_ = 0, batch_weight_ = 0;
   double image_ratios_ = 0, coverage_ = 0;
-  int64_t boxed_ = 0, empty_ = 0;
+  int64_t boxed_ = 0, empty_ = 0, lost_boxes_ = 0;
 };
 
 /// Per image: cam and mask [N, H, W] on one device. Throws Error where shapes differ.

@@ -1,5 +1,6 @@
 #include "apps/common/evaluation.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <numeric>
@@ -27,6 +28,7 @@ std::optional<Evaluation> evaluate(Classifier& model, const Dataset& data, const
     const auto records = cam_records(map, box_masks(batch->boxes, size, size, measuring.margin, map.dtype(), device));
     const auto predicted = predictions(pass.logits);
     result.metrics.add(batch->labels, predicted, records);
+    result.metrics.add_lost_boxes(std::count(batch->lost_boxes.begin(), batch->lost_boxes.end(), 1));
     result.cross_entropy += cross_entropy(pass.logits, labels).item() * static_cast<double>(batch->size);
     for (size_t n = 0; n < records.size(); ++n) {
       result.boxed[batch->labels[n]] += records[n].boxed();
@@ -49,6 +51,7 @@ void add_to_json(nlohmann::json& json, const std::string& prefix, const Evaluati
   json[prefix + "content_heatmap"] = number(m.content_heatmap(measuring.content_heatmap));
   json[prefix + "box_coverage"] = number(m.box_coverage());
   json[prefix + "empty_cams"] = number(m.empty_cams());
+  json[prefix + "lost_boxes"] = m.lost_boxes();
 }
 
 nlohmann::json per_class_json(const Metrics& m, const std::vector<std::string>& classes) {
@@ -99,7 +102,8 @@ std::string summary(const Evaluation& e, const Measuring& measuring) {
   const Metrics& m = e.metrics;
   return str("accuracy ", percent(m.accuracy()), "   Content-Heatmap ",
              percent(m.content_heatmap(measuring.content_heatmap)), "   box coverage ", percent(m.box_coverage()),
-             "   empty CAMs ", percent(m.empty_cams()));
+             "   empty CAMs ", percent(m.empty_cams()),
+             m.lost_boxes() > 0 ? str("   images that lost their boxes ", m.lost_boxes()) : "");
 }
 
 std::string empty_cam_warning(const Metrics& m) {

@@ -34,7 +34,8 @@ std::vector<double> centred_bias(const Classifier& model);
 nlohmann::json centred_bias_json(const Classifier& model, const std::vector<std::string>& classes);
 nlohmann::json confusion_json(const Metrics& m);  ///< rows: label, columns: prediction
 
-/// "accuracy 93.20 %   Content-Heatmap 71.40 %   box coverage 40.00 %   empty CAMs 0.00 %"
+/// "accuracy 93.20 %   Content-Heatmap 71.40 %   box coverage 40.00 %   empty CAMs 0.00 %", and the number of images
+/// that lost every box in a crop, where there are any.
 std::string summary(const Evaluation& e, const Measuring& measuring);
 /// A warning when the share of empty CAMs makes Content-Heatmap meaningless; empty when all is well.
 std::string empty_cam_warning(const Metrics& m);

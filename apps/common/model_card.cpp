@@ -98,6 +98,8 @@ std::string adopt(const ModelCard& card, Adopt what, OptionTable& table, DataOpt
     if (names.size() > 1 && names.back() == "none") names.pop_back();
     if (names != data.classes) taken.push_back("--classes " + join(names, ","));
     data.classes = names;
+    if (table.has("--none-class") && !table.given("--none-class"))
+      data.none_class = card.classes.back() == "none" ? NoneClass::on : NoneClass::off;
   }
   return taken.empty() ? "" : str("as in ", card.path, ": ", join(taken, " "));
 }

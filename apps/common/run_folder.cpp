@@ -42,7 +42,9 @@ void append(TensorFile& file, const std::string& prefix, const TensorFile& tenso
 }
 
 /// Options that change how a run is computed, or where its inputs lie, but not what it is.
-const std::set<std::string> kMayDiffer = {"device", "threads", "weights", "weights-allow-missing", "output", "resume"};
+const std::set<std::string> kMayDiffer = {"device", "threads", "weights", "weights-allow-missing", "output", "resume",
+                                          // What these change, check_same_data compares.
+                                          "none-class", "missing-images"};
 
 std::string plain(const nlohmann::json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
 

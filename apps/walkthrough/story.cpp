@@ -148,7 +148,8 @@ size_t Story::peak() const {
 
 Story tell_step(const WalkOptions& o) {
   const TrainOptions& t = o.train;
-  const auto data = open_split(o.data, "train");
+  DataOptions data_options = o.data;
+  const std::shared_ptr<const Dataset> data = open_splits(data_options, {"train"}).front().data;
   check(o.data.batch <= data->size(), "--batch ", o.data.batch, ": the training split has ", data->size(), " images");
   check(o.checkpoint.empty() || o.model.weights.empty(),
         "--checkpoint and --weights both name the classifier's weights");

@@ -29,9 +29,22 @@ struct Sample {
   Image image;
   int64_t label = 0;
   std::vector<Box> boxes;
-  std::string id;      ///< file name without extension, or the index for procedural data
-  std::string source;  ///< where the image comes from (SourceSet), or the background for scenes; may be empty
+  std::string id;           ///< file name without extension, or the index for procedural data
+  std::string source;       ///< where the image comes from (SourceSet), or the background for scenes; may be empty
+  bool lost_boxes = false;  ///< it had boxes, but a crop left none: what it shows of its class is unknown
 };
+
+/// Whether images that show none of the classes are an output, "none", the last: where the data have such images, in
+/// any case, or never, in which case they are left out.
+enum class NoneClass { automatic, on, off };
+
+/// What someone who starts a run should know of its data: a sentence.
+struct Note {
+  bool warning = false;  ///< more than a remark: the data are probably not what they were taken for
+  std::string text;
+};
+
+struct Preprocess;
 
 /// A finite, indexed set of samples. `load` is const, deterministic and safe to call from several threads.
 class Dataset {
@@ -41,10 +54,27 @@ class Dataset {
   /// Throws Error naming the file when an image is missing or broken.
   virtual Sample load(int64_t index) const = 0;
   virtual int64_t label(int64_t index) const = 0;
-  /// Names of the outputs in order; "none" is always the last.
+  /// Names of the outputs in order; "none", where there is such an output, is the last.
   virtual const std::vector<std::string>& classes() const = 0;
   /// One line for the terminal and run.json: what this is and where it was found.
   virtual std::string describe() const = 0;
+  /// What is in it, wherever it lies: "20 images (plane 4, ship 4, car 8, none 4)".
+  virtual std::string content() const;
+  /// 64 hexadecimal digits (SHA-256) of the classes and of what the samples are, in their order: equal wherever the
+  /// data lie, and other ones when a sample, a label or a box is another.
+  virtual std::string identity() const = 0;
+
+  /// Looks into the files that samples come from, where they have files of their own (header and end, several at once).
+  /// Those that cannot be read are left out from now on; gives a sentence on each. `preprocess` is what the samples
+  /// will go through: notes() afterwards also say what it does to them. Not to be called beside other functions.
+  virtual std::vector<std::string> inspect(const Preprocess& preprocess);
+  virtual std::vector<Note> notes() const { return {}; }
 };
+
+/// "3 of 20 images lose every box in the central crop: ..."
+std::string lost_boxes_note(int64_t count, int64_t all);
+
+/// Which `count` of `all` samples a seed picks, ascending.
+std::vector<int64_t> drawn_subset(int64_t all, int64_t count, uint64_t seed);
 
 }  // namespace boxcam

@@ -184,7 +184,8 @@ void resize(Sample& sample, int height, int width) {
 void crop(Sample& sample, int y, int x, int height, int width) {
   sample.image = crop(sample.image, y, x, height, width);
   for (Box& box : sample.boxes) box = clipped(box, y, x, height, width);
-  std::erase_if(sample.boxes, [](const Box& box) { return area(box) <= 0; });
+  const size_t lost = std::erase_if(sample.boxes, [](const Box& box) { return area(box) <= 0; });
+  if (lost > 0 && sample.boxes.empty()) sample.lost_boxes = true;
 }
 
 void flip_horizontal(Sample& sample) {

@@ -54,7 +54,7 @@ Image crop(const Image& image, int y, int x, int height, int width);
 Image flip_horizontal(const Image& image);
 
 /// The same on a sample: boxes are scaled / shifted, clipped to the crop and dropped when nothing is left / mirrored.
-/// The label stays, also when a crop leaves no box.
+/// The label stays, also when a crop leaves no box; Sample::lost_boxes then says so.
 void resize(Sample& sample, int height, int width);
 void crop(Sample& sample, int y, int x, int height, int width);
 void flip_horizontal(Sample& sample);

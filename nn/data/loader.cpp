@@ -120,6 +120,7 @@ Batch Loader::make_batch(int64_t number) {
     batch.images.insert(batch.images.end(), sample.image.pixels.begin(), sample.image.pixels.end());
     batch.labels.push_back(static_cast<int32_t>(sample.label));
     batch.boxes.push_back(std::move(sample.boxes));
+    batch.lost_boxes.push_back(sample.lost_boxes);
     batch.ids.push_back(std::move(sample.id));
     batch.sources.push_back(std::move(sample.source));
     batch.indices.push_back(index);

@@ -9,7 +9,6 @@
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <optional>
 #include <set>
 #include <string_view>
@@ -17,9 +16,8 @@
 #include <utility>
 
 #include "engine/base/check.h"
-#include "engine/base/random.h"
 #include "engine/base/text.h"
-#include "nn/data/image.h"
+#include "nn/data/labelled_images.h"
 
 namespace boxcam {
 namespace {
@@ -37,7 +35,7 @@ struct Place {
   }
 };
 
-/// Lines of a file, read in blocks of 1 MiB.
+/// Lines of a file, read in blocks of 1 MiB. A byte order mark is no part of the first.
 class LineReader {
  public:
   explicit LineReader(const fs::path& path) : path_(path), file_(path, std::ios::binary) {
@@ -55,6 +53,7 @@ class LineReader {
       }
       if (!refill()) {
         if (begin_ == end_) return std::nullopt;
+        unfinished_ = true;
         start = block_.data() + begin_;
         return line(start, end_ - std::exchange(begin_, end_));
       }
@@ -62,13 +61,17 @@ class LineReader {
   }
 
   Place where() const { return {path_, number_}; }  ///< of the line given last
+  bool unfinished() const { return unfinished_; }   ///< whether the file ends within it
+  /// The end of a message about it: whether the file was perhaps cut off there.
+  const char* cut_off() const { return unfinished_ ? " (the file ends within this line: was it cut off?)" : ""; }
   const fs::path& path() const { return path_; }
 
  private:
   std::string_view line(const char* start, size_t length) {
-    ++number_;
-    if (length > 0 && start[length - 1] == '\r') --length;
-    return {start, length};
+    std::string_view text(start, length);
+    if (++number_ == 1 && text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+    if (text.ends_with('\r')) text.remove_suffix(1);
+    return text;
   }
 
   // Moves the unfinished line to the front and reads on behind it.
@@ -89,9 +92,10 @@ class LineReader {
   std::vector<char> block_ = std::vector<char>(size_t{1} << 20);
   size_t begin_ = 0, end_ = 0;  // what is not yet given lies in block_[begin_, end_)
   size_t number_ = 0;
+  bool unfinished_ = false;
 };
 
-/// The fields of a line, one after the other. A field in quotes may hold commas.
+/// The fields of a line, one after the other. A field in quotes may hold commas, and quotes, which are doubled.
 class FieldReader {
  public:
   explicit FieldReader(std::string_view line) : rest_(line) {}
@@ -99,8 +103,7 @@ class FieldReader {
   /// False when the line has no further field.
   bool next(std::string_view& field) {
     if (!more_) return false;
-    const size_t from = rest_.starts_with('"') ? std::min(rest_.find('"', 1), rest_.size()) : 0;
-    const size_t comma = rest_.find(',', from);
+    const size_t comma = rest_.find(',', rest_.starts_with('"') ? end_of_quotes() : 0);
     more_ = comma != std::string_view::npos;
     field = rest_.substr(0, comma);
     if (more_) rest_.remove_prefix(comma + 1);
@@ -109,6 +112,13 @@ class FieldReader {
   }
 
  private:
+  /// Where the quotes that the rest begins with are closed.
+  size_t end_of_quotes() const {
+    size_t at = rest_.find('"', 1);
+    while (at != std::string_view::npos && rest_.substr(at + 1).starts_with('"')) at = rest_.find('"', at + 2);
+    return std::min(at, rest_.size());
+  }
+
   std::string_view rest_;
   bool more_ = true;
 };
@@ -116,7 +126,10 @@ class FieldReader {
 std::vector<std::string> fields(std::string_view line) {
   std::vector<std::string> found;
   FieldReader reader(line);
-  for (std::string_view field; reader.next(field);) found.emplace_back(field);
+  for (std::string_view field; reader.next(field);) {
+    std::string& text = found.emplace_back(field);
+    for (size_t at = 0; (at = text.find("\"\"", at)) != std::string::npos; ++at) text.erase(at, 1);
+  }
   return found;
 }
 
@@ -126,7 +139,7 @@ class Table {
   explicit Table(const fs::path& path) : lines_(path) {
     const auto header = lines_.next();
     check(header.has_value(), path.string(), " is empty: expected a header with column names");
-    columns_ = fields(header->starts_with("\xEF\xBB\xBF") ? header->substr(3) : *header);
+    columns_ = fields(*header);
   }
 
   bool has(const std::string& column) const { return std::count(columns_.begin(), columns_.end(), column) > 0; }
@@ -145,7 +158,8 @@ class Table {
     return static_cast<size_t>(wanted_[position]);
   }
 
-  /// Reads the next row, skipping empty lines; false at the end. Columns after the last wanted one are not looked at.
+  /// Reads the next row, skipping empty lines; false at the end. Every row must have all columns: a file that was cut
+  /// off or mixed up is noticed.
   bool next() {
     std::optional<std::string_view> line;
     do line = lines_.next();
@@ -153,16 +167,18 @@ class Table {
     if (!line) return false;
     FieldReader reader(*line);
     std::string_view field;
-    for (size_t i = 0; i < wanted_.size(); ++i) {
-      if (!reader.next(field))
-        fail(lines_.where(), " has ", i, " columns, expected at least ", wanted_.size(), " (is the file truncated?)");
-      if (wanted_[i] >= 0) row_[static_cast<size_t>(wanted_[i])] = field;
-    }
+    size_t count = 0;
+    for (; reader.next(field); ++count)
+      if (count < wanted_.size() && wanted_[count] >= 0) row_[static_cast<size_t>(wanted_[count])] = field;
+    check(count == columns_.size(), where(), " has ", count, " columns, the header has ", columns_.size(), cut_off());
+    check(!lines_.unfinished() || !field.empty(), where(), " has nothing in its last column", cut_off());
     return true;
   }
 
   std::string_view at(size_t column) const { return row_[column]; }
   Place where() const { return lines_.where(); }
+  bool unfinished() const { return lines_.unfinished(); }
+  const char* cut_off() const { return lines_.cut_off(); }
 
  private:
   LineReader lines_;
@@ -182,11 +198,6 @@ fs::path first_existing(const fs::path& folder, std::initializer_list<const char
   for (const char* name : names)
     if (fs::exists(folder / name)) return folder / name;
   return folder / *names.begin();
-}
-
-bool is_image(const fs::path& path) {
-  const std::string extension = lower(path.extension().string());
-  return extension == ".jpg" || extension == ".jpeg" || extension == ".png";
 }
 
 Layout find_layout(const fs::path& dir, const std::string& split) {
@@ -222,8 +233,8 @@ constexpr std::pair<const char*, const char*> built_in_children[] = {           
     {"/m/01btn", "/m/019jd"}, {"/m/02068x", "/m/019jd"}, {"/m/0ph39", "/m/019jd"}};  // Barge, Gondola, Canoe: Boat
 
 struct ClassList {
-  std::vector<std::string> outputs;          // with "none" at the end
-  std::vector<std::string> mids;             // of the outputs but "none"
+  std::vector<std::string> outputs;          // but "none"
+  std::vector<std::string> mids;             // of the outputs
   std::map<std::string, std::string> names;  // MID -> display name, all that the data set knows
 };
 
@@ -234,7 +245,7 @@ ClassList read_classes(const Layout& layout, const std::vector<std::string>& wan
   while (const auto line = lines.next()) {
     if (line->empty()) continue;
     const std::vector<std::string> row = fields(*line);
-    check(row.size() == 2, lines.where(), " has ", row.size(), " columns, expected a MID and a name");
+    check(row.size() == 2, lines.where(), " has ", row.size(), " columns, expected a MID and a name", lines.cut_off());
     list.names[row[0]] = row[1];
     known.push_back(row[1]);
   }
@@ -259,12 +270,29 @@ ClassList read_classes(const Layout& layout, const std::vector<std::string>& wan
     list.mids.push_back(found->first);
     list.outputs.push_back(word == found->first ? found->second : word);
   }
-  list.outputs.push_back("none");
   return list;
 }
 
+/// What a hierarchy names: MIDs, or (FiftyOne's) display names. MIDs of both; a name that the class list does not have
+/// stays.
+class MidOf {
+ public:
+  explicit MidOf(const ClassList& classes) : names_(classes.names) {
+    for (const auto& [mid, name] : names_) mids_.emplace(lower(name), mid);
+  }
+  std::string operator()(const std::string& name) const {
+    const auto found = names_.contains(name) ? mids_.end() : mids_.find(lower(name));
+    return found == mids_.end() ? name : found->second;
+  }
+
+ private:
+  const std::map<std::string, std::string>& names_;
+  std::map<std::string, std::string> mids_;
+};
+
 /// MID -> output number, for the classes and, where asked for, their subclasses.
-std::unordered_map<std::string, int> labels_by_mid(const Layout& layout, const ClassList& classes, bool expand) {
+std::unordered_map<std::string, int> labels_by_mid(const Layout& layout, const ClassList& classes, bool expand,
+                                                   std::vector<Note>& notes) {
   std::unordered_map<std::string, int> labels;
   for (const std::string& mid : classes.mids) labels.emplace(mid, static_cast<int>(labels.size()));
   if (!expand) return labels;
@@ -275,11 +303,13 @@ std::unordered_map<std::string, int> labels_by_mid(const Layout& layout, const C
       if (const auto found = own.find(parent); found != own.end()) labels.emplace(child, found->second);
     return labels;
   }
+  std::set<int> known;  // to the hierarchy
   try {
+    const MidOf mid_of(classes);
     // The nearest wanted class above a node is inherited; emplace leaves wanted classes as they are.
     const std::function<void(const nlohmann::json&, int)> visit = [&](const nlohmann::json& node, int inherited) {
-      const std::string mid = node.at("LabelName");
-      if (const auto found = own.find(mid); found != own.end()) inherited = found->second;
+      const std::string mid = mid_of(node.at("LabelName"));
+      if (const auto found = own.find(mid); found != own.end()) known.insert(inherited = found->second);
       if (inherited >= 0) labels.emplace(mid, inherited);
       if (node.contains("Subcategory"))
         for (const nlohmann::json& child : node.at("Subcategory")) visit(child, inherited);
@@ -289,6 +319,12 @@ std::unordered_map<std::string, int> labels_by_mid(const Layout& layout, const C
   } catch (const nlohmann::json::exception& error) {
     fail("cannot read the class hierarchy ", layout.hierarchy.string(), ": ", error.what());
   }
+  check(!known.empty(), "the class hierarchy ", layout.hierarchy.string(), " names none of the classes ",
+        join(classes.outputs), ", so it adds no subclasses: expected their MIDs or display names");
+  for (size_t label = 0; label < classes.outputs.size(); ++label)
+    if (!known.contains(static_cast<int>(label)))
+      notes.push_back({true, str("the class hierarchy ", layout.hierarchy.string(), " does not name class '",
+                                 classes.outputs[label], "': it gets no subclasses")});
   return labels;
 }
 
@@ -304,6 +340,7 @@ struct Entry {
   std::string source;
   std::vector<LabelledBox> boxes;
   int label = -1;               // chosen once all boxes are known
+  bool listed = false;          // has a row in the box file, of whatever class
   bool unusable_boxes = false;  // has boxes of wanted classes that are not used
 
   std::string id() const { return fs::path(file).stem().string(); }
@@ -318,7 +355,7 @@ using Index = std::unordered_map<std::string, size_t, TextHash, std::equal_to<>>
 std::vector<Entry> list_images(const fs::path& folder) {
   std::vector<Entry> entries;
   for (const fs::directory_entry& file : fs::directory_iterator(folder))
-    if (is_image(file.path())) entries.emplace_back().file = file.path().filename().string();
+    if (is_image_file(file)) entries.emplace_back().file = file.path().filename().string();
   check(!entries.empty(), "the folder ", folder.string(), " holds no image (.jpg, .jpeg, .png)");
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.file < b.file; });
   return entries;
@@ -341,14 +378,15 @@ float coordinate(const Table& table, size_t column, const char* name) {
   double value = 0;
   const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
   check(status == std::errc() && end == text.data() + text.size(), table.where(), ": ", name, " is '", text,
-        "', expected a number");
+        "', expected a number", table.cut_off());
   check(value >= -0.01 && value <= 1.01, table.where(), ": ", name, " is ", text, ", expected a value from 0 to 1");
   return static_cast<float>(std::clamp(value, 0.0, 1.0));
 }
 
 /// Adds the boxes of wanted classes to their images. Returns the classes that the folder's images show, by MID.
 std::set<std::string> read_boxes(const fs::path& path, const std::unordered_map<std::string, int>& labels,
-                                 OpenImagesOptions::GroupOf group_of, const Index& index, std::vector<Entry>& entries) {
+                                 OpenImagesOptions::GroupOf group_of, const Index& index, std::vector<Entry>& entries,
+                                 std::vector<Note>& notes) {
   Table table(path);
   const size_t image = table.want("ImageID"), mid = table.want("LabelName");
   const size_t x_min = table.want("XMin"), x_max = table.want("XMax");
@@ -366,6 +404,8 @@ std::set<std::string> read_boxes(const fs::path& path, const std::unordered_map<
       found = index.find(previous_image);
     }
     if (found == index.end()) continue;
+    Entry& entry = entries[found->second];
+    entry.listed = true;
     label_name = table.at(mid);
     shown.insert(label_name);
     const auto label = labels.find(label_name);
@@ -373,14 +413,19 @@ std::set<std::string> read_boxes(const fs::path& path, const std::unordered_map<
 
     const LabelledBox box{label->second, coordinate(table, x_min, "XMin"), coordinate(table, y_min, "YMin"),
                           coordinate(table, x_max, "XMax"), coordinate(table, y_max, "YMax")};
-    check(box.x_min <= box.x_max, table.where(), ": XMin ", table.at(x_min), " > XMax ", table.at(x_max));
-    check(box.y_min <= box.y_max, table.where(), ": YMin ", table.at(y_min), " > YMax ", table.at(y_max));
-    Entry& entry = entries[found->second];
+    check(box.x_min <= box.x_max, table.where(), ": XMin ", table.at(x_min), " > XMax ", table.at(x_max),
+          table.cut_off());
+    check(box.y_min <= box.y_max, table.where(), ": YMin ", table.at(y_min), " > YMax ", table.at(y_max),
+          table.cut_off());
     if (box.x_min == box.x_max || box.y_min == box.y_max || (drop_groups && table.at(group) == "1"))
       entry.unusable_boxes = true;
     else
       entry.boxes.push_back(box);
   }
+  if (table.unfinished())
+    notes.push_back({false, str(table.where(),
+                                ", has all columns but no line end: if the file was cut off, rows that "
+                                "came behind it are missing")});
   return shown;
 }
 
@@ -425,80 +470,55 @@ void keep_sources(std::vector<Entry>& entries, const std::vector<std::string>& w
   });
 }
 
-void keep_subset(std::vector<Entry>& entries, int64_t count, uint64_t seed) {
-  std::vector<Entry> kept;
-  for (const int64_t i : drawn_subset(static_cast<int64_t>(entries.size()), count, seed))
-    kept.push_back(std::move(entries[static_cast<size_t>(i)]));
-  entries = std::move(kept);
+/// Whether "none" is an output; where it is not, its images are left out.
+bool settle_none(NoneClass wanted, int none, std::vector<Entry>& entries, std::vector<Note>& notes) {
+  const auto is_none = [&](const Entry& entry) { return entry.label == none; };
+  const bool shown = std::any_of(entries.begin(), entries.end(), is_none);
+  if (wanted == NoneClass::on || (wanted == NoneClass::automatic && shown)) return true;
+  const size_t before = entries.size(), left_out = std::erase_if(entries, is_none);
+  if (left_out > 0)
+    notes.push_back({false, str(left_out, " of ", before, " images show none of the classes and are left out")});
+  return false;
 }
 
-class OpenImages : public Dataset {
- public:
-  OpenImages(fs::path folder, std::string about, std::vector<std::string> classes, std::vector<Entry> entries)
-      : folder_(std::move(folder)),
-        about_(std::move(about)),
-        classes_(std::move(classes)),
-        entries_(std::move(entries)) {}
+/// Images without any row: a box file that was cut off at a line's end shows in nothing else.
+void note_unlisted(const std::vector<Entry>& entries, const fs::path& boxes, std::vector<Note>& notes) {
+  const auto unlisted = static_cast<size_t>(
+      std::count_if(entries.begin(), entries.end(), [](const Entry& entry) { return !entry.listed; }));
+  if (unlisted == 0) return;
+  const bool most = 2 * unlisted > entries.size();
+  notes.push_back(
+      {most, str(unlisted, " of ", entries.size(), " images have no row in ", boxes.string(),
+                 " and so show none of the classes", most ? ": is the file complete, and that of these images?" : "")});
+}
 
-  int64_t size() const override { return static_cast<int64_t>(entries_.size()); }
-  int64_t label(int64_t index) const override { return entry(index).label; }
-  const std::vector<std::string>& classes() const override { return classes_; }
-
-  Sample load(int64_t index) const override {
-    const Entry& from = entry(index);
-    Sample sample;
-    sample.image = read_image(folder_ / from.file);
-    sample.label = from.label;
-    sample.id = from.id();
-    sample.source = from.source;
-    const double width = sample.image.width, height = sample.image.height;
-    for (const LabelledBox& box : from.boxes)
-      sample.boxes.push_back({box.x_min * width, box.y_min * height, box.x_max * width, box.y_max * height});
-    return sample;
+std::vector<LabelledImage> files_of(std::vector<Entry> entries, const fs::path& folder) {
+  std::vector<LabelledImage> files;
+  for (Entry& entry : entries) {
+    LabelledImage& file = files.emplace_back();
+    file.path = (folder / entry.file).string();
+    file.id = entry.id();
+    file.source = std::move(entry.source);
+    file.label = entry.label;
+    for (const LabelledBox& box : entry.boxes) file.boxes.push_back({box.x_min, box.y_min, box.x_max, box.y_max});
   }
-
-  std::string describe() const override {
-    std::vector<int64_t> counts(classes_.size());
-    for (const Entry& from : entries_) ++counts[static_cast<size_t>(from.label)];
-    std::vector<std::string> parts;
-    for (size_t i = 0; i < classes_.size(); ++i) parts.push_back(str(classes_[i], " ", counts[i]));
-    return str(about_, ": ", size(), " images (", join(parts), ")");
-  }
-
- private:
-  const Entry& entry(int64_t index) const {
-    check(index >= 0 && index < size(), "image ", index, " of ", size(), " was asked for");
-    return entries_[static_cast<size_t>(index)];
-  }
-
-  fs::path folder_;
-  std::string about_;
-  std::vector<std::string> classes_;
-  std::vector<Entry> entries_;
-};
+  return files;
+}
 
 }  // namespace
-
-std::vector<int64_t> drawn_subset(int64_t all, int64_t count, uint64_t seed) {
-  std::vector<int64_t> chosen(static_cast<size_t>(all));
-  std::iota(chosen.begin(), chosen.end(), int64_t{0});
-  Random random(seed, stream_of("open-images subset"));
-  shuffle(chosen, random);
-  chosen.resize(static_cast<size_t>(count));
-  std::sort(chosen.begin(), chosen.end());
-  return chosen;
-}
 
 std::unique_ptr<Dataset> open_images(const std::string& dir, const std::string& split,
                                      const OpenImagesOptions& options) {
   const Layout layout = find_layout(dir, split);
   const ClassList classes = read_classes(layout, options.classes);
-  const auto labels = labels_by_mid(layout, classes, options.expand_children);
+  std::vector<Note> notes;
+  const auto labels = labels_by_mid(layout, classes, options.expand_children, notes);
   std::vector<Entry> entries = list_images(layout.images);
   const Index index = index_of(entries, layout.images);
 
-  const std::set<std::string> shown = read_boxes(layout.boxes, labels, options.group_of, index, entries);
+  const std::set<std::string> shown = read_boxes(layout.boxes, labels, options.group_of, index, entries, notes);
   const bool has_sources = read_sources(layout.sources, index, entries);
+  note_unlisted(entries, layout.boxes, notes);
 
   const int none = static_cast<int>(classes.mids.size());
   choose_labels(entries, none, options.several_classes);
@@ -516,13 +536,16 @@ std::unique_ptr<Dataset> open_images(const std::string& dir, const std::string& 
           " does not say where its images come from (no ", split, "-images.csv with a column SourceSet)");
     keep_sources(entries, options.sources);
   }
+  std::vector<std::string> outputs = classes.outputs;
+  if (settle_none(options.none_class, none, entries, notes)) outputs.push_back("none");
   const auto available = static_cast<int64_t>(entries.size());
   check(options.max_images >= 0 && options.max_images <= available, options.max_images, " images of split '", split,
         "' were asked for, but ", dir, " has ", available);
-  if (options.max_images > 0) keep_subset(entries, options.max_images, options.seed);
+  std::vector<LabelledImage> files = files_of(std::move(entries), layout.images);
+  if (options.max_images > 0) keep_subset(files, options.max_images, options.seed);
 
-  return std::make_unique<OpenImages>(layout.images, str("OpenImages in ", dir, ", ", layout.name, " layout, ", split),
-                                      classes.outputs, std::move(entries));
+  return std::make_unique<LabelledImages>(str("OpenImages in ", dir, ", ", layout.name, " layout, ", split), outputs,
+                                          std::move(files), std::move(notes));
 }
 
 bool has_split(const std::string& dir, const std::string& split) {
@@ -530,7 +553,7 @@ bool has_split(const std::string& dir, const std::string& split) {
   for (const fs::path& images : {folder / "data", folder})
     if (fs::is_directory(images))
       for (const fs::directory_entry& file : fs::directory_iterator(images))
-        if (is_image(file.path())) return true;
+        if (is_image_file(file)) return true;
   return false;
 }
 

@@ -17,21 +17,24 @@ struct OpenImagesOptions {
   enum class SeveralClasses { largest, drop };
 
   /// Display names ("Airplane"), MIDs ("/m/0cmf2") or the aliases plane, ship and car, ignoring case. They become the
-  /// names of the outputs as they are written here (a MID becomes its display name); "none" is added last.
+  /// names of the outputs as they are written here (a MID becomes its display name).
   std::vector<std::string> classes = {"plane", "ship", "car"};
   GroupOf group_of = GroupOf::keep;
   SeveralClasses several_classes = SeveralClasses::largest;
   /// Boxes of a class' subclasses count as its own, except where a subclass is itself in `classes`. From the hierarchy
-  /// file where there is one; otherwise Car takes Van, Limousine and Taxi, Boat takes Barge, Gondola and Canoe.
+  /// file where there is one, which may name them by MID or display name; otherwise Car takes Van, Limousine and Taxi,
+  /// Boat takes Barge, Gondola and Canoe.
   bool expand_children = false;
   int64_t max_images = 0;                 ///< a subset of so many images; 0: all
   uint64_t seed = 0;                      ///< picks the subset
   std::vector<std::string> sources = {};  ///< when not empty: only images of these SourceSets
+  /// `automatic` is decided by this split, before a subset is drawn; other splits may decide otherwise.
+  NoneClass none_class = NoneClass::on;
 };
 
 /// The images that lie in a split's folder, each with the boxes of its class; those without a box of any wanted class
-/// are "none". `split` is "train", "validation" or "test". Images are <ImageID>.jpg (also .jpeg, .png); layouts, found
-/// by looking:
+/// are "none". `split` is "train", "validation" or "test". Images are <ImageID>.jpg (also .jpeg, .png; what begins with
+/// a dot is none); layouts, found by looking:
 ///   official  DIR/<split>/<ImageID>.jpg, DIR/{oidv6-train,validation,test}-annotations-bbox.csv,
 ///             DIR/class-descriptions-boxable.csv, and where present DIR/bbox_labels_600_hierarchy.json and
 ///             DIR/<split>-images.csv, whose SourceSet column becomes Sample::source
@@ -40,17 +43,17 @@ struct OpenImagesOptions {
 /// The box file is read once, in blocks: memory depends on the images in the folder, not on its length.
 /// Order: by file name. Subset: the first `max_images` of a shuffle by `seed` of the images that qualify, sorted again.
 /// Boxes up to 0.01 outside [0, 1] are clamped; boxes without area are ignored (their image is no "none" either).
+/// Tables may have a byte order mark, either kind of line end, and fields in quotes. The notes count the images without
+/// any row in the box file (a warning where they are more than half) and those left out for want of "none".
 /// Throws Error naming file, line or column for: a folder or file that is missing; a needed column that is missing; a
-/// row with too few columns, a number that is none, XMin > XMax or YMin > YMax, a box far outside the image; a class or
-/// source that is unknown (naming the nearest known ones), given twice, or, in the train split, without any image;
-/// fewer images than `max_images`; two files of one image id.
+/// row with more or fewer columns than the header (as where the file was cut off), a number that is none, XMin > XMax
+/// or YMin > YMax, a box far outside the image; a class or source that is unknown (naming the nearest known ones),
+/// given twice, or, in the train split, without any image; a hierarchy that names none of the classes; fewer images
+/// than `max_images`; two files of one image id.
 std::unique_ptr<Dataset> open_images(const std::string& dir, const std::string& split,
                                      const OpenImagesOptions& options = {});
 
 /// Whether DIR holds images of this split, in either layout.
 bool has_split(const std::string& dir, const std::string& split);
-
-/// Which `count` of `all` entries a seed picks, ascending.
-std::vector<int64_t> drawn_subset(int64_t all, int64_t count, uint64_t seed);
 
 }  // namespace boxcam

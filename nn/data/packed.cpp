@@ -18,6 +18,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/text.h"
+#include "nn/data/identity.h"
 
 namespace boxcam {
 namespace {
@@ -81,14 +82,35 @@ class PackedDataset : public Dataset {
   int64_t label(int64_t index) const override { return file_->label(split_, number(index)); }
   const std::vector<std::string>& classes() const override { return file_->classes(); }
 
-  std::string describe() const override {
-    std::vector<int64_t> counts(classes().size());
-    for (int64_t i = 0; i < size(); ++i) ++counts[static_cast<size_t>(label(i))];
-    std::vector<std::string> parts;
-    for (size_t i = 0; i < counts.size(); ++i) parts.push_back(str(classes()[i], " ", counts[i]));
+  std::string describe() const override { return str("packed in ", file_->path(), ", ", split_, ": ", content()); }
+  std::string content() const override {
     const int64_t all = file_->split(split_).images;
-    return str("packed in ", file_->path(), ", ", split_, ": ", size(), size() < all ? str(" of ", all) : "",
-               " images (", join(parts), ")");
+    std::string text = Dataset::content();
+    if (size() < all) text.insert(text.find(" images"), str(" of ", all));
+    return text;
+  }
+
+  /// Of a sample its checksum counts, which is of all its bytes.
+  std::string identity() const override {
+    Identity identity;
+    identity.add("packed");
+    identity.add(classes());
+    identity.add(file_->options().dump());
+    for (const int64_t n : numbers_) {
+      const PackedEntry& e = file_->entry(split_, n);
+      for (const uint32_t part : {e.height, e.width, e.boxes, e.id_bytes, e.source_bytes, e.checksum})
+        identity.add(int64_t{part});
+      identity.add(e.label);
+    }
+    return identity.digits();
+  }
+
+  std::vector<Note> notes() const override {
+    const std::vector<int64_t>& lost = file_->split(split_).lost_boxes;
+    const auto count = std::count_if(numbers_.begin(), numbers_.end(),
+                                     [&](int64_t n) { return std::binary_search(lost.begin(), lost.end(), n); });
+    if (count == 0) return {};
+    return {{false, lost_boxes_note(count, size())}};
   }
 
  private:
@@ -144,13 +166,16 @@ void PackedWriter::add(const Sample& sample) {
   put(sample.id.data(), sample.id.size());
   put(sample.source.data(), sample.source.size());
   entries_.push_back(e);
+  if (sample.lost_boxes) splits_.back().lost_boxes.push_back(splits_.back().images);
   ++splits_.back().images;
 }
 
 void PackedWriter::finish() {
   json splits = json::array();
-  for (const PackedSplit& s : splits_)
+  for (const PackedSplit& s : splits_) {
     splits.push_back({{"name", s.name}, {"images", s.images}, {"complete", s.complete}});
+    if (!s.lost_boxes.empty()) splits.back()["lost_boxes"] = s.lost_boxes;
+  }
   const std::string header = json{{"classes", classes_}, {"options", options_}, {"splits", splits}}.dump();
   const size_t table_bytes = entries_.size() * sizeof(PackedEntry);
 
@@ -189,7 +214,8 @@ PackedFile::PackedFile(const std::string& path) : path_(path) {
     classes_ = header.at("classes").get<std::vector<std::string>>();
     options_ = header.at("options");
     for (const json& s : header.at("splits")) {
-      splits_.push_back({s.at("name").get<std::string>(), s.at("images").get<int64_t>(), s.at("complete").get<bool>()});
+      splits_.push_back({s.at("name").get<std::string>(), s.at("images").get<int64_t>(), s.at("complete").get<bool>(),
+                         s.value("lost_boxes", std::vector<int64_t>())});
       check(splits_.back().images >= 0, path, " is damaged: split ", splits_.back().name, " has fewer than 0 images");
       images += splits_.back().images;
     }
@@ -246,6 +272,8 @@ Sample PackedFile::load(const std::string& name, int64_t index) const {
   take(sample.id, e.id_bytes);
   take(sample.source, e.source_bytes);
   sample.label = e.label;
+  const std::vector<int64_t>& lost = split(name).lost_boxes;
+  sample.lost_boxes = std::binary_search(lost.begin(), lost.end(), index);
   return sample;
 }
 

@@ -1,5 +1,6 @@
 // Packed data sets: samples whose images are decoded (and resized) already, in one checksummed file that is mapped into
 // memory. What is loaded from it equals what was added, bit by bit.
+// That a crop lost all boxes of a sample is kept too.
 //
 // The file, little endian: a prefix of 40 bytes (magic, version, sizes, checksum of the index); the samples, each the
 // pixels (HWC), the boxes (four doubles each), the id and the source; the index: a JSON header, then one entry of 40
@@ -23,7 +24,8 @@ namespace boxcam {
 struct PackedSplit {
   std::string name;
   int64_t images = 0;
-  bool complete = true;  ///< all images of the source's split, not a subset
+  bool complete = true;                  ///< all images of the source's split, not a subset
+  std::vector<int64_t> lost_boxes = {};  ///< numbers of the samples with Sample::lost_boxes, ascending
 };
 
 /// How one sample lies in the file; numbers of bytes and pixels.
@@ -38,7 +40,8 @@ struct PackedEntry {
 /// naming the path when it cannot be written.
 class PackedWriter {
  public:
-  /// `classes`: names of the outputs, "none" last. `options`: what made the samples, given back by PackedFile.
+  /// `classes`: names of the outputs, "none", where there is one, last. `options`: what made the samples, given back by
+  /// PackedFile.
   PackedWriter(const std::string& path, std::vector<std::string> classes, nlohmann::json options);
 
   /// The samples that follow belong to this split.
@@ -76,10 +79,10 @@ class PackedFile {
   /// their checksum.
   int64_t label(const std::string& split, int64_t index) const { return entry(split, index).label; }
   Sample load(const std::string& split, int64_t index) const;
-
- private:
+  /// How it lies in the file. Throws as label does.
   const PackedEntry& entry(const std::string& split, int64_t index) const;
 
+ private:
   std::string path_;
   std::shared_ptr<const void> mapping_;  // unmaps the file when the last owner goes
   std::span<const char> bytes_;

@@ -162,6 +162,7 @@ class Labels : public Dataset {
     return names;
   }
   std::string describe() const override { return "labels"; }
+  std::string identity() const override { return "labels"; }
 
  private:
   std::vector<int64_t> labels_;

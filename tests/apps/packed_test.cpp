@@ -6,6 +6,7 @@
 
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "apps/common/data/data.h"
 #include "tests/programs.h"
@@ -25,6 +26,7 @@ void expect_equal(const Sample& a, const Sample& b) {
   EXPECT_TRUE(a.image.pixels == b.image.pixels);
   EXPECT_EQ(a.label, b.label);
   EXPECT_TRUE(same_boxes(a.boxes, b.boxes));
+  EXPECT_EQ(a.lost_boxes, b.lost_boxes);
   EXPECT_EQ(a.id, b.id);
   EXPECT_EQ(a.source, b.source);
 }
@@ -90,6 +92,38 @@ TEST(PackedFile, GivesBackWhatWasAdded) {
   expect_error([&] { train->load(2); }, {"image 2 of 2"});
   expect_error([&] { packed_dataset(file, "train", std::vector<int64_t>{2}); }, {"a.packed", "image 2 of 2", "train"});
   expect_error([&] { packed_dataset(file, "tets"); }, {"a.packed", "'tets'", "train, test", "did you mean 'test'"});
+}
+
+TEST(PackedFile, IdentityIsOfTheChosenSamplesWhereverTheFileLies) {
+  const TemporaryFolder folder;
+  const auto identity = [](const std::string& path, const std::string& split, std::optional<std::vector<int64_t>> of) {
+    return packed_dataset(std::make_shared<PackedFile>(path), split, std::move(of))->identity();
+  };
+  const std::string a = write_samples(folder / "a"), b = write_samples(folder / "b");
+  EXPECT_EQ(identity(a, "train", {}), identity(b, "train", {}));
+  EXPECT_EQ(identity(a, "train", {}), identity(a, "train", {{0, 1}}));
+  std::set<std::string> others = {identity(a, "train", {}), identity(a, "test", {}), identity(a, "train", {{0}}),
+                                  identity(a, "train", {{1}}), identity(a, "train", {{1, 0}})};
+  EXPECT_EQ(others.size(), 5u);
+}
+
+TEST(PackedFile, RemembersWhichSamplesLostTheirBoxes) {
+  const TemporaryFolder folder;
+  PackedWriter writer(folder / "a", {"thing", "none"}, {});
+  Sample lost = kSamples[1];
+  lost.lost_boxes = true;
+  writer.start_split("train", true);
+  writer.add(kSamples[0]);
+  writer.add(lost);
+  writer.add(kSamples[1]);
+  writer.finish();
+  const auto file = std::make_shared<PackedFile>(folder / "a");
+  EXPECT_EQ(file->split("train").lost_boxes, (std::vector<int64_t>{1}));
+  const auto data = packed_dataset(file, "train"), others = packed_dataset(file, "train", {{0, 2}});
+  for (int64_t i = 0; i < 3; ++i) EXPECT_EQ(data->load(i).lost_boxes, i == 1);
+  ASSERT_EQ(data->notes().size(), 1u);
+  EXPECT_EQ(data->notes()[0].text, lost_boxes_note(1, 3));
+  EXPECT_TRUE(others->notes().empty());
 }
 
 TEST(PackedFile, EqualContentGivesEqualBytes) {
@@ -168,6 +202,10 @@ DataOptions options_of(const Arguments& arguments) {
   return options;
 }
 
+std::shared_ptr<const Dataset> open_split(DataOptions options, const std::string& split) {
+  return open_splits(options, {split}).front().data;
+}
+
 std::string pack(const TemporaryFolder& folder, const Arguments& arguments, const std::string& name = "packed") {
   const Outcome result = run_program("prepare", with(arguments, {{"--output", folder / name}}));
   EXPECT_EQ(result.status, 0) << result.err;
@@ -180,6 +218,7 @@ void expect_equal(const Batch& a, const Batch& b) {
   EXPECT_EQ(a.labels, b.labels);
   EXPECT_EQ(a.ids, b.ids);
   EXPECT_EQ(a.sources, b.sources);
+  EXPECT_EQ(a.lost_boxes, b.lost_boxes);
   EXPECT_EQ(a.indices, b.indices);
   ASSERT_EQ(a.boxes.size(), b.boxes.size());
   for (size_t i = 0; i < a.boxes.size(); ++i) EXPECT_TRUE(same_boxes(a.boxes[i], b.boxes[i])) << a.ids[i];
@@ -270,15 +309,11 @@ TEST(Packed, ASubsetIsTheSourcesSubset) {
 TEST(Packed, RefusesOptionsThatTheFileWasNotMadeWith) {
   const TemporaryFolder folder;
   const std::string data = pack(folder, kScenes);
-  const std::map<std::string, std::pair<std::string, std::string>> others = {{"--image-size", {"64", "32"}},
-                                                                             {"--resize", {"crop", "squash"}},
-                                                                             {"--classes", {"ship", "plane,ship,car"}},
-                                                                             {"--data-seed", {"5", "4"}},
-                                                                             {"--group-of", {"drop", "keep"}},
-                                                                             {"--several-classes", {"drop", "largest"}},
-                                                                             {"--sources", {"COCO2017", ""}},
-                                                                             {"--context-correlation", {"1", "0.5"}},
-                                                                             {"--expand-children", {"", "false"}}};
+  const std::map<std::string, std::pair<std::string, std::string>> others = {
+      {"--image-size", {"64", "32"}},      {"--resize", {"crop", "squash"}}, {"--classes", {"ship", "plane,ship,car"}},
+      {"--data-seed", {"5", "4"}},         {"--group-of", {"drop", "keep"}}, {"--several-classes", {"drop", "largest"}},
+      {"--sources", {"COCO2017", ""}},     {"--none-class", {"off", "on"}},  {"--context-correlation", {"1", "0.5"}},
+      {"--expand-children", {"", "false"}}};
   for (const auto& [name, values] : others)
     expect_error(
         [&] {

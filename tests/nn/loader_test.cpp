@@ -28,6 +28,7 @@ class Numbers : public Dataset {
   int64_t label(int64_t index) const override { return index % 4; }
   const std::vector<std::string>& classes() const override { return classes_; }
   std::string describe() const override { return "numbers"; }
+  std::string identity() const override { return str("numbers ", count_); }
   Sample load(int64_t index) const override {
     ++loads;
     check(index != broken_, "image number ", index, " is broken");
@@ -308,6 +309,34 @@ TEST(Loader, RefusesOptionsThatMakeNoSense) {
   Loader loader(data, options_for_training());
   EXPECT_THROW(loader.next(), Error);
   EXPECT_THROW(loader.start_epoch(-1), Error);
+}
+
+// "Lost its boxes" is another thing than "never had one", also from the cache.
+TEST(Loader, ABatchSaysWhichImagesLostTheirBoxesInTheCrop) {
+  class Corners : public Numbers {
+   public:
+    Corners() : Numbers(3) {}
+    Sample load(int64_t index) const override {
+      Sample sample = Numbers::load(index);
+      if (index == 0) sample.boxes = {{0, 0, 1, 1}};
+      if (index == 1) sample.boxes = {{0, 0, 1, 1}, {7, 5, 9, 7}};
+      if (index == 2) sample.boxes.clear();
+      return sample;
+    }
+  };
+  const Corners data;
+  const auto lost = [&](Preprocess::Resize resize, int64_t cache) {
+    Loader loader(data, {.batch = 3, .preprocess = {.image_size = 32, .resize = resize}, .cache_bytes = cache});
+    std::vector<char> found;
+    for (int64_t epoch = 0; epoch < 2; ++epoch) {
+      loader.start_epoch(epoch);
+      found = loader.next()->lost_boxes;
+    }
+    return found;
+  };
+  EXPECT_EQ(lost(Preprocess::Resize::crop, 0), (std::vector<char>{1, 0, 0}));
+  EXPECT_EQ(lost(Preprocess::Resize::crop, 1 << 20), (std::vector<char>{1, 0, 0}));
+  EXPECT_EQ(lost(Preprocess::Resize::squash, 0), (std::vector<char>{0, 0, 0}));
 }
 
 }  // namespace

@@ -231,13 +231,104 @@ TEST_F(OpenImagesTest, BrokenBoxFiles) {
       {row("a", "/m/0k4j", "0.1,0.5,nan,0.4"), {"YMin is nan", "0 to 1"}},
       {row("a", "/m/0k4j", "0.1,0.5,0.2,1.5"), {"YMax is 1.5", "0 to 1"}},
       {row("a", "/m/0k4j", "-20,0.5,0.2,0.4"), {"XMin is -20", "0 to 1"}},
-      {"a,xclick,/m/0k4j,1,0.1,0.2", {"6 columns", "truncated"}},
+      {"a,xclick,/m/0k4j,1,0.1,0.2\n", {"6 columns, the header has 11"}},
+      {"a,xclick,/m/0k4j,1,0.1,0.5,0.2,0.4,0,-1,0,0\n", {"12 columns, the header has 11"}},
+      {"a,xclick,/m/0k4j,1,0.1,0.2", {"6 columns, the header has 11", "was it cut off?"}},
+      {"a,xclick,/m/0k4j,1,0.6,0.5,0.2,0.4,0,-1,0", {"XMin", "was it cut off?"}},
+      {"a,xclick,/m/0k4j,1,,0.5,0.2,0.4,0,-1,0", {"XMin is ''", "was it cut off?"}},
   };
   for (const auto& [text, parts] : cases) {
     official(text);
     expect_parts(error(), parts);
     expect_parts(error(), {(dir_ / file).string() + ", line 10"});
   }
+}
+
+// Wherever a download ends within the last row: it is noticed, or said where all of the row is there.
+TEST_F(OpenImagesTest, ABoxFileThatWasCutOffIsNoticed) {
+  const std::string last = row("d", "/m/0k4j", "0.25,0.75,0.25,0.75");
+  for (size_t length = 1; length + 2 < last.size(); ++length) {
+    official(last.substr(0, length));
+    expect_parts(error(), {"oidv6-train-annotations-bbox.csv, line 10", "was it cut off?"});
+  }
+  official(last.substr(0, last.size() - 1));
+  const auto whole = open_images(dir_, "train");
+  EXPECT_EQ(label_names(*whole).at("d"), "car");
+  ASSERT_EQ(whole->notes().size(), 1u);
+  expect_parts(whole->notes()[0].text, {"oidv6-train-annotations-bbox.csv, line 10, has all columns but no line end"});
+}
+
+std::string notes_of(const Dataset& data) {
+  std::string text;
+  for (const Note& note : data.notes()) text += (note.warning ? "warning: " : "note: ") + note.text + "\n";
+  return text;
+}
+
+// A box file that was cut off at a line's end shows in nothing else.
+TEST_F(OpenImagesTest, ImagesWithoutARowAreCounted) {
+  official();
+  EXPECT_EQ(notes_of(*open_images(dir_, "train")), "") << "d has a row, of a class that nobody wants";
+  add_images("train", {"f", "g"});
+  const std::string rows = " images have no row in " + (dir_ / "oidv6-train-annotations-bbox.csv").string();
+  EXPECT_EQ(notes_of(*open_images(dir_, "train")), "note: 2 of 7" + rows + " and so show none of the classes\n");
+  add_images("train", {"h", "i", "j", "k"});
+  expect_parts(notes_of(*open_images(dir_, "train")), {"warning: 6 of 11" + rows, "is the file complete"});
+}
+
+TEST_F(OpenImagesTest, DotFilesAndFoldersAreNoImages) {
+  official();
+  add_images("train", {"._a", ".hidden"});
+  fs::create_directories(dir_ / "train/.ipynb_checkpoints");
+  fs::create_directories(dir_ / "train/folder.png");
+  EXPECT_EQ(open_images(dir_, "train")->size(), 5);
+  add_images("test", {"._a"});
+  EXPECT_FALSE(has_split(dir_, "test"));
+}
+
+TEST_F(OpenImagesTest, NoneIsAnOutputOrItsImagesAreLeftOut) {
+  official();
+  const auto classes = [&](NoneClass none) { return open_images(dir_, "train", {.none_class = none})->classes(); };
+  EXPECT_EQ(classes(NoneClass::on).back(), "none");
+  EXPECT_EQ(classes(NoneClass::automatic).back(), "none");
+  const auto off = open_images(dir_, "train", {.none_class = NoneClass::off});
+  EXPECT_EQ(off->classes(), (std::vector<std::string>{"plane", "ship", "car"}));
+  EXPECT_EQ(label_names(*off), (Names{{"a", "ship"}, {"b", "car"}, {"c", "plane"}, {"e", "ship"}}));
+  EXPECT_EQ(notes_of(*off), "note: 1 of 5 images show none of the classes and are left out\n");
+
+  fs::remove(dir_ / "train/d.png");
+  EXPECT_EQ(classes(NoneClass::on).back(), "none");
+  EXPECT_EQ(classes(NoneClass::automatic).back(), "car");
+  EXPECT_EQ(notes_of(*open_images(dir_, "train", {.none_class = NoneClass::off})), "");
+}
+
+// As FiftyOne writes it; byte order marks, line ends and quotes as other tools do.
+TEST_F(OpenImagesTest, AHierarchyMayNameClassesByDisplayName) {
+  add_images("train/data", {"a", "b", "c"});
+  write("train/labels/detections.csv",
+        "\xEF\xBB\xBF\"ImageID\",LabelName,XMin,XMax,YMin,\"YMax\",Text\r\n\"a\",\"/m/0h2r6\",0,1,0,1,\"x, \"\"y, "
+        "z\"\"\"\r\n"
+        "b,/m/0k4j,0,1,0,1,\r\n");
+  write("train/metadata/classes.csv",
+        "\xEF\xBB\xBF/m/0k4j,Car\r\n/m/0h2r6,\"Van, \"\"large\"\"\"\r\n\"/m/07r04\",Truck\r\n");
+  write("train/metadata/hierarchy.json", R"({"LabelName": "Entity", "Subcategory": [{"LabelName": "truck"},
+    {"LabelName": "car", "Subcategory": [{"LabelName": "van, \"Large\""}]}]})");
+  const Options expand = {.classes = {"car"}, .expand_children = true};
+  EXPECT_EQ(label_names(*open_images(dir_, "train", expand)), (Names{{"a", "car"}, {"b", "car"}, {"c", "none"}}));
+  EXPECT_EQ(label_names(*open_images(dir_, "train", {.classes = {"car"}})),
+            (Names{{"a", "none"}, {"b", "car"}, {"c", "none"}}));
+  EXPECT_EQ(open_images(dir_, "train", {.classes = {"Van, \"large\""}})->classes()[0], "Van, \"large\"");
+}
+
+TEST_F(OpenImagesTest, AHierarchyThatNamesNoneOfTheClassesIsAnError) {
+  official();
+  write("bbox_labels_600_hierarchy.json", R"({"LabelName": "Entity", "Subcategory": [{"LabelName": "/m/07r04"}]})");
+  EXPECT_EQ(error(), "no error") << "it is not asked";
+  expect_parts(error({.expand_children = true}),
+               {"bbox_labels_600_hierarchy.json", "none of the classes plane, ship, car", "MIDs or display names"});
+  write("bbox_labels_600_hierarchy.json", R"({"LabelName": "/m/0k4j", "Subcategory": [{"LabelName": "/m/07r04"}]})");
+  const auto data = open_images(dir_, "train", {.classes = {"car", "plane"}, .expand_children = true});
+  EXPECT_EQ(label_names(*data).at("d"), "car");
+  expect_parts(notes_of(*data), {"warning: ", "does not name class 'plane'"});
 }
 
 TEST_F(OpenImagesTest, BoxesAtTheBorder) {

@@ -332,5 +332,18 @@ TEST(Canvas, CoverageIsExact) {
   }
 }
 
+TEST(Scenes, IdentityChangesWithEveryOption) {
+  const Scenes scenes(1, 10, ScenesSplit::train);
+  EXPECT_EQ(scenes.identity(), Scenes(1, 10, ScenesSplit::train).identity());
+  EXPECT_EQ(scenes.identity().size(), 64u);
+  std::set<std::string> others = {scenes.identity(), Scenes(2, 10, ScenesSplit::train).identity(),
+                                  Scenes(1, 11, ScenesSplit::train).identity(),
+                                  Scenes(1, 10, ScenesSplit::validation).identity()};
+  for (const SceneOptions& options : {SceneOptions{.image_size = 64}, SceneOptions{.context_correlation = 0.5},
+                                      SceneOptions{.objects = false}, SceneOptions{.camera = false}})
+    others.insert(Scenes(1, 10, ScenesSplit::train, options).identity());
+  EXPECT_EQ(others.size(), 8u);
+}
+
 }  // namespace
 }  // namespace boxcam

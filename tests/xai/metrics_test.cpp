@@ -20,9 +20,38 @@ Values mask_of(const std::vector<Box>& boxes, int64_t height, int64_t width, dou
 
 TEST(BoxMasks, APixelIsInsideWhenItsCentreIs) {
   EXPECT_EQ(mask_of({{1, 0, 3, 1}}, 2, 4, 0), (Values{0, 1, 1, 0, 0, 0, 0, 0}));
-  // Centres on the border count; a box between two centres has no pixel.
+  // Centres on the border count.
   EXPECT_EQ(mask_of({{0.5, 0.5, 2.5, 0.5}}, 2, 4, 0), (Values{1, 1, 1, 0, 0, 0, 0, 0}));
-  EXPECT_EQ(mask_of({{0.6, 0, 1.4, 2}}, 2, 4, 0), Values(8, 0));
+}
+
+TEST(BoxMasks, ABoxSmallerThanAPixelCoversThePixelItLiesIn) {
+  EXPECT_EQ(mask_of({{2.1, 1.6, 2.2, 1.7}}, 2, 4, 0), (Values{0, 0, 0, 0, 0, 0, 1, 0}));
+  // Between two centres: the pixel of its middle, in that direction alone.
+  EXPECT_EQ(mask_of({{0.6, 0, 1.3, 2}}, 2, 4, 0), (Values{1, 0, 0, 0, 1, 0, 0, 0}));
+  EXPECT_EQ(mask_of({{0.7, 0, 1.4, 2}}, 2, 4, 0), (Values{0, 1, 0, 0, 0, 1, 0, 0}));
+  EXPECT_EQ(mask_of({{0, 1.1, 4, 1.1}}, 2, 4, 0), (Values{0, 0, 0, 0, 1, 1, 1, 1}));  // no height at all
+  EXPECT_EQ(mask_of({{0, 0.7, 4, 1.2}}, 2, 4, 0), (Values{1, 1, 1, 1, 0, 0, 0, 0}));
+  // With a margin that still reaches no centre, and with one that does.
+  EXPECT_EQ(mask_of({{2.1, 1.6, 2.2, 1.7}}, 2, 4, 0.05), (Values{0, 0, 0, 0, 0, 0, 1, 0}));
+  EXPECT_EQ(mask_of({{2.1, 1.6, 2.2, 1.7}}, 2, 4, 0.7), (Values{0, 0, 0, 0, 0, 1, 1, 0}));
+  // At the image's edges, and across them: what lies in the image counts.
+  EXPECT_EQ(mask_of({{3.8, 1.9, 4, 2}}, 2, 4, 0), (Values{0, 0, 0, 0, 0, 0, 0, 1}));
+  EXPECT_EQ(mask_of({{-5, -5, 0.2, 0.3}}, 2, 4, 0), (Values{1, 0, 0, 0, 0, 0, 0, 0}));
+  // Outside there is no pixel, nor for one that only touches.
+  for (const Box& box : {Box{4, 0, 4.1, 2}, Box{-0.1, 0, 0, 2}, Box{0, 2.1, 4, 2.2}, Box{7, 7, 7.1, 7.1}})
+    EXPECT_EQ(mask_of({box}, 2, 4, 0), Values(8, 0));
+  EXPECT_EQ(box_masks({{{4.2, 5.1, 4.3, 5.2}}}, 224, 224, 0, DType::f64).to_vector()[5 * 224 + 4], 1);
+}
+
+TEST(Metrics, LostBoxesAreCountedBesideTheSumsAndKept) {
+  Metrics m(2);
+  EXPECT_EQ(m.lost_boxes(), 0);
+  m.add_lost_boxes(2);
+  m.add_lost_boxes(1);
+  Metrics restored(2);
+  restored.restore(m.state());
+  EXPECT_EQ(restored.lost_boxes(), 3);
+  EXPECT_EQ(restored.images(), 0);
 }
 
 TEST(BoxMasks, MarginIsClippedToTheImage) {

@@ -1,12 +1,76 @@
 #include "apps/common/data/data.h"
 
 #include <algorithm>
+#include <map>
+#include <ostream>
 
 #include "apps/common/class_names.h"
 #include "engine/base/text.h"
 #include "engine/machine.h"
 
 namespace boxcam {
+
+namespace {
+
+bool contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+/// Of a list that may be long, what a line can hold.
+std::string first_of(const std::vector<std::string>& sentences) {
+  constexpr size_t most = 20;
+  const size_t shown = std::min(most, sentences.size());
+  const std::string text = join({sentences.begin(), sentences.begin() + static_cast<std::ptrdiff_t>(shown)}, "; ");
+  return sentences.size() > most ? str(text, "; and ", sentences.size() - most, " more") : text;
+}
+
+/// The files of a split that cannot be read, of `all`.
+struct Broken {
+  std::string split;
+  int64_t all;
+  std::vector<std::string> sentences;
+};
+
+void check_missing(const std::vector<Broken>& broken, MissingImages missing) {
+  std::vector<std::string> counts, sentences;
+  for (const auto& [split, all, files] : broken) {
+    const auto count = static_cast<int64_t>(files.size());
+    if (missing == MissingImages::skip && count <= std::max<int64_t>(all / 100, 1)) continue;
+    counts.push_back(str(count, " of ", all, " images of split '", split, "'"));
+    sentences.insert(sentences.end(), files.begin(), files.end());
+  }
+  const bool skip = missing == MissingImages::skip;
+  check(counts.empty(), skip ? "--missing-images skip leaves out at most 1 % of a split, but " : "", join(counts),
+        " cannot be read: ", first_of(sentences), skip ? "" : " (--missing-images skip would leave them out)");
+}
+
+/// What stands for the test split: names for opening and for showing.
+struct TestNames {
+  std::vector<std::string> splits, shown;
+  std::string note;
+};
+
+TestNames test_names(const DataOptions& o) {
+  const std::vector<std::string> names = split_names(o);
+  if (contains(names, "out-of-context"))
+    return {{"test", "out-of-context"}, {"test (in context)", "test (out of context)"}, ""};
+  if (contains(names, "test")) return {{"test"}, {"test"}, ""};
+  return {
+      {"validation"},
+      {"validation"},
+      str(data_place(o), " has no test split: the validation split is measured instead, which also chose the epoch")};
+}
+
+/// Those of `opened`, by name.
+TestSplits test_splits(const TestNames& names, const std::vector<DataSplit>& opened) {
+  TestSplits test{{}, names.note};
+  for (size_t i = 0; i < names.splits.size(); ++i)
+    for (const DataSplit& split : opened)
+      if (split.name == names.splits[i]) test.splits.push_back({names.shown[i], split.data, split.skipped});
+  return test;
+}
+
+}  // namespace
 
 void take_class_names(OptionTable& table, const DataOptions& o) {
   if (o.class_names.empty()) return;
@@ -19,7 +83,10 @@ void take_class_names(OptionTable& table, const DataOptions& o) {
 }
 
 void settle_data_options(OptionTable& table, DataOptions& o) {
-  if (const DataKind& kind = data_kind(o); kind.settle) kind.settle(table, o);
+  const DataKind& kind = data_kind(o);
+  table.refuse(table.typed("--missing-images") && !kind.image_files, "--missing-images",
+               str("--data ", o.data, " has no image files that could be missing"));
+  if (kind.settle) kind.settle(table, o);
 }
 
 nlohmann::json packing_options(const OptionTable& table, const DataOptions& o) {
@@ -35,25 +102,71 @@ nlohmann::json packing_options(const OptionTable& table, const DataOptions& o) {
 
 std::vector<std::string> split_names(const DataOptions& o) { return data_kind(o).splits(o); }
 
-std::unique_ptr<Dataset> open_split(const DataOptions& o, const std::string& split) {
-  return data_kind(o).open(o, split);
+std::vector<DataSplit> open_splits(DataOptions& o, const std::vector<std::string>& names) {
+  const DataKind& kind = data_kind(o);
+  std::map<std::string, std::unique_ptr<Dataset>> opened;
+  if (o.none_class == NoneClass::automatic) {
+    const bool from_train = contains(names, "train") || contains(split_names(o), "train");
+    const std::string& decides = from_train ? "train" : names.front();
+    opened[decides] = kind.open(o, decides);
+    o.none_class = opened[decides]->classes().back() == "none" ? NoneClass::on : NoneClass::off;
+  }
+  for (const std::string& name : names)
+    if (!opened[name]) opened[name] = kind.open(o, name);
+  std::vector<DataSplit> splits;
+  std::vector<Broken> broken;
+  for (const std::string& name : names) {
+    std::unique_ptr<Dataset> data = std::move(opened[name]);
+    const int64_t all = data->size();
+    std::vector<std::string> files = data->inspect(preprocess_of(o, name == "train"));
+    if (!files.empty()) broken.push_back({name, all, files});
+    splits.push_back({name, std::move(data), std::move(files)});
+  }
+  check_missing(broken, o.missing_images);
+  return splits;
 }
 
-TestSplits open_test_splits(const DataOptions& o) {
-  TestSplits test;
-  const std::vector<std::string> names = split_names(o);
-  const auto has = [&](const char* name) { return std::find(names.begin(), names.end(), name) != names.end(); };
-  if (has("out-of-context")) {
-    test.splits.push_back({"test (in context)", open_split(o, "test")});
-    test.splits.push_back({"test (out of context)", open_split(o, "out-of-context")});
-  } else if (has("test")) {
-    test.splits.push_back({"test", open_split(o, "test")});
-  } else {
-    test.note =
-        str(data_place(o), " has no test split: the validation split is measured instead, which also chose the epoch");
-    test.splits.push_back({"validation", open_split(o, "validation")});
+TestSplits open_test_splits(DataOptions& o) {
+  const TestNames names = test_names(o);
+  return test_splits(names, open_splits(o, names.splits));
+}
+
+RunSplits open_run_splits(DataOptions& o) {
+  const TestNames test = test_names(o);
+  std::vector<std::string> names = {"train", "validation"};
+  for (const std::string& name : test.splits)
+    if (!contains(names, name)) names.push_back(name);
+  const std::vector<DataSplit> splits = open_splits(o, names);
+  return {splits[0], splits[1], test_splits(test, splits)};
+}
+
+std::vector<DataSplit> RunSplits::all() const {
+  std::vector<DataSplit> list = {train, validation};
+  for (const DataSplit& split : test.splits)
+    if (split.data != validation.data) list.push_back(split);
+  return list;
+}
+
+void print_notes(std::ostream& out, const std::vector<DataSplit>& splits) {
+  for (const DataSplit& split : splits) {
+    for (const Note& note : split.data->notes())
+      out << (note.warning ? "warning: " : "note: ") << split.name << ": " << note.text << "\n";
+    if (!split.skipped.empty())
+      out << "note: " << split.name << ": " << split.skipped.size() << " of "
+          << split.data->size() + static_cast<int64_t>(split.skipped.size())
+          << " images are left out: " << first_of(split.skipped) << "\n";
   }
-  return test;
+}
+
+nlohmann::json splits_json(const std::vector<DataSplit>& splits) {
+  nlohmann::json json = {{"classes", splits.front().data->classes()}};
+  for (const DataSplit& split : splits) {
+    const Dataset& data = *split.data;
+    nlohmann::json& entry = json[split.name];
+    entry = {{"description", data.describe()}, {"content", data.content()}, {"identity", data.identity()}};
+    if (!split.skipped.empty()) entry["skipped"] = split.skipped;
+  }
+  return json;
 }
 
 Preprocess preprocess_of(const DataOptions& o, bool training) {

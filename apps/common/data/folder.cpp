@@ -1,4 +1,6 @@
 // --data folder:DIR
+#include <algorithm>
+
 #include "apps/common/data/kinds.h"
 #include "nn/data/image_folder.h"
 
@@ -18,12 +20,21 @@ std::unique_ptr<Dataset> open(const DataOptions& o, const std::string& split) {
   return image_folder(data_place(o), split, {o.classes, wanted_images(o, split), o.data_seed});
 }
 
-/// Without --classes: those of the training split, or whatever split there is, so that all splits have the same.
+/// Without --classes: those of the training split, or whatever split there is, so that all splits have the same. "none"
+/// is one of them where a folder has that name.
 void settle(OptionTable& table, DataOptions& o) {
-  if (table.given("--classes")) return;
-  const std::vector<std::string> names = splits(o);
-  check(!names.empty(), "--data: there is no folder train, validation or test in ", data_place(o));
-  o.classes = image_folder(data_place(o), names.front())->classes();
+  if (!table.given("--classes")) {
+    const std::vector<std::string> names = splits(o);
+    check(!names.empty(), "--data: there is no folder train, validation or test in ", data_place(o));
+    o.classes = image_folder(data_place(o), names.front())->classes();
+    if (o.none_class == NoneClass::off) std::erase(o.classes, "none");
+  }
+  const bool none = std::find(o.classes.begin(), o.classes.end(), "none") != o.classes.end();
+  const bool asked = table.given("--none-class");
+  table.refuse(asked && o.none_class == NoneClass::on && !none, "--none-class", "no class has a folder named 'none'");
+  table.refuse(asked && o.none_class == NoneClass::off && none, "--none-class",
+               "off contradicts --classes, which names 'none'");
+  o.none_class = none ? NoneClass::on : NoneClass::off;
 }
 
 }  // namespace
@@ -32,6 +43,7 @@ DataKind folder_kind() {
   return {.form = "folder:DIR",
           .what = "SPLIT/CLASS/*.jpg, as torchvision's ImageFolder; no boxes",
           .has_boxes = false,
+          .image_files = true,
           .splits = splits,
           .open = open,
           .settle = settle};

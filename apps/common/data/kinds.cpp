@@ -43,9 +43,9 @@ int64_t wanted_images(const DataOptions& o, const std::string& split) {
 }
 
 const std::vector<std::string>& sample_options() {
-  static const std::vector<std::string> names = {"--classes",         "--data-seed", "--image-size",
-                                                 "--resize",          "--group-of",  "--several-classes",
-                                                 "--expand-children", "--sources",   "--context-correlation"};
+  static const std::vector<std::string> names = {
+      "--classes",         "--data-seed", "--image-size",          "--resize",    "--group-of", "--several-classes",
+      "--expand-children", "--sources",   "--context-correlation", "--none-class"};
   return names;
 }
 

@@ -15,7 +15,8 @@ struct DataKind {
   const char* form;  ///< "open-images:DIR"; what --data must begin with is the part before the colon
   const char* what;  ///< for help
   bool has_boxes = true;
-  bool cached = true;  ///< whether decoded images are worth keeping in memory
+  bool cached = true;        ///< whether decoded images are worth keeping in memory
+  bool image_files = false;  ///< whether images are files of their own, of which some may be missing or broken
 
   /// The splits that the data have: "train", "validation", "test", and of some "out-of-context" beside "test".
   std::vector<std::string> (*splits)(const DataOptions& options);

@@ -23,6 +23,7 @@ std::unique_ptr<Dataset> open(const DataOptions& o, const std::string& split) {
   options.max_images = wanted_images(o, split);
   options.seed = o.data_seed;
   options.sources = o.sources;
+  options.none_class = o.none_class;
   return open_images(data_place(o), split, options);
 }
 
@@ -31,6 +32,7 @@ std::unique_ptr<Dataset> open(const DataOptions& o, const std::string& split) {
 DataKind open_images_kind() {
   return {.form = "open-images:DIR",
           .what = "OpenImages V6 as FiftyOne or its own files lay it out",
+          .image_files = true,
           .splits = splits,
           .open = open};
 }

@@ -52,12 +52,15 @@ std::unique_ptr<Dataset> open(const DataOptions& o, const std::string& name) {
 
 void settle(OptionTable& table, DataOptions& o) {
   const PackedFile file(data_place(o));
+  nlohmann::json made = file.options();  // files from before there was this option do not have it
+  made["none-class"] = file.classes().back() == "none" ? "on" : "off";
   const nlohmann::json here = table.json();
   for (const std::string& option : sample_options()) {
     const std::string name = option.substr(2);
-    const auto packed = file.options().find(name);
-    if (packed == file.options().end() || *packed == here.at(name)) continue;
-    if (table.given(option)) check_as_packed(file, option, *packed, here.at(name));
+    const auto packed = made.find(name);
+    if (packed == made.end() || *packed == here.at(name)) continue;
+    const bool open = option == "--none-class" && o.none_class == NoneClass::automatic;
+    if (table.given(option) && !open) check_as_packed(file, option, *packed, here.at(name));
     table.assign(option, plain(*packed));
   }
   if (file.options().at("stored") == "decoded") return;

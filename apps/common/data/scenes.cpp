@@ -18,6 +18,9 @@ const std::vector<std::string> kClasses = {"plane", "ship", "car"};
 /// Whatever a weight file says: nothing else is drawn.
 void settle(OptionTable& table, DataOptions& o) {
   if (!table.given("--classes")) o.classes = kClasses;
+  table.refuse(table.given("--none-class") && o.none_class == NoneClass::off, "--none-class",
+               "scenes always draws images of none of the classes");
+  o.none_class = NoneClass::on;
 }
 
 std::vector<std::string> splits(const DataOptions&) {

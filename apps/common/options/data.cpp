@@ -34,6 +34,12 @@ void declare_choice_of_images(OptionTable& table, DataOptions& o) {
              "images with several of the classes: the class of the largest box, or left out");
   table.flag("--expand-children", o.expand_children, "boxes of subclasses count (Car also takes Van, ...)");
   table.list("--sources", o.sources, "only images of these sources (SourceSet), comma-separated");
+  table.word("--none-class", o.none_class,
+             "whether images of none of the classes are an output of their own, or left out; auto: an output where the "
+             "training split has such images");
+  table.word("--missing-images", o.missing_images,
+             "when images are missing or broken: stop before anything is computed, or leave them out (at most 1 % of a "
+             "split, but always one)");
   table.number("--context-correlation", o.context_correlation, between(0, 1),
                "scenes: the share of objects in their usual context (1: every ship on water)");
 }
@@ -51,7 +57,8 @@ void declare_data_set(OptionTable& table, DataOptions& o, const std::vector<std:
 
 void declare_classes(OptionTable& table, DataOptions& o) {
   table.group("Data");
-  table.list("--classes", o.classes, "names, MIDs or aliases, comma-separated; 'none' is always the last output");
+  table.list("--classes", o.classes,
+             "names, MIDs or aliases, comma-separated; 'none' need not be named and is the last output");
   table.text("--class-names", o.class_names, "a file that names them instead, one a line");
   table.unrecorded();  // it becomes --classes
 }

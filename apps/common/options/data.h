@@ -7,6 +7,9 @@
 
 namespace boxcam {
 
+/// What to do when an image of the data is missing or broken: refuse the data, or leave it out.
+enum class MissingImages { error, skip };
+
 struct DataOptions {
   std::string data = "scenes";
   std::vector<std::string> classes = {"plane", "ship", "car"};
@@ -21,6 +24,8 @@ struct DataOptions {
   OpenImagesOptions::SeveralClasses several_classes = OpenImagesOptions::SeveralClasses::largest;
   bool expand_children = false;
   std::vector<std::string> sources;
+  NoneClass none_class = NoneClass::automatic;  ///< open_splits settles it
+  MissingImages missing_images = MissingImages::error;
   double context_correlation = 1;
   int loader_threads = 0;    ///< 0: settle_loader decides
   int64_t loader_cache = 0;  ///< bytes; no option: settled

@@ -20,6 +20,8 @@ BOXCAM_WORDS(Preprocess::Resize, {{"squash", E::squash}, {"crop", E::crop}})
 BOXCAM_WORDS(Preprocess::Augment, {{"none", E::none}, {"flip", E::flip}, {"crop-flip", E::crop_flip}})
 BOXCAM_WORDS(OpenImagesOptions::GroupOf, {{"keep", E::keep}, {"drop", E::drop}})
 BOXCAM_WORDS(OpenImagesOptions::SeveralClasses, {{"largest", E::largest}, {"drop", E::drop}})
+BOXCAM_WORDS(NoneClass, {{"auto", E::automatic}, {"on", E::on}, {"off", E::off}})
+BOXCAM_WORDS(MissingImages, {{"error", E::error}, {"skip", E::skip}})
 
 BOXCAM_WORDS(CamTarget, {{"logit", E::logit}, {"centered", E::centered}})
 BOXCAM_WORDS(CamNormalizer, {{"differentiated", E::differentiated}, {"constant", E::constant}})

@@ -8,6 +8,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/random.h"
+#include "nn/data/identity.h"
 #include "nn/data/scenes/backgrounds.h"
 #include "nn/data/scenes/objects.h"
 #include "nn/data/scenes/raster.h"
@@ -241,6 +242,19 @@ int64_t Scenes::label(int64_t index) const {
 const std::vector<std::string>& Scenes::classes() const {
   static const std::vector<std::string> names{"plane", "ship", "car", "none"};
   return names;
+}
+
+std::string Scenes::identity() const {
+  Identity identity;
+  identity.add("scenes");
+  identity.add(static_cast<int64_t>(seed_));
+  identity.add(count_);
+  identity.add(split_names[static_cast<size_t>(split_)]);
+  identity.add(int64_t{options_.image_size});
+  identity.add(options_.context_correlation);
+  identity.add(int64_t{options_.objects});
+  identity.add(int64_t{options_.camera});
+  return identity.digits();
 }
 
 std::string Scenes::describe() const {

@@ -37,6 +37,8 @@ class Scenes : public Dataset {
   int64_t label(int64_t index) const override;  ///< without drawing
   const std::vector<std::string>& classes() const override;
   std::string describe() const override;
+  std::string content() const override { return describe(); }  // it lies nowhere
+  std::string identity() const override;
 
  private:
   uint64_t seed_;

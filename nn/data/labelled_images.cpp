@@ -1,0 +1,148 @@
+#include "nn/data/labelled_images.h"
+
+#include <algorithm>
+#include <atomic>
+#include <system_error>
+#include <thread>
+
+#include "engine/base/check.h"
+#include "engine/base/text.h"
+#include "nn/data/identity.h"
+#include "nn/data/image.h"
+
+namespace boxcam {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr size_t kReaders = 8;  // threads that look into files: they wait for the disk more than they compute
+
+/// What one look into a file shows.
+struct Look {
+  ImageHeader header;
+  std::string error;
+};
+
+std::vector<Look> look_into(const std::vector<LabelledImage>& files) {
+  std::vector<Look> looks(files.size());
+  std::atomic<size_t> next = 0;
+  const auto read = [&] {
+    for (size_t i = next++; i < files.size(); i = next++) try {
+        looks[i].header = inspect_image(files[i].path);
+      } catch (const std::exception& e) {
+        looks[i].error = e.what();
+      }
+  };
+  std::vector<std::thread> readers;
+  while (readers.size() < std::min(kReaders, files.size())) readers.emplace_back(read);
+  for (std::thread& reader : readers) reader.join();
+  return looks;
+}
+
+/// Whether what `preprocess` shows of an image leaves something of one of its boxes, or it has none.
+bool shows_a_box(const LabelledImage& file, const ImageHeader& header, const Preprocess& preprocess) {
+  const Box shown = shown_part(header.height, header.width, preprocess);
+  const double width = header.width, height = header.height;
+  return file.boxes.empty() || std::any_of(file.boxes.begin(), file.boxes.end(), [&](const Box& box) {
+           return std::max(box.x_min * width, shown.x_min) < std::min(box.x_max * width, shown.x_max) &&
+                  std::max(box.y_min * height, shown.y_min) < std::min(box.y_max * height, shown.y_max);
+         });
+}
+
+}  // namespace
+
+LabelledImages::LabelledImages(std::string place, std::vector<std::string> classes, std::vector<LabelledImage> files,
+                               std::vector<Note> notes)
+    : place_(std::move(place)), classes_(std::move(classes)), files_(std::move(files)), notes_(std::move(notes)) {}
+
+const LabelledImage& LabelledImages::file(int64_t index) const {
+  check(index >= 0 && index < size(), "image ", index, " of ", size(), " was asked for");
+  return files_[static_cast<size_t>(index)];
+}
+
+Sample LabelledImages::load(int64_t index) const {
+  const LabelledImage& from = file(index);
+  Sample sample;
+  sample.image = read_image(from.path);
+  sample.label = from.label;
+  sample.id = from.id;
+  sample.source = from.source;
+  const double width = sample.image.width, height = sample.image.height;
+  for (const Box& box : from.boxes)
+    sample.boxes.push_back({box.x_min * width, box.y_min * height, box.x_max * width, box.y_max * height});
+  return sample;
+}
+
+std::string LabelledImages::describe() const { return str(place_, ": ", content()); }
+
+std::string LabelledImages::content() const {
+  const bool boxed = std::any_of(files_.begin(), files_.end(), [](const LabelledImage& f) { return !f.boxes.empty(); });
+  std::string text = Dataset::content();
+  if (!boxed) text.insert(text.find(" ("), " without boxes");
+  return text;
+}
+
+std::string LabelledImages::identity() const {
+  Identity identity;
+  identity.add(classes_);
+  for (const LabelledImage& f : files_) {
+    identity.add(f.id);
+    identity.add(f.source);
+    identity.add(f.label);
+    identity.add(f.boxes);
+    std::error_code error;  // a file that is gone has no size, and whoever reads it will say so
+    const uintmax_t bytes = fs::file_size(f.path, error);
+    identity.add(error ? int64_t{-1} : static_cast<int64_t>(bytes));
+  }
+  return identity.digits();
+}
+
+std::vector<std::string> LabelledImages::inspect(const Preprocess& preprocess) {
+  const std::vector<Look> looks = look_into(files_);
+  const bool cropped = preprocess.resize == Preprocess::Resize::crop &&
+                       preprocess.augment != Preprocess::Augment::crop_flip;  // which keeps a box
+  std::vector<std::string> broken;
+  std::vector<LabelledImage> kept;
+  std::vector<std::string> odd;
+  int64_t turned = 0, lost = 0;
+  for (size_t i = 0; i < files_.size(); ++i) {
+    const auto& [header, error] = looks[i];
+    if (!error.empty()) {
+      broken.push_back(error);
+      continue;
+    }
+    if (!header.note.empty()) odd.push_back(header.note);
+    turned += header.orientation != 1;
+    lost += cropped && !shows_a_box(files_[i], header, preprocess);
+    kept.push_back(std::move(files_[i]));
+  }
+  files_ = std::move(kept);
+  if (!odd.empty())
+    notes_.push_back({false, str(odd.size(), " of ", size(), " images are odd, but whole; the first: ", odd.front())});
+  if (turned > 0)
+    notes_.push_back(
+        {false, str(turned, " of ", size(),
+                    " images carry an EXIF turn, which is not applied: boxes are in the pixels as the file "
+                    "has them")});
+  if (lost > 0) notes_.push_back({false, lost_boxes_note(lost, size())});
+  return broken;
+}
+
+void keep_subset(std::vector<LabelledImage>& files, int64_t count, uint64_t seed) {
+  std::vector<LabelledImage> kept;
+  for (const int64_t i : drawn_subset(static_cast<int64_t>(files.size()), count, seed))
+    kept.push_back(std::move(files[static_cast<size_t>(i)]));
+  files = std::move(kept);
+}
+
+bool is_hidden(const fs::path& path) { return path.filename().string().starts_with("."); }
+
+bool is_image_file(const fs::directory_entry& entry) {
+  const std::string extension = lower(entry.path().extension().string());
+  std::error_code error;
+  return (extension == ".jpg" || extension == ".jpeg" || extension == ".png") && !is_hidden(entry.path()) &&
+         !entry.is_directory(error);
+}
+
+}  // namespace boxcam
