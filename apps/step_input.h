@@ -17,8 +17,8 @@ struct StepInput {
   BoxLists boxes;       ///< each image's own
   BoxLists loss_boxes;  ///< those that losses read: its own, or a control's
   std::vector<std::string> ids;
-  bool inverse = false;       ///< losses take for the inside what is outside of their boxes
-  std::vector<char> swapped;  ///< marks the images whose ground is another's; empty: none
+  bool inverse = false;            ///< losses take for the inside what is outside of their boxes
+  std::vector<char> swapped = {};  ///< marks the images whose ground is another's; empty: none
 
   /// [N, S, S], of x' dtype: of the boxes, enlarged by a margin; own ones, or as losses read them.
   Tensor own_masks(double margin) const;
