@@ -34,6 +34,7 @@ StepInputs::StepInputs(const Method& method, const Dataset& data, const LoaderOp
                        uint64_t seed)
     : control_(method.boxes),
       swap_(method.swap),
+      context_(method.context),
       margin_(method.penalty.margin),
       none_(data.classes().back() == "none" ? static_cast<int64_t>(data.classes().size()) - 1 : -1),
       device_(device),
@@ -49,9 +50,19 @@ StepInput StepInputs::operator()(Batch& batch, int64_t step) const {
   input.ids = batch.ids;
   input.lost_boxes = batch.lost_boxes;
   input.inverse = control_ == BoxControl::inverse;
-  if (swap_.share > 0)
-    input.swapped =
-        swap_backgrounds(batch, {input.loss_boxes, margin_, input.inverse}, swap_.share, none_, seed_, step);
+  input.none = none_;
+  const SwapMasks masks{input.loss_boxes, margin_, input.inverse};
+  const auto marked = [](const std::vector<char>& marks) { return std::count(marks.begin(), marks.end(), 1) > 0; };
+  if (context_.weight > 0) {
+    Batch without = batch;
+    input.hides = hide_objects(without, masks, context_.fill, none_, seed_, step);
+    if (marked(input.hides)) input.hidden = input_tensor(without, device_);
+  }
+  if (swap_.share > 0) {
+    const Batch before = swap_.consistency > 0 ? batch : Batch();
+    input.swapped = swap_backgrounds(batch, masks, swap_.share, none_, seed_, step);
+    if (swap_.consistency > 0 && marked(input.swapped)) input.unswapped = input_tensor(before, device_);
+  }
   input.x = input_tensor(batch, device_);
   return input;
 }

@@ -19,6 +19,10 @@ struct StepInput {
   std::vector<std::string> ids;
   bool inverse = false;               ///< losses take for the inside what is outside of their boxes
   std::vector<char> swapped = {};     ///< marks the images whose ground is another's; empty: none
+  Tensor unswapped = {};              ///< x before that, for the consistency of both; else undefined
+  Tensor hidden = {};                 ///< x (before a swap) without its objects, for context only; else undefined
+  std::vector<char> hides = {};       ///< marks the images of it that have something hidden
+  int64_t none = -1;                  ///< the label that means "none"; -1: there is none
   std::vector<char> lost_boxes = {};  ///< marks those that lost theirs in a crop (Sample::lost_boxes); empty: none
 
   /// [N, S, S], of x' dtype: of the boxes, enlarged by a margin; own ones, or as losses read them.
@@ -42,6 +46,7 @@ class StepInputs {
  private:
   BoxControl control_;
   BackgroundSwap swap_;
+  ContextOnly context_;
   double margin_;
   int64_t none_;  // the label that means it; -1: there is none
   BoxLists fixed_;

@@ -238,6 +238,14 @@ void Run::record(const Evaluation& v) const {
     line["evidence_penalty"] = number(terms.evidence_penalty);
     more += str("  split ", terms.evidence_cross_entropy, " and ", terms.evidence_penalty);
   }
+  if (method.swap.consistency > 0) {
+    line["swap_consistency"] = number(terms.swap_consistency);
+    more += str("  consistency ", terms.swap_consistency);
+  }
+  if (method.context.weight > 0) {
+    line["context_only"] = number(terms.context_only);
+    more += str("  context ", terms.context_only);
+  }
   if (method.swap.share > 0) {
     line["swapped"] = number(terms.swapped);
     more += str("  swapped ", percent(terms.swapped));

@@ -83,8 +83,32 @@ void TrainStep::split_evidence_of(Step& step, const Tensor& labels) const {
                     method_.evidence_split * step.evidence_penalty;
 }
 
-/// Gradients of CL's parameters: of the cross-entropy (and the split), and of what the CAM teaches. In one pass through
-/// a common graph; otherwise in two, the second on the copy's parameters where there is a copy (transfer), and added.
+/// KL(f(x) || f(x')) of the images whose ground was swapped: f(x) is a constant of a pass of its own, which has batch
+/// statistics and moves no running ones.
+void TrainStep::compare_with_unswapped(Step& step, const StepInput& input) const {
+  const Tensor before = [&] {
+    const NoGrad constant;
+    return log_softmax(CL_.forward(input.unswapped, ForwardOptions::observing(Mode::train)).logits);
+  }();
+  const Tensor each = sum(exp(before) * (before - log_softmax(step.cl.logits)), {1});
+  step.swap_consistency = mean_over_images(each, input.swapped);
+  step.classified = step.classified + method_.swap.consistency * step.swap_consistency;
+}
+
+/// What is left without the objects is taught as "none", or as no class rather than another where there is no "none":
+/// in a pass of its own as above, which is differentiated.
+void TrainStep::classify_hidden(Step& step, const StepInput& input) const {
+  const Tensor logits = CL_.forward(input.hidden, ForwardOptions::observing(Mode::train)).logits;
+  const std::vector<int32_t> none(input.ids.size(), static_cast<int32_t>(input.none));
+  const Tensor each = input.none < 0 ? -mean(log_softmax(logits), {1})
+                                     : cross_entropies(logits, Tensor::from({logits.dim(0)}, none, logits.device()));
+  step.context_only = mean_over_images(each, input.hides);
+  step.classified = step.classified + method_.context.weight * step.context_only;
+}
+
+/// Gradients of CL's parameters: of the cross-entropy (and what is beside it), and of what the CAM teaches. In one pass
+/// through a common graph; otherwise in two, the second on the copy's parameters where there is a copy (transfer), and
+/// added.
 std::vector<Tensor> TrainStep::gradients_of(const Step& step) const {
   const std::vector<Tensor> parameters = CL_.parameters();
   if (method_.reading.one_pass() && step.taught.defined())
@@ -116,9 +140,12 @@ void TrainStep::check_finite(const Step& step, const StepInput& input) const {
     while (n + 1 < each.size() && std::isfinite(each[n])) ++n;
     stop("the cross-entropy", "image " + input.ids[n]);
   }
-  if (!std::isfinite(step.classified.item()))
-    stop("the signed split", str("its cross-entropy is ", step.evidence_cross_entropy.item(), ", its penalty ",
-                                 step.evidence_penalty.item()));
+  for (const auto& [what, term] : {std::pair{"the cross-entropy inside the boxes", step.evidence_cross_entropy},
+                                   {"what lies outside of them", step.evidence_penalty},
+                                   {"the consistency of swapped images", step.swap_consistency},
+                                   {"the cross-entropy of the context alone", step.context_only}})
+    if (term.defined() && !std::isfinite(term.item()))
+      stop(what, str("of the ", input.ids.size(), " images of the batch"));
   const CamOptions& cam = method_.explain.cam;
   if (!std::isfinite(step.P.item())) stop("the penalty", flattest_cam(step, input, cam.profile));
   Tensor total;  // one number comes to the host; only if it is not finite the gradients are looked at one by one
@@ -171,6 +198,8 @@ StepReport TrainStep::operator()(const StepInput& input, double learning_rate, M
   P = mean_over_images(explained.losses, counted_images(input, penalty));
   step.classified = cross_entropy;
   if (method_.splits()) split_evidence_of(step, labels);
+  if (input.unswapped.defined()) compare_with_unswapped(step, input);
+  if (input.hidden.defined()) classify_hidden(step, input);
   done(4);
 
   // (5) Weighted sum. What of the CAM's side is differentiated depends on the reading; often nothing.
@@ -196,10 +225,11 @@ StepReport TrainStep::operator()(const StepInput& input, double learning_rate, M
   if (GC_) GC_->copy_from(CL);
   done(8);
   StepReport terms{cross_entropy.item(), P.item()};
-  if (method_.splits()) {
-    terms.evidence_cross_entropy = step.evidence_cross_entropy.item();
-    terms.evidence_penalty = step.evidence_penalty.item();
-  }
+  const auto value = [](const Tensor& term) { return term.defined() ? term.item() : 0; };
+  terms.evidence_cross_entropy = value(step.evidence_cross_entropy);
+  terms.evidence_penalty = value(step.evidence_penalty);
+  terms.swap_consistency = value(step.swap_consistency);
+  terms.context_only = value(step.context_only);
   terms.swapped =
       static_cast<double>(std::count(input.swapped.begin(), input.swapped.end(), 1)) / static_cast<double>(x.dim(0));
   return terms;

@@ -32,7 +32,8 @@ struct Step {
   Tensor B, P;                                      ///< [N, S, S]; a scalar
   EvidenceSplit evidence;                           ///< of a method that splits; else undefined, as its two terms
   Tensor evidence_cross_entropy, evidence_penalty;  ///< scalars
-  Tensor classified;  ///< a scalar: what is differentiated of CL's own pass, cross-entropy and split
+  Tensor swap_consistency, context_only;            ///< scalars; undefined where there is nothing to compare, or hidden
+  Tensor classified;  ///< a scalar: what is differentiated on CL's side, cross-entropy, split and the two above
   Tensor loss, taught;
   std::vector<Tensor> gradients;  ///< of CL's parameters, as the optimiser gets them
 };
@@ -70,6 +71,8 @@ class TrainStep {
 
  private:
   void split_evidence_of(Step& step, const Tensor& labels) const;
+  void compare_with_unswapped(Step& step, const StepInput& input) const;
+  void classify_hidden(Step& step, const StepInput& input) const;
   std::vector<Tensor> gradients_of(const Step& step) const;
   void hold_head_bias(std::vector<Tensor>& gradients) const;
   void check_finite(const Step& step, const StepInput& input) const;

@@ -1,5 +1,7 @@
 #include "apps/common/background_swap.h"
 
+#include <algorithm>
+
 #include "engine/base/check.h"
 #include "engine/base/random.h"
 #include "nn/data/composite.h"
@@ -59,6 +61,15 @@ class Lenders {
   std::vector<char> is_none_, has_object_;
 };
 
+std::vector<uint8_t> filled(const SoftMask& mask, const uint8_t* picture, int size, ContextFill fill) {
+  switch (fill) {
+    case ContextFill::blur: return filled_with_blur(mask, picture, size);
+    case ContextFill::surroundings: return filled_from_around(mask, picture, size);
+    case ContextFill::mean: break;
+  }
+  return filled_with_mean(mask, picture);
+}
+
 size_t one_of(const std::vector<size_t>& list, Random& random) {
   return list[static_cast<size_t>(random.below(static_cast<int64_t>(list.size())))];
 }
@@ -81,6 +92,22 @@ std::vector<char> swap_backgrounds(Batch& batch, const SwapMasks& masks, double 
     swapped[n] = 1;
   }
   return swapped;
+}
+
+std::vector<char> hide_objects(Batch& batch, const SwapMasks& masks, ContextFill fill, int64_t none, uint64_t seed,
+                               int64_t step) {
+  const Lenders lenders(batch, masks, none);
+  const std::vector<size_t> objects = lenders.objects();
+  std::vector<char> hidden(masks.boxes.size(), 0);
+  for (size_t n = 0; n < hidden.size() && !objects.empty(); ++n) {
+    if (!lenders.has_object(n) && !lenders.is_none(n)) continue;
+    Random random(seed, stream_of(str("context only, step ", step, ", position ", n)));
+    const SoftMask mask = lenders.kept(lenders.is_none(n) ? one_of(objects, random) : n);
+    const std::vector<uint8_t> bytes = filled(mask, lenders.picture(n), batch.image_size, fill);
+    std::copy(bytes.begin(), bytes.end(), batch.images.begin() + static_cast<std::ptrdiff_t>(n * bytes.size()));
+    hidden[n] = 1;
+  }
+  return hidden;
 }
 
 }  // namespace boxcam

@@ -1,4 +1,5 @@
-// --background-swap: pictures of a batch with another picture's ground, so that the ground says nothing of the label.
+// Pictures of a batch made anew by their boxes: over another picture's ground (--background-swap), so that the ground
+// says nothing of the label, or without their objects (--context-only), so that the ground alone is no object.
 #pragma once
 
 #include "apps/common/controls.h"
@@ -6,10 +7,23 @@
 namespace boxcam {
 
 struct BackgroundSwap {
-  double share = 0;  ///< of the pictures, each drawn alone; 0: off
+  double share = 0;        ///< of the pictures, each drawn alone; 0: off
+  double consistency = 0;  ///< weight of KL(f(x) || f(swapped x)), f(x) a constant; 0: off
 
   /// Pictures whose boxes take more than this stay as they are, and lend no ground either.
   static constexpr double kMostOfAPicture = 0.9;
+};
+
+/// What takes the object's place.
+enum class ContextFill {
+  blur,          ///< its own colours without shapes
+  surroundings,  ///< what lies around the boxes, continued
+  mean,          ///< the mean colour of the rest
+};
+
+struct ContextOnly {
+  double weight = 0;  ///< of the cross-entropy of pictures without their objects, taught as "none"; 0: off
+  ContextFill fill = ContextFill::blur;
 };
 
 /// How boxes become what is kept of a picture.
@@ -27,5 +41,11 @@ struct SwapMasks {
 /// A function of (seed, step), the place in the batch, and the batch.
 std::vector<char> swap_backgrounds(Batch& batch, const SwapMasks& masks, double share, int64_t none, uint64_t seed,
                                    int64_t step);
+
+/// Fills what the boxes of pictures hold, with soft edges; a picture of label `none` is filled in the shape of the
+/// boxes of a picture of the batch, so that a fill tells nothing. With inverse masks the objects stay and their ground
+/// goes. Returns a mark for each picture that was filled. A function as swap_backgrounds is.
+std::vector<char> hide_objects(Batch& batch, const SwapMasks& masks, ContextFill fill, int64_t none, uint64_t seed,
+                               int64_t step);
 
 }  // namespace boxcam

@@ -17,7 +17,7 @@ StepReport StepReport::operator/(double count) const {
 double Method::loss(const StepReport& t) const {
   double total = t.cross_entropy + penalty.lambda * t.penalty;
   if (splits()) total += kEvidenceCrossEntropy * t.evidence_cross_entropy + evidence_split * t.evidence_penalty;
-  return total;
+  return total + swap.consistency * t.swap_consistency + context.weight * t.context_only;
 }
 
 CamGradient Reading::through(double lambda) const {

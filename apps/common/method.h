@@ -54,11 +54,12 @@ struct Measuring {
 /// method has no such thing.
 struct StepReport {
   double cross_entropy = 0, penalty = 0, evidence_cross_entropy = 0, evidence_penalty = 0;
-  double swapped = 0;
+  double swapped = 0, swap_consistency = 0, context_only = 0;
 
-  /// All of them, to add up, store and restore.
+  /// All of them, to add up, store and restore; checkpoints have them in this order, so that others come after them.
   std::vector<double*> values() {
-    return {&cross_entropy, &penalty, &evidence_cross_entropy, &evidence_penalty, &swapped};
+    return {&cross_entropy,    &penalty,     &evidence_cross_entropy, &evidence_penalty, &swapped,
+            &swap_consistency, &context_only};
   }
   StepReport& operator+=(StepReport other);
   StepReport operator/(double count) const;
@@ -75,6 +76,7 @@ struct Method {
   BoxControl boxes = BoxControl::own;  ///< what losses read; metrics read the images' own
   double evidence_split = 0;           ///< weight mu of its penalty; 0: no split at all
   BackgroundSwap swap;
+  ContextOnly context;
   bool head_bias = true;  ///< off: zeros, and never trained
   /// Of the cross-entropies of each class' images in training (--class-balance); empty: all count alike.
   std::vector<double> class_weights;

@@ -55,7 +55,7 @@ Step without_history(Step step) {
   for (Tensor& t : step.M) t = t.detach();
   for (Tensor* t : {&step.C, &step.cross_entropies, &step.cross_entropy, &step.B, &step.P, &step.evidence.inside,
                     &step.evidence.outside, &step.evidence.boxed, &step.evidence_cross_entropy, &step.evidence_penalty,
-                    &step.classified, &step.loss, &step.taught})
+                    &step.swap_consistency, &step.context_only, &step.classified, &step.loss, &step.taught})
     if (t->defined()) *t = t->detach();
   return step;
 }
@@ -298,6 +298,8 @@ TensorFile dump_of(const Story& story, const WalkOptions& o) {
     add("loss.evidence_cross_entropy", s.evidence_cross_entropy);
     add("loss.evidence_penalty", s.evidence_penalty);
   }
+  if (s.swap_consistency.defined()) add("loss.swap_consistency", s.swap_consistency);
+  if (s.context_only.defined()) add("loss.context_only", s.context_only);
   add("loss.total", s.loss);
 
   const bool leaks = o.train.method.reading.leaks();

@@ -282,11 +282,13 @@ void Page::summary() {
   fact("Model", escape_html(story_.model));
   fact("λ", number_html(method_.penalty.lambda));
   const Step& s = story_.step;
-  const std::string split = method_.splits() ? str(" + ½ CE_in ", number_html(s.evidence_cross_entropy.item()),
-                                                   " + μ V_out ", number_html(s.evidence_penalty.item()))
-                                             : "";
-  fact("Loss", str("CE ", number_html(s.cross_entropy.item()), " + λ × P ", number_html(s.P.item()), split, " = ",
-                   number_html(s.loss.item())));
+  const auto term = [](const char* symbol, const Tensor& value) {
+    return value.defined() ? str(" + ", symbol, " ", number_html(value.item())) : "";
+  };
+  fact("Loss",
+       str("CE ", number_html(s.cross_entropy.item()), " + λ × P ", number_html(s.P.item()),
+           term("½ CE_in", s.evidence_cross_entropy), term("μ × V_out", s.evidence_penalty),
+           term("w × KL", s.swap_consistency), term("v × CE_out", s.context_only), " = ", number_html(s.loss.item())));
   fact("Time", str(time_text(story_.seconds()), " on ", threads(), threads() == 1 ? " thread" : " threads",
                    ", after a rehearsal; without what this page computed"));
   fact("Memory", str(bytes_text(story_.peak()), " of tensors in use at most"));

@@ -290,32 +290,53 @@ Chapter Teller::penalty() const {
 Chapter Teller::weighted_sum() const {
   Chapter sum;
   sum.title = "The weighted sum";
-  const bool splits = method.splits();
-  sum.words = str("loss = CE + λ P", splits ? " + ½ CE_in + μ V_out" : "", ". ", reading_in_words(method));
-  if (splits)
+  /// Beside CE and λ P: what the formula, the flows and the sum of this step say of a term.
+  struct Addend {
+    std::string factor, symbol, what;
+    double weight;
+    Tensor value;
+  };
+  std::vector<Addend> more;
+  if (method.splits()) {
+    more.push_back(
+        {"½ ", "CE_in", "cross-entropy of y_in + b", Method::kEvidenceCrossEntropy, s.evidence_cross_entropy});
+    more.push_back(
+        {"μ ", "V_out", "what y_out says for and against classes", method.evidence_split, s.evidence_penalty});
+  }
+  if (s.swap_consistency.defined())
+    more.push_back(
+        {"w ", "KL", "f(x) against f of x over another ground", method.swap.consistency, s.swap_consistency});
+  if (s.context_only.defined())
+    more.push_back(
+        {"v ", "CE_out", "cross-entropy of x without its objects, as none", method.context.weight, s.context_only});
+
+  std::string formula = "loss = CE + λ P",
+              numbers = str("loss = ", number_text(s.cross_entropy.item()), " + ", number_text(penalty_of.lambda),
+                            " × ", number_text(s.P.item()));
+  sum.flows = {{false, "CE", "mean cross-entropy", s.cross_entropy}, {false, "P", "penalty", s.P}};
+  for (const Addend& a : more) {
+    formula += " + " + a.factor + a.symbol;
+    numbers += str(" + ", number_text(a.weight), " × ", number_text(a.value.item()));
+    sum.flows.push_back({true, a.symbol, a.what, a.value});
+  }
+  sum.words = formula + ". " + reading_in_words(method);
+  if (method.splits()) {
     sum.words +=
         " The signed split: with the evidence E_c = W_c·A / (h w) of every cell for every class, y = y_in + y_out + b, "
         "the parts from inside and outside the boxes; CE_in is the cross-entropy of y_in + b, and V_out the mean "
         "square "
         "of y_out less its mean over the classes, both over the images with a box. They are differentiated on CL's own "
         "pass, whatever the reading of P.";
-  sum.flows = {{false, "CE", "mean cross-entropy", s.cross_entropy},
-               {false, "P", "penalty", s.P},
-               {true, "loss", "what is reported", s.loss}};
-  if (splits) {
     sum.flows.push_back({true, "y_in", "logits from inside the boxes", s.evidence.inside});
     sum.flows.push_back({true, "y_out", "logits from outside of them", s.evidence.outside});
-    sum.flows.push_back({true, "CE_in", "cross-entropy of y_in + b", s.evidence_cross_entropy});
-    sum.flows.push_back({true, "V_out", "what y_out says for and against classes", s.evidence_penalty});
   }
+  if (s.swap_consistency.defined() || s.context_only.defined())
+    sum.words +=
+        " What compares with other pictures has a pass of its own, with batch statistics of its own, that moves "
+        "no running statistics.";
+  sum.flows.push_back({true, "loss", "what is reported", s.loss});
   if (reading.leaks()) sum.flows.push_back({true, "Σ score", "whose gradient reading.leaks()", s.taught});
-  sum.findings.push_back(
-      str("loss = ", number_text(s.cross_entropy.item()), " + ", number_text(penalty_of.lambda), " × ",
-          number_text(s.P.item()),
-          splits ? str(" + 0.5 × ", number_text(s.evidence_cross_entropy.item()), " + ",
-                       number_text(method.evidence_split), " × ", number_text(s.evidence_penalty.item()))
-                 : "",
-          " = ", number_text(s.loss.item()), "."));
+  sum.findings.push_back(numbers + " = " + number_text(s.loss.item()) + ".");
   return sum;
 }
 

@@ -25,7 +25,14 @@ double share_of(const SoftMask& mask);
 /// out = mask front + (1 - mask) back, rounded. Pictures are size x size x 3 bytes; `out` may be one of the two.
 void composite(const SoftMask& mask, const uint8_t* front, const uint8_t* back, uint8_t* out);
 
-/// The picture with what the mask takes filled with the mean colour of the rest (of all where there is no rest).
+// Each: the picture, with what the mask takes filled.
+/// With the mean colour of the rest (of all where there is no rest).
 std::vector<uint8_t> filled_with_mean(const SoftMask& mask, const uint8_t* picture);
+/// With what is around it: pull-push over halved pictures, where each pixel is a mean of what the mask leaves near it,
+/// and far inside a smooth continuation of what lies around. With the mean where there is no rest.
+std::vector<uint8_t> filled_from_around(const SoftMask& mask, const uint8_t* picture, int size);
+/// With the picture itself, blurred so far (three means over a window of an eighth of the side) that shapes are gone;
+/// its colours stay.
+std::vector<uint8_t> filled_with_blur(const SoftMask& mask, const uint8_t* picture, int size);
 
 }  // namespace boxcam

@@ -140,5 +140,43 @@ TEST(BackgroundSwap, IsAFunctionOfSeedStepAndPlaceAndSwapsTheShareAskedFor) {
   EXPECT_TRUE(steps_differ && seeds_differ);
 }
 
+// ---- --context-only -------------------------------------------------------------------------------------------------
+
+std::vector<char> hidden(Batch& batch, ContextFill fill, int64_t step = 0, bool inverse = false) {
+  const BoxLists boxes = batch.boxes;
+  return hide_objects(batch, {boxes, 0, inverse}, fill, kNone, 0, step);
+}
+
+TEST(ContextOnly, FillsTheObjectAndARectangleOfANonePicture) {
+  for (const ContextFill fill : {ContextFill::blur, ContextFill::surroundings, ContextFill::mean}) {
+    Batch batch = batch_of({{{kLeft}, 0}, {{}, kNone}, {{}, 0}, {{kAll}, 1}});
+    const Batch before = batch;
+    EXPECT_EQ(hidden(batch, fill), (std::vector<char>{1, 1, 0, 0}));  // the last two show an object and no context
+    EXPECT_EQ(pixel(batch, 0, kOutside[0], kOutside[1]), 10);
+    const int inside = pixel(batch, 0, kInLeft[0], kInLeft[1]);
+    if (fill == ContextFill::blur)
+      EXPECT_TRUE(inside > 11 && inside <= 15) << inside;  // the object's colours, with some of the ground's
+    else
+      EXPECT_EQ(inside, 10);
+    // A picture of one colour is filled with it: only a picture with structure shows that something was done.
+    EXPECT_TRUE(std::equal(batch.images.begin() + kPicture, batch.images.end(), before.images.begin() + kPicture));
+  }
+  Batch ramp = batch_of({{{kLeft}, 0}, {{}, kNone}});
+  for (size_t i = 0; i < kPicture; ++i) ramp.images[kPicture + i] = static_cast<uint8_t>((i / 3) % kSize * 2);
+  const Batch before = ramp;
+  hidden(ramp, ContextFill::mean);
+  EXPECT_NE(pixel(ramp, 1, kInLeft[0], kInLeft[1]), pixel(before, 1, kInLeft[0], kInLeft[1]));
+  EXPECT_EQ(pixel(ramp, 1, kOutside[0], kOutside[1]), pixel(before, 1, kOutside[0], kOutside[1]));
+}
+
+TEST(ContextOnly, InverseHidesTheGroundAndABatchWithoutObjectsStays) {
+  Batch batch = batch_of({{{kLeft}, 0}});
+  EXPECT_EQ(hidden(batch, ContextFill::mean, 0, true), (std::vector<char>{1}));
+  EXPECT_EQ(pixel(batch, 0, kInLeft[0], kInLeft[1]), 15);
+  EXPECT_NEAR(pixel(batch, 0, kOutside[0], kOutside[1]), 15, 1);  // the mean of the object, and of its ramp
+  Batch none = batch_of({{{}, kNone}, {{}, kNone}});
+  EXPECT_EQ(hidden(none, ContextFill::mean), (std::vector<char>{0, 0}));
+}
+
 }  // namespace
 }  // namespace boxcam

@@ -148,6 +148,10 @@ TEST(BackgroundSwapProgram, TheWalkthroughShowsTheSwappedBatch) {
   const Outcome walk = run_program("walkthrough", options);
   EXPECT_EQ(walk.status, 0) << walk.err;
   EXPECT_TRUE(contains(walk.out, "have the ground of another image"));
+  const Outcome more =
+      run_program("walkthrough", with(options, {{"--swap-consistency", "1"}, {"--context-only", "1"}}));
+  EXPECT_EQ(more.status, 0) << more.err;
+  EXPECT_TRUE(contains(more.out, "loss = CE + λ P + w KL + v CE_out."));
 }
 
 /// Labels alone.
@@ -209,6 +213,130 @@ TEST(ClassBalance, TheProgramTakesTheWeightsOfItsTrainingSplit) {
   EXPECT_EQ(json::parse(bytes_of(folder / "on/run.json"))["options"]["class-balance"], "on");
 }
 
+// ---- swap consistency and context only: passes of their own ---------------------------------------------------------
+
+/// random_input with other pictures for what a term compares with, or teaches.
+StepInput input_with(bool unswapped, bool hidden, int64_t none) {
+  StepInput input = random_input();
+  const Tensor other = relu(-input.x);  // batch norm would undo a change of brightness or contrast
+  if (unswapped) input.unswapped = other, input.swapped = {1, 0, 1, 0};
+  if (hidden) input.hidden = other, input.hides = {1, 1, 0, 0};
+  input.none = none;
+  return input;
+}
+
+struct Terms {
+  StepReport report;
+  std::vector<Tensor> gradients, statistics;
+};
+
+Terms terms_of(const Method& method, const StepInput& input) {
+  ResNet CL = fresh();
+  Metrics metrics(kClasses);
+  Terms found;
+  found.report = TrainStep(CL, method, {})(input, 0, metrics, {[&](int number, const Step& step) {
+                                             if (number == 6) found.gradients = step.gradients;
+                                           }});
+  for (const NamedTensor& t : CL.named_tensors())
+    if (t.role == NamedTensor::Role::buffer) found.statistics.push_back(t.tensor);
+  return found;
+}
+
+/// Of classes: the logarithm of the softmax of a row.
+std::vector<double> log_probabilities(const Tensor& logits, int64_t row) {
+  const auto all = logits.to_vector();
+  std::vector<double> y(all.begin() + row * kClasses, all.begin() + (row + 1) * kClasses);
+  double total = 0;
+  for (const double v : y) total += std::exp(v);
+  for (double& v : y) v -= std::log(total);
+  return y;
+}
+
+Tensor logits_of(const Tensor& x) {
+  const NoGrad data;
+  return fresh().forward(x, ForwardOptions::observing(Mode::train)).logits;
+}
+
+/// Expects `with` to have the same running statistics as `without`, and gradients that differ by those of `term`.
+void expect_added(const Terms& without, const Terms& with, const Tensor& term, ResNet& model) {
+  const std::vector<Tensor> expected = grad({term}, model.parameters());
+  double largest = 0;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    const auto e = expected[i].to_vector(), a = without.gradients[i].to_vector(), b = with.gradients[i].to_vector();
+    for (size_t j = 0; j < e.size(); ++j) {
+      ASSERT_NEAR(b[j] - a[j], e[j], 1e-12 * (1 + std::abs(b[j])));
+      largest = std::max(largest, std::abs(e[j]));
+    }
+  }
+  EXPECT_GT(largest, 1e-4);
+  for (size_t i = 0; i < with.statistics.size(); ++i)
+    EXPECT_EQ(with.statistics[i].to_vector(), without.statistics[i].to_vector());
+}
+
+TEST(SwapConsistency, IsTheDivergenceFromTheUnswappedPictureWhichIsAConstant) {
+  Method method;
+  method.swap = {0.5, 2};
+  const StepInput input = input_with(true, false, 3);
+  const Terms with = terms_of(method, input), without = terms_of({}, random_input());
+  const Tensor before = logits_of(input.unswapped), after = logits_of(input.x);
+  double expected = 0;
+  for (const int64_t n : {0, 2}) {
+    const auto p = log_probabilities(before, n), q = log_probabilities(after, n);
+    for (int64_t c = 0; c < kClasses; ++c) expected += std::exp(p[c]) * (p[c] - q[c]) / 2;
+  }
+  EXPECT_NEAR(with.report.swap_consistency, expected, 1e-12);
+  EXPECT_GT(expected, 1e-3);
+  // Its gradient is that of the cross-entropy with the constant f(x) for the target.
+  ResNet model = fresh();
+  const Tensor q = log_softmax(model.forward(input.x, ForwardOptions::observing(Mode::train)).logits);
+  const Tensor marks = Tensor::from({4, 1}, std::vector<double>{0.5, 0, 0.5, 0});
+  expect_added(without, with, -2.0 * sum(marks * softmax(before) * q), model);
+}
+
+TEST(ContextOnly, TeachesNoneOrNoClassRatherThanAnother) {
+  Method method;
+  method.context.weight = 0.5;
+  const Terms without = terms_of({}, random_input());
+  for (const int64_t none : {int64_t{3}, int64_t{-1}}) {
+    const StepInput input = input_with(false, true, none);
+    const Terms with = terms_of(method, input);
+    const Tensor y = logits_of(input.hidden);
+    double expected = 0;
+    for (const int64_t n : {0, 1}) {
+      const auto p = log_probabilities(y, n);
+      for (int64_t c = 0; c < kClasses; ++c) expected -= p[c] * (none < 0 ? 0.25 : c == none) / 2;
+    }
+    EXPECT_NEAR(with.report.context_only, expected, 1e-12) << none;
+    ResNet model = fresh();
+    const Tensor p = log_softmax(model.forward(input.hidden, ForwardOptions::observing(Mode::train)).logits);
+    const Tensor target =
+        none < 0 ? Tensor::full({4, 4}, 0.25, DType::f64) : one_hot(Tensor::full({4}, 3, DType::i32), 4, DType::f64);
+    const Tensor marks = Tensor::from({4, 1}, std::vector<double>{0.5, 0.5, 0, 0});
+    expect_added(without, with, -0.5 * sum(marks * target * p), model);
+  }
+}
+
+TEST(ContextOnly, TheProgramRepeatsWithEveryFillAndReportsItsTerms) {
+  const TemporaryFolder folder;
+  for (const std::string fill : {"blur", "surroundings", "mean"}) {
+    const Arguments options = {{"--context-only", "0.25"},     {"--context-fill", fill}, {"--background-swap", "0.5"},
+                               {"--swap-consistency", "0.75"}, {"--lambda", "2"},        {"--epochs", "1"}};
+    train(folder / ("a-" + fill), options);
+    train(folder / ("b-" + fill), options);
+    EXPECT_TRUE(bytes_of(folder / ("a-" + fill + "/checkpoint.safetensors")) ==
+                bytes_of(folder / ("b-" + fill + "/checkpoint.safetensors")));
+    const json epoch = epochs_of(folder / ("a-" + fill))[0];
+    const auto value = [&](const char* key) { return epoch.at(key).get<double>(); };
+    EXPECT_GT(value("context_only"), 0);
+    EXPECT_GT(value("swap_consistency"), 0);
+    EXPECT_NEAR(
+        value("loss"),
+        value("cross_entropy") + 2 * value("penalty") + 0.25 * value("context_only") + 0.75 * value("swap_consistency"),
+        1e-9);
+  }
+  EXPECT_FALSE(bytes_of(folder / "a-blur/last.safetensors") == bytes_of(folder / "a-mean/last.safetensors"));
+}
+
 TEST(BoxLosses, RefusedPairsSayWhy) {
   struct Pair {
     Arguments options;
@@ -218,6 +346,10 @@ TEST(BoxLosses, RefusedPairsSayWhy) {
       {{{"--thesis", ""}, {"--evidence-split", "1"}}, "--evidence-split: contradicts --thesis"},
       {{{"--thesis", ""}, {"--class-balance", "on"}}, "--class-balance: contradicts --thesis"},
       {{{"--thesis", ""}, {"--background-swap", "0.5"}}, "--background-swap: contradicts --thesis"},
+      {{{"--thesis", ""}, {"--context-only", "1"}}, "--context-only: contradicts --thesis"},
+      {{{"--boxes", "none"}, {"--context-only", "1"}}, "--boxes: none does not go with --context-only"},
+      {{{"--swap-consistency", "1"}}, "--swap-consistency: belongs to --background-swap, which is off"},
+      {{{"--context-fill", "mean"}}, "--context-fill: belongs to --context-only, which is off"},
       {{{"--boxes", "none"}, {"--evidence-split", "1"}}, "--boxes: none does not go with --evidence-split"},
       {{{"--boxes", "none"}, {"--background-swap", "1"}}, "--boxes: none does not go with --background-swap"},
   };

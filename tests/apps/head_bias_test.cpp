@@ -49,7 +49,7 @@ int expect_bound(const Tensor& M, const Tensor& logits) {
   return static_cast<int>(maps.size());
 }
 
-constexpr CamOptions kCentered{.target = CamTarget::centered};
+const CamOptions kCentered{.target = CamTarget::centered};
 
 // Random activations of either sign, and heads: the bound needs no ReLU before the tap.
 TEST(HeadBiasOff, NoPredictedClassHasAnEmptyMapOfRandomTensors) {
@@ -73,7 +73,7 @@ TEST(HeadBiasOff, NoPredictedClassHasAnEmptyMapOfRandomNetworks) {
         const auto model = make_classifier(name, kClasses, DType::f64, seed);
         model->head_bias().copy_from(Tensor::zeros({kClasses}, DType::f64));
         const Tensor x = random_tensor({3, 48, 48, 3}, seed, -2, 2);
-        ExplainOptions options{.cam = kCentered, .explains = ExplainOptions::Class::predicted};
+        ExplainOptions options{kCentered, {}, ExplainOptions::Class::predicted};
         settle_taps(options, *model);
         const Forward pass = explained_forward(*model, x, ForwardOptions::observing(mode), options);
         const Tensor labels = Tensor::from({3}, std::vector<int32_t>{0, 0, 0});

@@ -158,6 +158,7 @@ TEST(Words, AreUniqueAndReadAsTheyAreWritten) {
   expect_words<Reading::CamModel>();
   expect_words<Reading::BatchNorm>();
   expect_words<BoxControl>();
+  expect_words<ContextFill>();
   expect_words<Penalty::Unboxed>();
   expect_words<TrainOptions::BestBy>();
   expect_words<OptimizerOptions::Kind>();
@@ -208,6 +209,9 @@ const Names kStep = {"--cam-normalizer",
                      "--unboxed",
                      "--boxes",
                      "--evidence-split",
+                     "--swap-consistency",
+                     "--context-only",
+                     "--context-fill",
                      "--class-balance",
                      "--head-bias",
                      "--background-swap",

@@ -125,8 +125,12 @@ TEST(TrainResume, PenaltyMomentumCosineWarmupAugmentationShuffledBoxes) {
 }
 
 TEST(TrainResume, EvidenceSplitBackgroundSwapFixedShuffledBoxes) {
-  expect_interruptions_leave_no_trace(
-      {{"--evidence-split", "1"}, {"--background-swap", "0.5"}, {"--boxes", "fixed-shuffled"}, {"--augment", "flip"}});
+  expect_interruptions_leave_no_trace({{"--evidence-split", "1"},
+                                       {"--background-swap", "0.5"},
+                                       {"--swap-consistency", "0.5"},
+                                       {"--context-only", "0.1"},
+                                       {"--boxes", "fixed-shuffled"},
+                                       {"--augment", "flip"}});
 }
 
 TEST(TrainResume, CopyAdamwAndGradientNorm) {

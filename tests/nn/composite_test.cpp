@@ -58,5 +58,43 @@ TEST(Composite, FillsWithTheMeanOfTheRest) {
   EXPECT_EQ(whole, picture(130));
 }
 
+/// Brightness rises from left to right; an object of 255 lies in the middle.
+std::vector<uint8_t> slope_with_object() {
+  std::vector<uint8_t> bytes = picture(0);
+  for (int y = 0; y < kSize; ++y)
+    for (int x = 0; x < kSize; ++x)
+      for (int c = 0; c < 3; ++c) {
+        const bool object = x >= 20 && x < 44 && y >= 20 && y < 44;
+        bytes[(static_cast<size_t>(y) * kSize + x) * 3 + c] = static_cast<uint8_t>(object ? 255 : 2 * x);
+      }
+  return bytes;
+}
+const std::vector<Box> kMiddle = {{20, 20, 44, 44}};
+int grey(const std::vector<uint8_t>& bytes, int y, int x) { return bytes[(static_cast<size_t>(y) * kSize + x) * 3]; }
+
+TEST(Composite, FillsFromAroundWithoutATraceOfTheObject) {
+  const SoftMask mask = soft_mask(kMiddle, kSize, 2);  // so that the ramp does not weigh the object in
+  const auto out = filled_from_around(mask, slope_with_object().data(), kSize);
+  for (int y = 20; y < 44; ++y)
+    for (int x = 20; x < 44; ++x) EXPECT_NEAR(grey(out, y, x), 2 * x, 24) << y << " " << x;  // the slope goes on
+  EXPECT_LT(grey(out, 32, 22), grey(out, 32, 42));
+  EXPECT_EQ(grey(out, 5, 60), 120);
+  EXPECT_EQ(filled_from_around(mask, picture(77).data(), kSize), picture(77));
+  EXPECT_EQ(filled_from_around(soft_mask({{0, 0, 64, 64}}, kSize, 0), picture(77).data(), kSize), picture(77));
+}
+
+TEST(Composite, BlurKeepsColoursAndLosesShapes) {
+  const SoftMask mask = soft_mask(kMiddle, kSize, 0);
+  EXPECT_EQ(filled_with_blur(mask, picture(77).data(), kSize), picture(77));
+  std::vector<uint8_t> stripes = picture(100);  // of one pixel, within the box
+  for (int y = 20; y < 44; ++y)
+    for (int x = 20; x < 44; x += 2)
+      for (int c = 0; c < 3; ++c) stripes[(static_cast<size_t>(y) * kSize + x) * 3 + c] = 200;
+  const auto out = filled_with_blur(mask, stripes.data(), kSize);
+  for (int x = 27; x < 37; ++x) EXPECT_NEAR(grey(out, 32, x), grey(out, 32, x + 1), 2);  // of 100 before
+  EXPECT_GT(grey(out, 32, 32), 125);
+  EXPECT_EQ(grey(out, 5, 5), 100);
+}
+
 }  // namespace
 }  // namespace boxcam

@@ -39,6 +39,11 @@ void declare_method(OptionTable& table, TrainOptions& o) {
       "and that from outside to speak for no class; 0: off");
   table.number("--background-swap", o.method.swap.share, between(0, 1),
                "share of the training images that keep what their boxes hold and get the ground of another");
+  table.number("--swap-consistency", o.method.swap.consistency, at_least(0),
+               "weight of KL(f(x) || f(x')) of the images x that became x' by --background-swap; 0: off");
+  table.number("--context-only", o.method.context.weight, at_least(0),
+               "weight of the cross-entropy of the images without their objects, taught as none; 0: off");
+  table.word("--context-fill", o.method.context.fill, "what takes the place of the objects for --context-only");
   declare_reading(table, o.method.reading);
   table.choice(
       "--head-bias", o.method.head_bias, Words<bool>{{"on", true}, {"off", false}},
@@ -105,8 +110,6 @@ void settle_train_options(const OptionTable& table, DataOptions& data, TrainOpti
     table.imply("--cam-profile", cam.profile, CamProfile::pgc_1_4, reason);
     table.imply("--head-bias", t.method.head_bias, true, reason);
     table.imply("--class-balance", t.class_balance, false, reason);
-    table.refuse(t.method.splits(), "--evidence-split", reason);
-    table.refuse(t.method.swap.share > 0, "--background-swap", reason);
     if (!table.given("--batch")) data.batch = 16;
     if (!table.given("--epochs")) t.epochs = 30;
   }
@@ -126,14 +129,23 @@ void settle_train_options(const OptionTable& table, DataOptions& data, TrainOpti
                "--penalty-gradient",
                "full, activations and weights do not go with --cam-model copy: the copy's CAM cannot reach the "
                "classifier; use --penalty-gradient constant (the thesis) or transfer, or --cam-model shared");
-  table.refuse(t.method.boxes == BoxControl::none && t.method.splits(), "--boxes",
-               "none does not go with --evidence-split: without a box there is no inside; it belongs to --loss alone");
-  table.refuse(t.method.boxes == BoxControl::none && t.method.swap.share > 0, "--boxes",
-               "none does not go with --background-swap: without a box nothing is kept; it belongs to --loss alone");
+  const Method& method = t.method;
+  for (const auto& [option, on] : {std::pair{"--evidence-split", method.splits()},
+                                   {"--background-swap", method.swap.share > 0},
+                                   {"--context-only", method.context.weight > 0}}) {
+    table.refuse(on && t.thesis, option, "contradicts --thesis, which stands for the thesis' literal step");
+    table.refuse(
+        on && method.boxes == BoxControl::none, "--boxes",
+        str("none does not go with ", option, ": without a box nothing is inside; it belongs to --loss alone"));
+    table.refuse(on && !data_kind(data).has_boxes, option,
+                 str("there are no boxes in --data ", data.data, ", so nothing is inside of them: expected 0"));
+  }
+  table.refuse(method.swap.consistency > 0 && method.swap.share == 0, "--swap-consistency",
+               "belongs to --background-swap, which is off");
+  table.refuse(table.typed("--context-fill") && method.context.weight == 0, "--context-fill",
+               "belongs to --context-only, which is off");
   if (!data_kind(data).has_boxes) {
     const std::string reason = str("there are no boxes in --data ", data.data);
-    table.refuse(t.method.swap.share > 0, "--background-swap", reason + ", so nothing could be kept: expected 0");
-    table.refuse(t.method.splits(), "--evidence-split", reason + ", so there is nothing to split by: expected 0");
     table.refuse(t.method.boxes != BoxControl::own, "--boxes", reason + ", and so nothing to control: expected own");
     table.refuse(t.method.penalty.lambda > 0, "--lambda", reason + ", so nothing lies outside of them: expected 0");
     table.refuse(table.given("--best-by") && t.best_by == TrainOptions::BestBy::content_heatmap, "--best-by",
