@@ -74,9 +74,10 @@ void TrainStep::renew_copy() {
 /// What CL's own pass says inside the boxes, and outside, whatever the reading of the penalty is.
 void TrainStep::split_evidence_of(Step& step, const Tensor& labels) const {
   const std::string tap = CL_.default_tap();
-  step.evidence = split_evidence(step.cl.taps.at(tap), CL_.head_of(tap), step.B);
-  const Tensor each = weighted_by_class(evidence_cross_entropies(step.evidence, CL_.head_bias(), labels), labels,
-                                        method_.class_weights);
+  const Tensor b = CL_.head_bias();
+  step.evidence = split_evidence(step.cl.taps.at(tap), CL_.head_of(tap), b, step.cl.logits, step.B);
+  const Tensor each =
+      weighted_by_class(evidence_cross_entropies(step.evidence, b, labels), labels, method_.class_weights);
   step.evidence_cross_entropy = mean_over_boxed(each, step.evidence);
   step.evidence_penalty = mean_over_boxed(evidence_penalties(step.evidence), step.evidence);
   step.classified = step.classified + Method::kEvidenceCrossEntropy * step.evidence_cross_entropy +

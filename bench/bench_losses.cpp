@@ -44,9 +44,10 @@ void evidence_split(benchmark::State& state, bool backward) {
   const int64_t n = state.range(0);
   const Tensor mask = box_masks(some_boxes(n, size), size, size, 0), labels = some_labels(n, classes);
   const Tensor W = uniform({classes, 2048}, -0.02, 0.02), b = uniform({classes}, -0.1, 0.1);
+  const Tensor y = uniform({n, classes}, -2, 2);
   measure_loss(state, variable({n, 7, 7, 2048}, 0, 1), static_cast<double>(mask.bytes() + W.bytes()), backward,
                [&](const Tensor& A) {
-                 const EvidenceSplit split = split_evidence(A, W, mask);
+                 const EvidenceSplit split = split_evidence(A, W, b, y, mask);
                  return mean_over_boxed(evidence_cross_entropies(split, b, labels) + evidence_penalties(split), split);
                });
 }

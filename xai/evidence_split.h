@@ -16,9 +16,10 @@ struct EvidenceSplit {
   Tensor boxed;            ///< [N], a constant: 1 for an image with a box, else 0
 };
 
-/// From A [N, h, w, K] of f32, f64 or bf16, the head's weight W [classes, K] and constant masks B [N, S, S]. Everything
-/// is computed in W's type. Throws Error where shapes do not fit.
-EvidenceSplit split_evidence(const Tensor& A, const Tensor& W, const Tensor& B);
+/// From A [N, h, w, K] of f32, f64 or bf16, the head's W [classes, K] and b [classes], the logits y [N, classes] that
+/// it made of A, and constant masks B [N, S, S]. Everything is computed in W's type. Throws Error where shapes do not
+/// fit.
+EvidenceSplit split_evidence(const Tensor& A, const Tensor& W, const Tensor& b, const Tensor& y, const Tensor& B);
 
 /// [N]: the cross-entropy of y_in + b, b [classes]: what lies in the boxes has to be enough.
 Tensor evidence_cross_entropies(const EvidenceSplit& split, const Tensor& b, const Tensor& labels);

@@ -14,11 +14,13 @@ namespace {
 class Lenders {
  public:
   Lenders(const Batch& batch, const SwapMasks& masks, int64_t none)
-      : before_(batch.images), bytes_(batch.images.size() / static_cast<size_t>(batch.size)), inverse_(masks.inverse) {
+      : before_(batch.images),
+        bytes_(batch.images.size() / static_cast<size_t>(batch.size)),
+        size_(batch.image_size),
+        masks_(masks) {
     for (size_t n = 0; n < masks.boxes.size(); ++n) {
       is_none_.push_back(batch.boxes[n].empty() && batch.labels[n] == none);
-      soft_.push_back(masks.boxes[n].empty() ? SoftMask() : soft_mask(masks.boxes[n], batch.image_size, masks.margin));
-      has_object_.push_back(!soft_[n].empty() && share_of(soft_[n]) <= BackgroundSwap::kMostOfAPicture);
+      has_object_.push_back(!masks.boxes[n].empty() && leaves_enough(n));
     }
   }
 
@@ -35,18 +37,27 @@ class Lenders {
     return empty.empty() ? which(has_object_, n) : empty;
   }
   std::vector<uint8_t> ground(size_t n) const {
-    if (!is_none_[n]) return filled_with_mean(soft_[n], picture(n));
+    if (!is_none_[n]) return filled_with_mean(soft(n), picture(n));
     return {picture(n), picture(n) + bytes_};
   }
   /// What is kept of a picture under the boxes of picture n.
   SoftMask kept(size_t n) const {
-    SoftMask mask = soft_[n];
-    if (inverse_)
+    SoftMask mask = soft(n);
+    if (masks_.inverse)
       for (double& value : mask) value = 1 - value;
     return mask;
   }
 
  private:
+  SoftMask soft(size_t n) const { return soft_mask(masks_.boxes[n], size_, masks_.margin); }
+  bool leaves_enough(size_t n) const {
+    // Most boxes are small: the sum of what each can take at most says so without a mask.
+    const double more = 2 * (masks_.margin + ramp_width(size_));
+    double most = 0;
+    for (const Box& box : masks_.boxes[n]) most += (box.x_max - box.x_min + more) * (box.y_max - box.y_min + more);
+    const double limit = BackgroundSwap::kMostOfAPicture;
+    return most <= limit * size_ * size_ || share_of(soft(n)) <= limit;
+  }
   static std::vector<size_t> which(const std::vector<char>& marked, size_t but) {
     std::vector<size_t> list;
     for (size_t n = 0; n < marked.size(); ++n)
@@ -56,8 +67,8 @@ class Lenders {
 
   const std::vector<uint8_t> before_;
   const size_t bytes_;
-  const bool inverse_;
-  std::vector<SoftMask> soft_;
+  const int size_;
+  const SwapMasks masks_;
   std::vector<char> is_none_, has_object_;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <numeric>
 
 namespace boxcam {
@@ -115,10 +116,16 @@ double share_of(const SoftMask& mask) {
 }
 
 void composite(const SoftMask& mask, const uint8_t* front, const uint8_t* back, uint8_t* out) {
-  for (size_t i = 0; i < mask.size(); ++i) {
+  for (size_t i = 0, end = 0; i < mask.size(); i = end) {
     const double m = mask[i];
-    for (size_t c = 3 * i; c < 3 * i + 3; ++c)
-      out[c] = m == 0 ? back[c] : m == 1 ? front[c] : rounded(m * front[c] + (1 - m) * back[c]);
+    end = i + 1;
+    if (m == 0 || m == 1) {  // runs of one picture alone
+      while (end < mask.size() && mask[end] == m) ++end;
+      const uint8_t* from = m == 0 ? back : front;
+      if (from != out) std::memcpy(out + 3 * i, from + 3 * i, 3 * (end - i));
+    } else {
+      for (size_t c = 3 * i; c < 3 * end; ++c) out[c] = rounded(m * front[c] + (1 - m) * back[c]);
+    }
   }
 }
 

@@ -41,15 +41,20 @@ double plain(bool inside, int64_t n, int64_t c) {
   return total;
 }
 
+EvidenceSplit split_of(const Tensor& A, const Tensor& W, const Tensor& b, const Tensor& B) {
+  const Tensor y = matmul(global_avg_pool(cast(A, W.dtype())), W, {.transpose_b = true}) + b;
+  return split_evidence(A, W, b, y, B);
+}
+
 /// Both terms, as a training step has them.
 std::vector<Tensor> terms(const std::vector<Tensor>& in, const Tensor& B) {
-  const EvidenceSplit split = split_evidence(in[0], in[1], B);
+  const EvidenceSplit split = split_of(in[0], in[1], in[2], B);
   return {mean_over_boxed(evidence_cross_entropies(split, in[2], labels), split),
           mean_over_boxed(evidence_penalties(split), split)};
 }
 
 TEST(EvidenceSplit, IsTheSumOfTheEvidenceOfEveryCell) {
-  const EvidenceSplit split = split_evidence(tap(), head(), masks());
+  const EvidenceSplit split = split_of(tap(), head(), bias(), masks());
   EXPECT_EQ(split.boxed.to_vector(), (std::vector<double>{1, 0, 1, 1}));
   const auto in = split.inside.to_vector(), out = split.outside.to_vector();
   for (int64_t n = 0; n < kImages; ++n)
@@ -60,7 +65,7 @@ TEST(EvidenceSplit, IsTheSumOfTheEvidenceOfEveryCell) {
 }
 
 TEST(EvidenceSplit, InsideOutsideAndBiasAddUpToTheLogits) {
-  const EvidenceSplit split = split_evidence(tap(), head(), masks());
+  const EvidenceSplit split = split_of(tap(), head(), bias(), masks());
   const auto logits = (matmul(global_avg_pool(tap()), head(), {.transpose_b = true}) + bias()).to_vector(),
              sums = (split.inside + split.outside + bias()).to_vector();
   for (size_t i = 0; i < logits.size(); ++i) EXPECT_NEAR(sums[i], logits[i], 1e-14);
@@ -87,8 +92,8 @@ TEST(EvidenceSplit, TermsAreTheMeansOverTheBoxedImages) {
 
 // An inverse mask exchanges inside and outside.
 TEST(EvidenceSplit, AnInverseMaskExchangesBothParts) {
-  const EvidenceSplit own = split_evidence(tap(), head(), masks()),
-                      inverse = split_evidence(tap(), head(), -masks() + 1.0);
+  const EvidenceSplit own = split_of(tap(), head(), bias(), masks()),
+                      inverse = split_of(tap(), head(), bias(), -masks() + 1.0);
   const auto in = own.inside.to_vector(), out = inverse.outside.to_vector();
   for (size_t i = 0; i < in.size(); ++i) EXPECT_NEAR(in[i], out[i], 1e-14);
 }
@@ -120,8 +125,15 @@ TEST(EvidenceSplit, OfABf16TapIsThatOfItsValuesInF32) {
 }
 
 TEST(EvidenceSplit, SaysWhichShapesDoNotFit) {
-  EXPECT_THROW(split_evidence(tap(), random_tensor({kClasses, kChannels + 1}, 0), masks()), Error);
-  EXPECT_THROW(split_evidence(tap(), head(), masks({{}, {}})), Error);
+  const Tensor y = random_tensor({kImages, kClasses}, 0);
+  const auto split = [&](const Tensor& W, const Tensor& b, const Tensor& logits, const Tensor& B) {
+    return split_evidence(tap(), W, b, logits, B);
+  };
+  EXPECT_THROW(split(random_tensor({kClasses, kChannels + 1}, 0), bias(), y, masks()), Error);
+  EXPECT_THROW(split(head(), random_tensor({kClasses + 1}, 0), y, masks()), Error);
+  EXPECT_THROW(split(head(), bias(), random_tensor({kImages, kClasses + 1}, 0), masks()), Error);
+  EXPECT_THROW(split(head(), bias(), y, masks({{}, {}})), Error);
+  EXPECT_NO_THROW(split(head(), bias(), y, masks()));
 }
 
 }  // namespace

@@ -77,22 +77,30 @@ void area(const Tensor& x, Tensor& y, const AreaAxis& vertical, const AreaAxis& 
     using T = decltype(zero);
     const T* in = x.data<T>();
     T* out = y.data<T>();
-    parallel_for(
-        x.dim(0) * vertical.out, std::max<int64_t>(1, kGrain / horizontal.out), [&](int64_t begin, int64_t end) {
-          for (int64_t at = begin; at < end; ++at) {
-            const int64_t n = at / vertical.out, i = at % vertical.out;
-            for (int64_t j = 0; j < horizontal.out; ++j) {
-              T total = 0;
-              for (int64_t p = vertical.begin(i); p < vertical.end(i); ++p) {
-                T row = 0;
-                for (int64_t q = horizontal.begin(j); q < horizontal.end(j); ++q)
-                  row += static_cast<T>(horizontal.weight(j, q)) * in[(n * vertical.in + p) * horizontal.in + q];
-                total += static_cast<T>(vertical.weight(i, p)) * row;
-              }
-              out[at * horizontal.out + j] = total;
-            }
-          }
-        });
+    std::vector<T> weights;  // of the inputs that each output of a row reads, one after the other
+    for (int64_t j = 0; j < horizontal.out; ++j)
+      for (int64_t q = horizontal.begin(j); q < horizontal.end(j); ++q)
+        weights.push_back(static_cast<T>(horizontal.weight(j, q)));
+    const int64_t grain = std::max<int64_t>(1, kGrain / std::max(horizontal.in, horizontal.out));
+    parallel_for(x.dim(0) * vertical.out, grain, [&](int64_t begin, int64_t end) {
+      std::vector<T> line(horizontal.in);
+      for (int64_t at = begin; at < end; ++at) {
+        // First over the rows, side by side, so that only their sum is added up number by number.
+        const int64_t n = at / vertical.out, i = at % vertical.out;
+        std::fill(line.begin(), line.end(), T(0));
+        for (int64_t p = vertical.begin(i); p < vertical.end(i); ++p) {
+          const T weight = static_cast<T>(vertical.weight(i, p));
+          const T* row = in + (n * vertical.in + p) * horizontal.in;
+          for (int64_t q = 0; q < horizontal.in; ++q) line[q] += weight * row[q];
+        }
+        const T* weight = weights.data();
+        for (int64_t j = 0; j < horizontal.out; ++j) {
+          T total = 0;
+          for (int64_t q = horizontal.begin(j); q < horizontal.end(j); ++q) total += *weight++ * line[q];
+          out[at * horizontal.out + j] = total;
+        }
+      }
+    });
   });
 }
 
