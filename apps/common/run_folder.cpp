@@ -120,14 +120,15 @@ void check_same_options(const nlohmann::json& recorded, const nlohmann::json& as
 void RunFolder::check_same_data(const nlohmann::json& now) const {
   const nlohmann::json before = read_json("run.json");
   std::vector<std::string> differences;
-  for (const char* split : {"train", "validation"}) {
-    const nlohmann::json &was = before.at("data").at(split), &is = now.at("data").at(split);
-    if (was.is_object() && is.is_object() && was.at("identity") != is.at("identity"))
+  for (const auto& [split, is] : now.at("data").items()) {
+    const auto was = before.at("data").find(split);
+    if (was == before.at("data").end() || !was->is_object() || !is.is_object()) continue;
+    if (was->at("identity") != is.at("identity"))
       differences.push_back(
-          str("the ", split, " split is ", plain(is.at("content")), ", was ", plain(was.at("content"))));
+          str("the ", split, " split is ", plain(is.at("content")), ", was ", plain(was->at("content"))));
   }
   check(differences.empty(), "--resume: the run in ", path_,
-        " was trained on other data (files, order, labels or boxes): ", join(differences, "; "));
+        " has other data (files, order, labels or boxes): ", join(differences, "; "));
 }
 
 std::vector<std::string> RunFolder::record_move(const nlohmann::json& now, const Progress& progress) const {

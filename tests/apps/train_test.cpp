@@ -1,6 +1,7 @@
 // apps/train as a user meets it: equal runs, interrupted runs, the thesis' literal step, and what a run leaves behind.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <set>
 #include <sstream>
 
@@ -251,6 +252,47 @@ TEST(TrainResume, MoreEpochsThanPlannedAreRefusedWithTheCommandThatTrainsOn) {
   for (std::string word; text >> word;) words.push_back(word == "DIR" ? folder / "more" : word);
   EXPECT_EQ(Program("train", {words.begin() + 1, words.end()}).finish().status, 0) << command;
   EXPECT_EQ(epochs_of(folder / "more").size(), 3u);
+}
+
+TEST(TrainResume, OtherDataInAnySplitAreRefusedAndDescribed) {
+  const TemporaryFolder folder;
+  write_photographs(folder, 16, {"train", "validation", "test"});
+  const Arguments options = {{"--data", "open-images:" + folder.path().string()},
+                             {"--train-images", "0"},
+                             {"--val-images", "0"},
+                             {"--test-images", "0"}};
+  train(folder / "run", options);
+  const auto resume = [&] { return run_program("train", {{"--resume", ""}, {"--output", folder / "run"}}); };
+  for (const std::string split : {"train", "validation", "test"}) {
+    const std::string picture = folder / (split + "/" + split + "107.png");
+    std::filesystem::rename(picture, folder / "away.png");
+    const Outcome refused = resume();
+    EXPECT_EQ(refused.status, 1);
+    EXPECT_TRUE(contains(refused.err, "the " + split + " split is 15 images"));
+    EXPECT_TRUE(contains(refused.err, "was 16 images"));
+    std::filesystem::rename(folder / "away.png", picture);
+  }
+  // A box that is another, too.
+  const std::string boxes = folder / "validation-annotations-bbox.csv", text = bytes_of(boxes);
+  std::string other = text;
+  write_bytes(boxes, other.replace(other.find("0.75"), 4, "0.74"));
+  EXPECT_TRUE(contains(resume().err, "the validation split is"));
+  write_bytes(boxes, text);
+  EXPECT_EQ(resume().status, 0);
+}
+
+TEST(TrainMachine, ThreadsAreThoseOfTheEnvironment) {
+  const TemporaryFolder folder;
+  const char* value = std::getenv("OMP_NUM_THREADS");
+  const std::string kept = value ? value : "";
+  setenv("OMP_NUM_THREADS", "3", 1);
+  train(folder / "run", {{"--threads", "0"}, {"--epochs", "1"}});
+  value ? setenv("OMP_NUM_THREADS", kept.c_str(), 1) : unsetenv("OMP_NUM_THREADS");
+  const json run = json_of(folder / "run/run.json");
+  EXPECT_EQ(run.at("identity").at("threads"), 3);
+  EXPECT_EQ(run.at("options").at("threads"), "3");
+  EXPECT_GT(run.at("loader").at("threads"), 0);
+  EXPECT_GT(run.at("loader").at("cache_bytes"), 0);
 }
 
 TEST(TrainResume, ASecondProcessOnTheSameFolderIsRefused) {
