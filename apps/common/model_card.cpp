@@ -23,9 +23,10 @@ const std::vector<std::string> kMeasured = {"--image-size",  "--precision",     
                                             "--cam-target",  "--cam-profile",     "--cam-normalizer", "--cam-class",
                                             "--eval-margin", "--content-heatmap", "--batch"};
 /// Which data, and what of them.
-const std::vector<std::string> kData = {"--data",      "--train-images",       "--val-images",      "--test-images",
-                                        "--data-seed", "--group-of",           "--several-classes", "--expand-children",
-                                        "--sources",   "--context-correlation"};
+const std::vector<std::string> kData = {
+    "--data",          "--train-images",    "--val-images",      "--test-images", "--data-seed",
+    "--group-of",      "--several-classes", "--expand-children", "--sources",     "--context-correlation",
+    "--missing-images"};
 
 // Its value is the version of the card. Files without it are not ours, or from before there were cards.
 constexpr const char* kMark = "boxcam";
@@ -45,6 +46,15 @@ std::vector<std::string> options_of(Adopt what) {
   std::vector<std::string> options = kNetwork;
   options.insert(options.end(), kMeasured.begin(), kMeasured.end());
   return options;
+}
+
+/// A JSON list, which a model file can hold if the names are UTF-8.
+std::string names_text(const std::vector<std::string>& classes) {
+  try {
+    return nlohmann::json(classes).dump();
+  } catch (const nlohmann::json::exception&) {
+    fail("the names of the classes are not all UTF-8 (", join(classes, ","), "), so a model file cannot hold them");
+  }
 }
 
 const std::string* said(const ModelCard& card, const std::string& option) {
@@ -76,7 +86,7 @@ ModelCard read_card(const std::string& path) {
 
 std::map<std::string, std::string> card_metadata(const OptionTable& table, const std::vector<std::string>& classes) {
   std::map<std::string, std::string> metadata = {
-      {"format", "pt"}, {kMark, "1"}, {kClasses, nlohmann::json(classes).dump()}, {kNormalisation, normalisation()}};
+      {"format", "pt"}, {kMark, "1"}, {kClasses, names_text(classes)}, {kNormalisation, normalisation()}};
   for (const std::string& option : options_of(Adopt::everything)) metadata[option.substr(2)] = table.value(option);
   return metadata;
 }
