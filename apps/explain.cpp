@@ -14,6 +14,7 @@
 #include "apps/common/progress.h"
 #include "engine/base/file.h"
 #include "engine/base/text.h"
+#include "nn/data/labelled_images.h"
 #include "nn/files/npy.h"
 
 using namespace boxcam;
@@ -36,19 +37,14 @@ struct Job {
   std::string image, overlay, dump;  ///< files, and a folder; no dump: empty
 };
 
-bool is_hidden(const fs::path& path) { return path.filename().string().starts_with('.'); }
-
 /// What --image names: files as they are, the images of folders by name, and the lines of a list (FILE.txt).
 std::vector<std::string> images_of(const std::vector<std::string>& places) {
   std::vector<std::string> images;
   for (const std::string& place : places) {
     if (fs::is_directory(place)) {
       std::vector<std::string> inside;
-      for (const auto& entry : fs::directory_iterator(place)) {
-        const std::string extension = lower(entry.path().extension().string());
-        const bool is_image = extension == ".jpg" || extension == ".jpeg" || extension == ".png";
-        if (entry.is_regular_file() && is_image && !is_hidden(entry.path())) inside.push_back(entry.path().string());
-      }
+      for (const auto& entry : fs::directory_iterator(place))
+        if (is_image_file(entry)) inside.push_back(entry.path().string());
       check(!inside.empty(), "--image: the folder ", place, " holds no JPEG or PNG files");
       std::sort(inside.begin(), inside.end());
       images.insert(images.end(), inside.begin(), inside.end());
@@ -151,6 +147,8 @@ void explain_one(const Job& job, Classifier& model, int64_t explained, const Cla
 
 int run(OptionTable& table, Options& o) {
   const ModelCard card = read_card(o.checkpoint);
+  table.refuse(table.typed("--classes") && !o.data.class_names.empty(), "--class-names",
+               "names the classes that --classes names too");
   if (!o.data.class_names.empty()) o.data.classes = read_class_names(o.data.class_names);
   const bool named = table.given("--classes") || !o.data.class_names.empty();
   const std::vector<std::string> given = named ? o.data.classes : std::vector<std::string>();

@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "apps/common/data/kinds.h"
+#include "apps/common/json.h"
 #include "engine/base/file.h"
 #include "engine/base/text.h"
 #include "models/models.h"
@@ -57,6 +59,15 @@ std::string names_text(const std::vector<std::string>& classes) {
   }
 }
 
+/// What a file says of an option.
+void assign_from(const std::string& path, OptionTable& table, const std::string& option, const std::string& value) {
+  try {
+    table.assign(option, value);
+  } catch (const CLI::ParseError& e) {
+    fail(path, " says what this boxcam does not know: ", e.what());
+  }
+}
+
 const std::string* said(const ModelCard& card, const std::string& option) {
   const auto found = card.says.find(option.substr(2));
   return found == card.says.end() ? nullptr : &found->second;
@@ -96,11 +107,7 @@ std::string adopt(const ModelCard& card, Adopt what, OptionTable& table, DataOpt
   for (const std::string& option : options_of(what)) {
     const std::string* value = said(card, option);
     if (!value || !table.has(option) || table.given(option) || table.value(option) == *value) continue;
-    try {
-      table.assign(option, *value);
-    } catch (const CLI::ParseError& e) {
-      fail(card.path, ": its metadata name a value that this boxcam does not know: ", e.what());
-    }
+    assign_from(card.path, table, option, *value);
     taken.push_back(option + " " + *value);
   }
   if (!card.classes.empty() && table.has("--classes") && !table.given("--classes")) {
@@ -121,15 +128,16 @@ std::string adopt_data(const std::string& checkpoint, OptionTable& table, const 
   const auto run = nlohmann::json::parse(read_file(path), nullptr, false);
   if (!run.is_object() || !run.contains("options") || !run["options"].is_object()) return "";
   const nlohmann::json& options = run["options"];
-  const auto kind = [](const std::string& place) { return place.substr(0, place.find(':')); };
-  if (table.given("--data") && kind(options.value("data", "")) != kind(data.data)) return "";
+  const auto place = options.find("data");
+  if (place == options.end() || (table.given("--data") && kind_name(plain_text(*place)) != kind_name(data.data)))
+    return "";
   std::vector<std::string> taken;
   for (const std::string& option : kData) {
     const auto found = options.find(option.substr(2));
     if (found == options.end() || !table.has(option) || table.given(option)) continue;
-    const std::string value = found->is_string() ? found->get<std::string>() : found->dump();
+    const std::string value = plain_text(*found);
     if (value == table.value(option)) continue;
-    table.assign(option, value);
+    assign_from(path, table, option, value);
     taken.push_back(option + " " + value);
   }
   return taken.empty() ? "" : str("data as in ", path, ": ", join(taken, " "));

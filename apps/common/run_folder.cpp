@@ -10,6 +10,7 @@
 #include <set>
 #include <sstream>
 
+#include "apps/common/data/kinds.h"
 #include "engine/base/file.h"
 #include "engine/base/text.h"
 #include "models/weights.h"
@@ -45,11 +46,6 @@ void append(TensorFile& file, const std::string& prefix, const TensorFile& tenso
 const std::set<std::string> kMayDiffer = {"device", "threads", "weights", "weights-allow-missing", "output", "resume",
                                           // What these change, check_same_data compares.
                                           "none-class", "missing-images"};
-
-std::string plain(const nlohmann::json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
-
-/// "open-images" of "open-images:DIR".
-std::string kind_of(const nlohmann::json& data) { return plain(data).substr(0, plain(data).find(':')); }
 
 }  // namespace
 
@@ -107,9 +103,10 @@ void check_same_options(const nlohmann::json& recorded, const nlohmann::json& as
   for (const auto& [name, value] : asked.items()) {
     const auto was = recorded.find(name);
     if (kMayDiffer.contains(name) || was == recorded.end() || *was == value) continue;
-    if (name == "data" && kind_of(*was) == kind_of(value)) continue;  // its place; check_same_data compares the rest
-    check(name != "epochs", "--epochs: the run in ", folder, " was planned for ", plain(*was),
-          " epochs, and its learning rates with them, not for ", plain(value),
+    if (name == "data" && kind_name(plain_text(*was)) == kind_name(plain_text(value)))
+      continue;  // its place; check_same_data compares the rest
+    check(name != "epochs", "--epochs: the run in ", folder, " was planned for ", plain_text(*was),
+          " epochs, and its learning rates with them, not for ", plain_text(value),
           "; to train on from its last weights: ", train_on);
     differences.push_back(str("--", name, " is ", json_text(value), ", was ", json_text(*was)));
   }
@@ -125,7 +122,7 @@ void RunFolder::check_same_data(const nlohmann::json& now) const {
     if (was == before.at("data").end() || !was->is_object() || !is.is_object()) continue;
     if (was->at("identity") != is.at("identity"))
       differences.push_back(
-          str("the ", split, " split is ", plain(is.at("content")), ", was ", plain(was->at("content"))));
+          str("the ", split, " split is ", plain_text(is.at("content")), ", was ", plain_text(was->at("content"))));
   }
   check(differences.empty(), "--resume: the run in ", path_,
         " has other data (files, order, labels or boxes): ", join(differences, "; "));
@@ -141,8 +138,8 @@ std::vector<std::string> RunFolder::record_move(const nlohmann::json& now, const
   std::vector<std::string> changes;
   for (const auto& [name, value] : now.at("identity").items()) {
     if (last.contains(name) && last[name] == value) continue;
-    changes.push_back(
-        str(name, " was ", last.contains(name) ? plain(last[name]) : "not recorded", " and is ", plain(value)));
+    changes.push_back(str(name, " was ", last.contains(name) ? plain_text(last[name]) : "not recorded", " and is ",
+                          plain_text(value)));
     move[name] = value;
   }
   const nlohmann::json& place = now.at("options").at("data");

@@ -239,9 +239,25 @@ TEST_F(ModelCards, FilesThatNameNoClassesAreExplainedAllTheSame) {
   EXPECT_TRUE(contains(explain(seven, {{"--class", "two, deux"}, {"--class-names", folder / "names.txt"}}).out,
                        "of two, deux"));
   expect_refused(explain(seven, {{"--classes", "a,b"}}), {"7 outputs", "2 names"});
+  expect_refused(explain(seven, {{"--classes", "a,b,c,d,e,f,g"}, {"--class-names", folder / "names.txt"}}),
+                 {"--class-names", "--classes"});
   // The five most probable of the 1000.
   const std::string top = explain(imagenet, {}).out;
   EXPECT_EQ(std::count(top.begin(), top.end(), '%'), 5) << top;
+}
+
+TEST_F(ModelCards, WhatAFileSaysAndThisBuildDoesNotKnowNamesTheFile) {
+  train(folder / "run");
+  const std::string path = folder / "run/last.safetensors";
+  TensorFile file = read_safetensors(path);
+  file.metadata["explainer"] = "one-of-tomorrow";
+  write_safetensors(folder / "later.safetensors", file);
+  expect_refused(run_program("evaluate", {{"--checkpoint", folder / "later.safetensors"}}),
+                 {folder / "later.safetensors", "--explainer", "one-of-tomorrow"});
+  json run = json_of(folder / "run/run.json");
+  run["options"]["test-images"] = "some";
+  std::ofstream(folder / "run/run.json") << run;
+  expect_refused(run_program("evaluate", {{"--checkpoint", path}}), {folder / "run/run.json", "--test-images", "some"});
 }
 
 TEST_F(ModelCards, MetadataOfOthersAreNotTakenForOurs) {

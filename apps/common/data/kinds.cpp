@@ -15,14 +15,15 @@ const std::vector<DataKind>& data_kinds() {
   return kinds;
 }
 
-std::string DataKind::name() const { return std::string(form).substr(0, std::string(form).find(':')); }
+std::string kind_name(const std::string& data) { return data.substr(0, data.find(':')); }
+
+std::string DataKind::name() const { return kind_name(form); }
 
 const DataKind& data_kind(const DataOptions& o) {
-  const size_t colon = o.data.find(':');
+  const auto has_place = [](const std::string& data) { return data.find(':') != std::string::npos; };
   std::vector<std::string> forms;
   for (const DataKind& kind : data_kinds()) {
-    const bool has_place = std::string(kind.form).find(':') != std::string::npos;
-    if (o.data.substr(0, colon) == kind.name() && has_place == (colon != std::string::npos)) return kind;
+    if (kind_name(o.data) == kind.name() && has_place(o.data) == has_place(kind.form)) return kind;
     forms.push_back(kind.form);
   }
   const std::string last = forms.back();

@@ -28,6 +28,8 @@ struct DataKind {
   std::string name() const;  ///< what stands before the colon
 };
 const std::vector<DataKind>& data_kinds();
+/// What stands before the colon in a value of --data: "open-images" of "open-images:DIR".
+std::string kind_name(const std::string& data);
 /// Throws Error naming the kinds.
 const DataKind& data_kind(const DataOptions& options);
 

@@ -4,17 +4,16 @@
 #include <numeric>
 
 #include "apps/common/data/kinds.h"
+#include "apps/common/json.h"
 
 namespace boxcam {
 
 namespace {
 
-std::string plain(const nlohmann::json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
-
 void check_as_packed(const PackedFile& file, const std::string& option, const nlohmann::json& packed,
                      const nlohmann::json& asked) {
-  check(packed == asked, option, ": ", file.path(), " was packed with '", plain(packed), "', but '", plain(asked),
-        "' was asked for; leave the option out, or make another file with prepare");
+  check(packed == asked, option, ": ", file.path(), " was packed with '", plain_text(packed), "', but '",
+        plain_text(asked), "' was asked for; leave the option out, or make another file with prepare");
 }
 
 /// Which samples of a packed split are those that its source would have given for so many images.
@@ -61,7 +60,7 @@ void settle(OptionTable& table, DataOptions& o) {
     if (packed == made.end() || *packed == here.at(name)) continue;
     const bool open = option == "--none-class" && o.none_class == NoneClass::automatic;
     if (table.given(option) && !open) check_as_packed(file, option, *packed, here.at(name));
-    table.assign(option, plain(*packed));
+    table.assign(option, plain_text(*packed));
   }
   if (file.options().at("stored") == "decoded") return;
   check(o.augment != Preprocess::Augment::crop_flip, "--augment: crop-flip cuts from whole images, but ", file.path(),

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <limits>
 
+#include "apps/common/json.h"
 #include "engine/base/text.h"
 
 namespace boxcam {
@@ -158,7 +159,7 @@ void OptionTable::restore(const nlohmann::json& recorded) {
   for (Entry& e : entries_) {
     const auto found = recorded.find(e.name.substr(2));
     if (!e.recorded || typed(e.name) || found == recorded.end()) continue;
-    give(e.name, found->is_string() ? found->get<std::string>() : found->dump());
+    give(e.name, plain_text(*found));
   }
 }
 
