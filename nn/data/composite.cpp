@@ -92,7 +92,7 @@ std::vector<uint8_t> filled(const SoftMask& mask, const std::vector<double>& col
 
 }  // namespace
 
-double ramp_width(int size) { return size / 32.0; }
+double ramp_width(int size) { return size / 96.0; }
 
 SoftMask soft_mask(const std::vector<Box>& boxes, int size, double margin) {
   SoftMask mask(static_cast<size_t>(size) * size, 0);

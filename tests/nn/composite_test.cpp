@@ -8,7 +8,7 @@
 namespace boxcam {
 namespace {
 
-constexpr int kSize = 64;  // the ramp is 2 pixels wide
+constexpr int kSize = 192;  // the ramp is 2 pixels wide
 
 double at(const SoftMask& mask, int y, int x) { return mask[static_cast<size_t>(y) * kSize + x]; }
 
@@ -32,7 +32,7 @@ TEST(SoftMask, TakesTheMarginAndTheLargerOfSeveralBoxes) {
   EXPECT_EQ(at(mask, 25, 32), 1);
   EXPECT_EQ(share_of(soft_mask({{0, 0, kSize, kSize}}, kSize, 5)), 1);
   EXPECT_EQ(share_of(soft_mask({}, kSize, 5)), 0);
-  EXPECT_NEAR(share_of(soft_mask({{0, 0, 32, kSize}}, kSize, 0)), 0.5 + (0.75 + 0.25) / kSize, 1e-12);
+  EXPECT_NEAR(share_of(soft_mask({{0, 0, kSize / 2, kSize}}, kSize, 0)), 0.5 + (0.75 + 0.25) / kSize, 1e-12);
 }
 
 std::vector<uint8_t> picture(int value) { return std::vector<uint8_t>(3 * kSize * kSize, static_cast<uint8_t>(value)); }
@@ -49,10 +49,10 @@ TEST(Composite, MixesByTheMask) {
 }
 
 TEST(Composite, FillsWithTheMeanOfTheRest) {
-  const SoftMask mask = soft_mask({{0, 0, 32, kSize}}, kSize, 0);
+  const SoftMask mask = soft_mask({{0, 0, kSize / 2, kSize}}, kSize, 0);
   std::vector<uint8_t> halves = picture(10);
   for (int y = 0; y < kSize; ++y)
-    for (int x = 0; x < 3 * 32; ++x) halves[static_cast<size_t>(y) * kSize * 3 + x] = 250;
+    for (int x = 0; x < 3 * kSize / 2; ++x) halves[static_cast<size_t>(y) * kSize * 3 + x] = 250;
   EXPECT_EQ(filled_with_mean(mask, halves.data()), picture(10));
   const auto whole = filled_with_mean(soft_mask({{0, 0, kSize, kSize}}, kSize, 0), halves.data());
   EXPECT_EQ(whole, picture(130));
@@ -65,7 +65,7 @@ std::vector<uint8_t> slope_with_object() {
     for (int x = 0; x < kSize; ++x)
       for (int c = 0; c < 3; ++c) {
         const bool object = x >= 20 && x < 44 && y >= 20 && y < 44;
-        bytes[(static_cast<size_t>(y) * kSize + x) * 3 + c] = static_cast<uint8_t>(object ? 255 : 2 * x);
+        bytes[(static_cast<size_t>(y) * kSize + x) * 3 + c] = static_cast<uint8_t>(object ? 255 : x);
       }
   return bytes;
 }
@@ -76,11 +76,11 @@ TEST(Composite, FillsFromAroundWithoutATraceOfTheObject) {
   const SoftMask mask = soft_mask(kMiddle, kSize, 2);  // so that the ramp does not weigh the object in
   const auto out = filled_from_around(mask, slope_with_object().data(), kSize);
   for (int y = 20; y < 44; ++y)
-    for (int x = 20; x < 44; ++x) EXPECT_NEAR(grey(out, y, x), 2 * x, 24) << y << " " << x;  // the slope goes on
+    for (int x = 20; x < 44; ++x) EXPECT_NEAR(grey(out, y, x), x, 12) << y << " " << x;  // the slope goes on
   EXPECT_LT(grey(out, 32, 22), grey(out, 32, 42));
-  EXPECT_EQ(grey(out, 5, 60), 120);
+  EXPECT_EQ(grey(out, 5, 60), 60);
   EXPECT_EQ(filled_from_around(mask, picture(77).data(), kSize), picture(77));
-  EXPECT_EQ(filled_from_around(soft_mask({{0, 0, 64, 64}}, kSize, 0), picture(77).data(), kSize), picture(77));
+  EXPECT_EQ(filled_from_around(soft_mask({{0, 0, kSize, kSize}}, kSize, 0), picture(77).data(), kSize), picture(77));
 }
 
 TEST(Composite, BlurKeepsColoursAndLosesShapes) {
@@ -92,7 +92,7 @@ TEST(Composite, BlurKeepsColoursAndLosesShapes) {
       for (int c = 0; c < 3; ++c) stripes[(static_cast<size_t>(y) * kSize + x) * 3 + c] = 200;
   const auto out = filled_with_blur(mask, stripes.data(), kSize);
   for (int x = 27; x < 37; ++x) EXPECT_NEAR(grey(out, 32, x), grey(out, 32, x + 1), 2);  // of 100 before
-  EXPECT_GT(grey(out, 32, 32), 125);
+  EXPECT_GT(grey(out, 32, 32), 115);
   EXPECT_EQ(grey(out, 5, 5), 100);
 }
 
