@@ -47,7 +47,7 @@ int run(const OptionTable& table, Options& o, const ModelCard& card) {
   const auto& [splits, note] = chosen;
   const std::vector<std::string>& classes = splits[0].data->classes();
   check_classes(card, classes);
-  const auto [model, report] = load_model(o.checkpoint, o.model.model);
+  const auto [model, report, digest] = load_model(o.checkpoint, o.model.model);
   if (!report.empty()) std::cout << report << "\n";
   check(model->classes() == static_cast<int64_t>(classes.size()), o.checkpoint, " has ", model->classes(),
         " classes, the data have ", classes.size(), " (", join(classes, ","), ")");

@@ -159,7 +159,7 @@ int run(OptionTable& table, Options& o) {
   apply(o.run);
   catch_interrupts();
   const std::vector<Job> jobs = plan(o);
-  const auto [model, report] = load_model(o.checkpoint, o.model.model);
+  const auto [model, report, digest] = load_model(o.checkpoint, o.model.model);
   if (!report.empty()) std::cout << report << "\n";
   const ClassNames classes = names_of_outputs(card, given, model->classes());
   place(*model, o.run);

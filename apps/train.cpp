@@ -6,83 +6,33 @@
 #include <iostream>
 #include <optional>
 
-#include "apps/common/data/data.h"
 #include "apps/common/evaluation.h"
-#include "apps/common/model.h"
-#include "apps/common/options/train.h"
 #include "apps/common/overlays.h"
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
 #include "apps/common/run_folder.h"
 #include "apps/train_step.h"
+#include "apps/training.h"
 #include "engine/base/text.h"
 #include "engine/machine.h"
-#include "engine/settings.h"
 
 using namespace boxcam;
 
 namespace {
 
-struct Options {
-  DataOptions data;
-  ModelOptions model;
-  TrainOptions train;
-  RunOptions run;
-};
-
-nlohmann::json identity(const Options& o, const OptionTable& table, const RunSplits& splits) {
-  nlohmann::json json;
-  json["options"] = table.json();
-  json["identity"] = {{"boxcam", version()},
-                      {"onednn", onednn_version()},
-                      {"compiler", __VERSION__},
-                      {"jpeg", jpeg_decoder()},
-                      {"processor", processor_name()},
-                      {"native_kernels", native_kernels()},
-                      {"threads", threads()},
-                      {"device", name(o.run.device)},
-                      {"cuda", cuda_version()},
-                      {"gpu", o.run.device == Device::cuda ? cuda_device_name() : "none"},
-                      {"precision", name(o.run.precision)}};
-  json["loader"] = {{"threads", o.data.loader_threads}, {"cache_bytes", o.data.loader_cache}};
-  json["data"] = splits_json(splits.all());
-  return json;
-}
-
-/// Opened first, so that what is wrong with it is said before a model is made.
-RunSplits run_splits(DataOptions& options) {
-  RunSplits splits = open_run_splits(options);
-  const int64_t size = splits.train.data->size();
-  check(size > 1, "the training split has ", size, " images: at least 2 are needed");
-  return splits;
-}
-
-/// Of a run until its first step: makes the model, and settles what depends on it. A resumed one has its weights from
-/// its checkpoint.
-NewModel new_model(Options& o, const ModelCard& start, const Dataset& train) {
-  ModelOptions options = o.model;
-  if (o.train.resume) options.weights.clear(), options.allow_missing.clear();
-  NewModel made = make_model(options, start, train.classes(), o.run.seed);
-  place(*made.model, o.run);
-  o.run.threads = threads();
-  settle_taps(o.train.method.explain, *made.model);
-  if (o.train.class_balance) o.train.method.class_weights = balancing_weights(train);
-  return made;
-}
-
 class Run {
  public:
   /// `table` declares the fields of `options`, which are settled further here. `start` is the card of --weights.
-  Run(Options& options, const OptionTable& table, const ModelCard& start)
+  Run(TrainingOptions& options, const OptionTable& table, const ModelCard& start)
       : o_(options),
-        splits_(run_splits(o_.data)),
+        splits_(training_splits(o_.data)),
         made_(new_model(o_, start, train_)),
         folder_(o_.train.output, o_.train.resume),
         step_(CL_, o_.train.method, o_.train.optimizer),
         loader_(train_, loader_options(o_.data, train_, true, o_.run.seed)),
         inputs_(o_.train.method, train_, loader_options(o_.data, train_, true, o_.run.seed), o_.run.device,
                 o_.run.seed),
-        run_json_(identity(o_, table, splits_)),
+        run_json_(run_json(o_, table, splits_, made_)),
         metadata_(card_metadata(table, train_.classes())),
         metrics_(static_cast<int64_t>(train_.classes().size())) {}
 
@@ -126,7 +76,7 @@ class Run {
   void save_epoch_so_far();
   void save(const Progress& progress) { folder_.save_checkpoint(CL_, step_.optimizer(), progress); }
 
-  Options& o_;
+  TrainingOptions& o_;
   const RunSplits splits_;
   const Dataset &train_ = *splits_.train.data, &validation_ = *splits_.validation.data;
   NewModel made_;
@@ -343,7 +293,7 @@ bool Run::test() {
 }
 
 /// Gives the options that are not on the command line those of the run in --output, and refuses others that are.
-void restore_run(OptionTable& table, Options& o) {
+void restore_run(OptionTable& table, TrainingOptions& o) {
   if (o.train.output.empty()) o.train.output = kDefaultOutput;
   nlohmann::json recorded = recorded_options(o.train.output), asked = table.json();
   for (const auto& [name, value] : recorded.items())
@@ -364,26 +314,15 @@ void restore_run(OptionTable& table, Options& o) {
 
 int main(int argc, char** argv) {
   CLI::App app("Trains a classifier with cross-entropy + lambda * the Grad-CAM mass outside the boxes.", "train");
-  Options o;
+  TrainingOptions o;
   OptionTable table(app);
-  declare_data_set(table, o.data, {"train", "val", "test"});
-  declare_step(table, o.data, o.model, o.train);
-  declare_run(table, o.train);
-  declare_seed(table, o.run);
-  declare_cpu(table, o.run);
-  declare_device(table, o.run);
-  declare_loader(table, o.data);
+  declare_training(table, o);
   return run_app(app, argc, argv, [&] {
     take_class_names(table, o.data);
     if (o.train.resume) restore_run(table, o);
     const ModelCard start = o.train.resume ? ModelCard() : read_card(o.model.weights);
-    const std::string note = adopt(start, Adopt::network, table, o.data);
-    settle_data_options(table, o.data);
-    settle_train_options(table, o.data, o.train);
-    check_network(start, Adopt::network, table);
+    const std::string note = settle_training(table, o, start);
     if (!note.empty()) std::cout << note << "\n";
-    apply(o.run);
-    settle_loader(o.data, o.run.device);
     outlive_lost_writes();
     return Run(o, table, start)();
   });

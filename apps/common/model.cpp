@@ -54,13 +54,14 @@ void fit_head(TensorFile& file, const std::vector<std::string>& trained, const s
 NewModel make_model(const ModelOptions& options, const ModelCard& start, const std::vector<std::string>& classes,
                     uint64_t seed) {
   NewModel made{make_classifier(options.model, static_cast<int64_t>(classes.size()), DType::f32, seed),
-                "random weights"};
+                "random weights", ""};
   if (options.weights.empty()) {
     check(options.allow_missing.empty(), "--weights-allow-missing was given without --weights");
     return made;
   }
   const std::vector<NamedTensor> tensors = made.model->named_tensors();
   TensorFile file = read_weights(options.weights, tensor_names(model_kind(options.model)));
+  made.weights_sha256 = tensors_sha256(file);
   LoadOptions load{options.allow_missing, true};
   fit_head(file, start.classes, classes, tensors, load.allow_missing);
   try {
@@ -74,7 +75,7 @@ NewModel make_model(const ModelOptions& options, const ModelCard& start, const s
 NewModel load_model(const std::string& checkpoint, const std::string& model_name) {
   const ModelKind& kind = model_kind(model_name);
   const TensorFile file = read_weights(checkpoint, tensor_names(kind));
-  NewModel made{kind.make(classes_in(file, kind), DType::f32, 0), ""};
+  NewModel made{kind.make(classes_in(file, kind), DType::f32, 0), "", ""};
   const LoadReport report = load_weights(made.model->named_tensors(), file, {{}, false});
   made.report = join(report.notes, "\n");
   return made;

@@ -14,7 +14,8 @@ namespace boxcam {
 
 struct NewModel {
   std::unique_ptr<Classifier> model;
-  std::string report;  ///< what its weights are, for the terminal
+  std::string report;          ///< what its weights are, for the terminal
+  std::string weights_sha256;  ///< of the tensors of --weights; empty: random weights
 };
 /// A fresh model for these classes; then the weights of --weights, if given, whose card is `start`. Where the file
 /// names the same classes in another order its head is put into ours; where it names others the head starts fresh.

@@ -83,6 +83,10 @@ class OptionTable {
   bool given(const std::string& name) const { return typed(name) || (has(name) && entry(name).chosen); }
   /// The value now, as it is written on the command line.
   std::string value(const std::string& name) const { return entry(name).value(); }
+  /// Whether a text, as `value` gives it, is the option's default; false for an option that there is not.
+  bool is_standard(const std::string& name, const std::string& text) const {
+    return has(name) && entry(name).standard == text;
+  }
   /// A value that something else than the user chose, as if it were the default; throws as parsing does.
   void assign(const std::string& name, const std::string& text) { entry(name).assign(text); }
   /// A value that the user chose in another way than by the option itself: from then on it counts as given.
