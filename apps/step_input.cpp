@@ -60,7 +60,7 @@ StepInput StepInputs::operator()(Batch& batch, int64_t step) const {
   }
   if (swap_.share > 0) {
     const Batch before = swap_.consistency > 0 ? batch : Batch();
-    input.swapped = swap_backgrounds(batch, masks, swap_.share, none_, seed_, step);
+    input.swapped = swap_backgrounds(batch, masks, swap_, none_, seed_, step);
     if (swap_.consistency > 0 && marked(input.swapped)) input.unswapped = input_tensor(before, device_);
   }
   input.x = input_tensor(batch, device_);

@@ -6,9 +6,17 @@
 
 namespace boxcam {
 
+/// What a swap keeps of a box.
+enum class SwapShape {
+  varied,  ///< the box, a rounded box or an ellipse in it, drawn for each picture: corners hold ground, not object
+  box,     ///< always all of it
+};
+
 struct BackgroundSwap {
   double share = 0;        ///< of the pictures, each drawn alone; 0: off
   double consistency = 0;  ///< weight of KL(f(x) || f(swapped x)), f(x) a constant; 0: off
+
+  SwapShape shape = SwapShape::varied;
 
   /// Pictures whose boxes take more than this stay as they are, and lend no ground either.
   static constexpr double kMostOfAPicture = 0.9;
@@ -39,8 +47,8 @@ struct SwapMasks {
 /// picture of label `none` gets the same done with the boxes of a picture of the batch, so that a rectangle's seam
 /// tells nothing. Where the batch has no such partner a picture stays as it is. `none`: -1 where no output means that.
 /// A function of (seed, step), the place in the batch, and the batch.
-std::vector<char> swap_backgrounds(Batch& batch, const SwapMasks& masks, double share, int64_t none, uint64_t seed,
-                                   int64_t step);
+std::vector<char> swap_backgrounds(Batch& batch, const SwapMasks& masks, const BackgroundSwap& swap, int64_t none,
+                                   uint64_t seed, int64_t step);
 
 /// Fills what the boxes of pictures hold, with soft edges; a picture of label `none` is filled in the shape of the
 /// boxes of a picture of the batch, so that a fill tells nothing. With inverse masks the objects stay and their ground

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <numeric>
 
 namespace boxcam {
@@ -92,18 +93,32 @@ std::vector<uint8_t> filled(const SoftMask& mask, const std::vector<double>& col
 
 }  // namespace
 
-double ramp_width(int size) { return size / 96.0; }
+double ramp_width(int size) { return size / 192.0; }
 
-SoftMask soft_mask(const std::vector<Box>& boxes, int size, double margin) {
+SoftMask soft_mask(const std::vector<Box>& boxes, int size, double margin, MaskShape shape) {
   SoftMask mask(static_cast<size_t>(size) * size, 0);
-  const double ramp = ramp_width(size);
+  const double ramp = ramp_width(size), inf = std::numeric_limits<double>::infinity();
   const auto first = [&](double low) { return std::clamp(static_cast<int>(std::floor(low - ramp)), 0, size); };
   const auto last = [&](double high) { return std::clamp(static_cast<int>(std::ceil(high + ramp)), 0, size); };
   for (const Box& b : boxes) {
-    const double left = b.x_min - margin, right = b.x_max + margin, top = b.y_min - margin, bottom = b.y_max + margin;
+    // Where the mask is 1. Of a very thin box half has to be.
+    const double in_x = std::min(ramp, (b.x_max - b.x_min) / 4 + margin);
+    const double in_y = std::min(ramp, (b.y_max - b.y_min) / 4 + margin);
+    const double left = b.x_min - margin + in_x, right = b.x_max + margin - in_x;
+    const double top = b.y_min - margin + in_y, bottom = b.y_max + margin - in_y;
+    // Beyond the picture's edge there is no ground that a ramp could show.
+    const double open_left = left <= in_x ? -inf : left, open_right = right >= size - in_x ? inf : right;
+    const double open_top = top <= in_y ? -inf : top, open_bottom = bottom >= size - in_y ? inf : bottom;
+    const auto away_from = [&](int y, int x) {
+      const double from_box = std::max(distance(x, open_left, open_right), distance(y, open_top, open_bottom));
+      if (shape == MaskShape::box) return from_box;
+      const double u = (2 * x + 1 - left - right) / (right - left), v = (2 * y + 1 - top - bottom) / (bottom - top);
+      const double squares = shape == MaskShape::ellipse ? u * u + v * v : std::sqrt(u * u * u * u + v * v * v * v);
+      return std::max((std::sqrt(squares) - 1) * std::min(right - left, bottom - top) / 2, from_box);
+    };
     for (int y = first(top); y < last(bottom); ++y)
       for (int x = first(left); x < last(right); ++x) {
-        const double away = std::max(distance(x, left, right), distance(y, top, bottom));
+        const double away = away_from(y, x);
         double& value = mask[static_cast<size_t>(y) * size + x];
         value = std::max(value, 1 - away / ramp);
       }

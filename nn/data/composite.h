@@ -12,14 +12,21 @@ namespace boxcam {
 /// What each pixel of a picture of `size` x `size` belongs to its boxes, from 0 to 1.
 using SoftMask = std::vector<double>;
 
-/// Where a mask falls from 1 to 0 outside of a box: 1/96 of the side, 1 pixel of 96 and 2.3 of 224. A wider ramp shows
-/// the object's own ground around it, which is what the swap is to take away: with 1/32 a small network trained on
-/// scenes was right 2 points less often out of context (docs/boxes.md).
+/// Over how much of a box's inside a mask falls from 1 to 0 at its edge: 1/192 of the side, half a pixel of 96 and 1.2
+/// of 224. A ramp outside of the box, or a wider one, shows the object's own ground, which is what a swap is to take
+/// away (docs/boxes.md).
 double ramp_width(int size);
 
-/// 1 where the pixel's centre is in a box enlarged by `margin` pixels on every side; outside it falls with the larger
-/// of its distances in x and y, in a straight line to 0 over ramp_width. Of several boxes the largest value.
-SoftMask soft_mask(const std::vector<Box>& boxes, int size, double margin);
+/// What is taken of a box: all of it, or what a rounded box or an ellipse in it holds.
+enum class MaskShape { box, rounded, ellipse };
+
+/// 1 where the pixel's centre is in a box that is enlarged by `margin` pixels on every side, by ramp_width from its
+/// edge or more (of a side shorter than four of them by a quarter of it); from there it falls with the larger of the
+/// distances in x and y in a straight line to 0. There is no ramp along the picture's edge. Of several boxes the
+/// largest value. The other shapes are superellipses in that part of the box, (|u|^e + |v|^e)^(1/e) <= 1 with u and v
+/// from -1 to 1 and e = 4 (rounded) or 2 (ellipse); outside the distance is what exceeds 1, in halves of its shorter
+/// side, and no less than that to the box.
+SoftMask soft_mask(const std::vector<Box>& boxes, int size, double margin, MaskShape shape = MaskShape::box);
 
 /// The share of the picture that a mask takes.
 double share_of(const SoftMask& mask);

@@ -49,9 +49,10 @@ uint8_t pixel(const Batch& batch, size_t n, int y, int x) {
 }
 constexpr int kInLeft[] = {20, 16}, kInRight[] = {30, 50}, kOutside[] = {62, 2};  // y, x
 
-std::vector<char> swapped(Batch& batch, double share = 1, int64_t step = 0, bool inverse = false, uint64_t seed = 0) {
+std::vector<char> swapped(Batch& batch, double share = 1, int64_t step = 0, bool inverse = false, uint64_t seed = 0,
+                          SwapShape shape = SwapShape::varied) {
   const BoxLists boxes = batch.boxes;
-  return swap_backgrounds(batch, {boxes, 0, inverse}, share, kNone, seed, step);
+  return swap_backgrounds(batch, {boxes, 0, inverse}, {.share = share, .shape = shape}, kNone, seed, step);
 }
 
 TEST(BackgroundSwap, ABoxedPictureKeepsItsBoxOverTheGroundOfANonePicture) {
@@ -76,13 +77,24 @@ TEST(BackgroundSwap, ABoxedPictureKeepsItsBoxOverTheGroundOfANonePicture) {
   EXPECT_EQ(grounds.size(), 2u);
 }
 
-TEST(BackgroundSwap, IsTheCompositeOfSoftMasks) {
-  Batch batch = batch_of({{{kLeft}, 0}, {{}, kNone}});
-  const Batch before = batch;
-  swapped(batch);
-  std::vector<uint8_t> expected(kPicture);
-  composite(soft_mask({kLeft}, kSize, 0), &before.images[0], &before.images[kPicture], expected.data());
-  EXPECT_TRUE(std::equal(expected.begin(), expected.end(), batch.images.begin()));
+TEST(BackgroundSwap, IsTheCompositeOfSoftMasksOfTheShapesInTurn) {
+  const Batch before = batch_of({{{kLeft}, 0}, {{}, kNone}});
+  std::vector<std::vector<uint8_t>> expected(3, std::vector<uint8_t>(kPicture));
+  for (int shape = 0; shape < 3; ++shape)
+    composite(soft_mask({kLeft}, kSize, 0, MaskShape(shape)), &before.images[0], &before.images[kPicture],
+              expected[shape].data());
+  std::vector<int> seen(3);
+  for (int64_t step = 0; step < 60; ++step) {
+    Batch batch = before, boxes = before;
+    swapped(batch, 1, step);
+    const std::vector<uint8_t> first(batch.images.begin(), batch.images.begin() + kPicture);
+    const auto found = std::find(expected.begin(), expected.end(), first);
+    ASSERT_NE(found, expected.end());
+    ++seen[found - expected.begin()];
+    swapped(boxes, 1, step, false, 0, SwapShape::box);
+    EXPECT_TRUE(std::equal(expected[0].begin(), expected[0].end(), boxes.images.begin()));
+  }
+  for (const int times : seen) EXPECT_NEAR(times, 20, 15);  // four standard deviations
 }
 
 TEST(BackgroundSwap, WithoutANonePictureThePartnersObjectIsFilled) {
@@ -120,7 +132,7 @@ TEST(BackgroundSwap, WhatStaysAsItIs) {
   EXPECT_EQ(swapped(batch), (std::vector<char>{0, 1, 1}));
   Batch no_none = batch_of({{{kLeft}, 0}, {{}, kNone}});
   const BoxLists boxes = no_none.boxes;
-  EXPECT_EQ(swap_backgrounds(no_none, {boxes}, 1, -1, 0, 0), (std::vector<char>{0, 0}));
+  EXPECT_EQ(swap_backgrounds(no_none, {boxes}, {.share = 1}, -1, 0, 0), (std::vector<char>{0, 0}));
 }
 
 TEST(BackgroundSwap, IsAFunctionOfSeedStepAndPlaceAndSwapsTheShareAskedFor) {

@@ -19,8 +19,9 @@ Batch swapped_pictures(int64_t count, int size, const BoxLists& boxes, double ma
     before.push_back(static_cast<uint8_t>(std::clamp(std::floor(128 + 40 * v + 0.5), 0.0, 255.0)));
   const size_t bytes = before.size() / static_cast<size_t>(count);
   const auto mask = [&](size_t n) { return soft_mask(boxes[n], size, margin); };
+  const SoftMask hiding = soft_mask(boxes[3], size, margin + size / 32.0);
   batch.images = before;
-  composite(mask(1), &before[0], filled_with_mean(mask(3), &before[3 * bytes]).data(), &batch.images[0]);
+  composite(mask(1), &before[0], filled_with_mean(hiding, &before[3 * bytes]).data(), &batch.images[0]);
   for (size_t n = 1; n < boxes.size(); ++n)
     composite(mask(n), &before[n * bytes], &before[0], &batch.images[n * bytes]);
   return batch;

@@ -8,31 +8,55 @@
 namespace boxcam {
 namespace {
 
-constexpr int kSize = 192;  // the ramp is 2 pixels wide
+constexpr int kSize = 192;  // the ramp is a pixel wide
 
 double at(const SoftMask& mask, int y, int x) { return mask[static_cast<size_t>(y) * kSize + x]; }
 
-TEST(SoftMask, IsOneInTheBoxAndFallsToZeroOverTheRamp) {
+TEST(SoftMask, IsOneInTheBoxAndFallsToZeroAtItsEdge) {
   const SoftMask mask = soft_mask({{10, 20, 30, 40}}, kSize, 0);
-  EXPECT_EQ(at(mask, 20, 10), 1);
-  EXPECT_EQ(at(mask, 39, 29), 1);
-  EXPECT_DOUBLE_EQ(at(mask, 25, 9), 0.75);  // half a pixel away
-  EXPECT_DOUBLE_EQ(at(mask, 25, 8), 0.25);
-  EXPECT_EQ(at(mask, 25, 7), 0);
-  EXPECT_DOUBLE_EQ(at(mask, 40, 31), 0.25);  // the larger of both distances, 0.5 and 1.5
-  EXPECT_EQ(at(mask, 19, 29), 0.75);
+  EXPECT_EQ(at(mask, 25, 9), 0);
+  EXPECT_DOUBLE_EQ(at(mask, 25, 10), 0.5);  // half a pixel inside
+  EXPECT_EQ(at(mask, 25, 11), 1);
+  EXPECT_EQ(at(mask, 21, 28), 1);
+  EXPECT_DOUBLE_EQ(at(mask, 20, 10), 0.5);  // the larger of both distances
+  EXPECT_DOUBLE_EQ(at(mask, 39, 20), 0.5);
+  EXPECT_EQ(at(mask, 40, 20), 0);
   EXPECT_EQ(at(mask, 60, 60), 0);
 }
 
 TEST(SoftMask, TakesTheMarginAndTheLargerOfSeveralBoxes) {
   const SoftMask mask = soft_mask({{10, 20, 30, 40}, {33, 20, 40, 30}}, kSize, 1);
-  EXPECT_EQ(at(mask, 25, 9), 1);
-  EXPECT_EQ(at(mask, 25, 30), 1);
-  EXPECT_DOUBLE_EQ(at(mask, 25, 31), 0.75);  // of either box
-  EXPECT_EQ(at(mask, 25, 32), 1);
+  EXPECT_EQ(at(mask, 25, 8), 0);
+  EXPECT_DOUBLE_EQ(at(mask, 25, 9), 0.5);
+  EXPECT_DOUBLE_EQ(at(mask, 25, 30), 0.5);
+  EXPECT_EQ(at(mask, 25, 31), 0);
+  EXPECT_DOUBLE_EQ(at(mask, 25, 32), 0.5);  // of the other box
+  EXPECT_EQ(at(soft_mask({{10, 20, 32, 40}, {30, 20, 50, 40}}, kSize, 0), 25, 31), 1);
+}
+
+TEST(SoftMask, HasNoRampAlongThePicturesEdgeAndLeavesSomethingOfAThinBox) {
   EXPECT_EQ(share_of(soft_mask({{0, 0, kSize, kSize}}, kSize, 5)), 1);
+  EXPECT_EQ(share_of(soft_mask({{0, 0, kSize, kSize}}, kSize, 0)), 1);
   EXPECT_EQ(share_of(soft_mask({}, kSize, 5)), 0);
-  EXPECT_NEAR(share_of(soft_mask({{0, 0, kSize / 2, kSize}}, kSize, 0)), 0.5 + (0.75 + 0.25) / kSize, 1e-12);
+  EXPECT_NEAR(share_of(soft_mask({{0, 0, kSize / 2, kSize}}, kSize, 0)), 0.5 - 0.5 / kSize, 1e-12);
+  EXPECT_EQ(at(soft_mask({{50, 20, 51, 40}}, kSize, 0), 30, 50), 1);  // from 50.25 to 50.75
+}
+
+TEST(SoftMask, OfAnEllipseHoldsWhatIsInItAndFallsFromItsEdge) {
+  const Box box{10, 20, 50, 40};
+  const SoftMask ellipse = soft_mask({box}, kSize, 0, MaskShape::ellipse);
+  const SoftMask rounded = soft_mask({box}, kSize, 0, MaskShape::rounded), whole = soft_mask({box}, kSize, 0);
+  EXPECT_EQ(at(ellipse, 30, 13), 1);
+  EXPECT_EQ(at(ellipse, 22, 30), 1);
+  EXPECT_EQ(at(ellipse, 21, 12), 0);            // a corner
+  EXPECT_NEAR(at(ellipse, 39, 30), 0.5, 0.01);  // on the short axis the distance is that to the box
+  // As many pixels as the area, a pixel from the edges: pi a b, and of e = 4 it is 3.708 a b.
+  EXPECT_NEAR(std::count(ellipse.begin(), ellipse.end(), 1), std::acos(-1) * 19 * 9, 10);
+  EXPECT_NEAR(std::count(rounded.begin(), rounded.end(), 1), 3.708 * 19 * 9, 10);
+  for (size_t i = 0; i < whole.size(); ++i) {
+    ASSERT_LE(ellipse[i], rounded[i]) << i;
+    ASSERT_LE(rounded[i], whole[i]) << i;
+  }
 }
 
 std::vector<uint8_t> picture(int value) { return std::vector<uint8_t>(3 * kSize * kSize, static_cast<uint8_t>(value)); }
@@ -49,7 +73,7 @@ TEST(Composite, MixesByTheMask) {
 }
 
 TEST(Composite, FillsWithTheMeanOfTheRest) {
-  const SoftMask mask = soft_mask({{0, 0, kSize / 2, kSize}}, kSize, 0);
+  const SoftMask mask = soft_mask({{0, 0, kSize / 2, kSize}}, kSize, 1);
   std::vector<uint8_t> halves = picture(10);
   for (int y = 0; y < kSize; ++y)
     for (int x = 0; x < 3 * kSize / 2; ++x) halves[static_cast<size_t>(y) * kSize * 3 + x] = 250;

@@ -39,6 +39,8 @@ void declare_method(OptionTable& table, TrainOptions& o) {
       "and that from outside to speak for no class; 0: off");
   table.number("--background-swap", o.method.swap.share, between(0, 1),
                "share of the training images that keep what their boxes hold and get the ground of another");
+  table.word("--swap-shape", o.method.swap.shape,
+             "what a swap keeps of a box: all of it, a rounded box or an ellipse in it, drawn for each; or all of it");
   table.number("--swap-consistency", o.method.swap.consistency, at_least(0),
                "weight of KL(f(x) || f(x')) of the images x that became x' by --background-swap; 0: off");
   table.number("--context-only", o.method.context.weight, at_least(0),
@@ -141,6 +143,8 @@ void settle_train_options(const OptionTable& table, DataOptions& data, TrainOpti
                  str("there are no boxes in --data ", data.data, ", so nothing is inside of them: expected 0"));
   }
   table.refuse(method.swap.consistency > 0 && method.swap.share == 0, "--swap-consistency",
+               "belongs to --background-swap, which is off");
+  table.refuse(table.typed("--swap-shape") && method.swap.share == 0, "--swap-shape",
                "belongs to --background-swap, which is off");
   table.refuse(table.typed("--context-fill") && method.context.weight == 0, "--context-fill",
                "belongs to --context-only, which is off");

@@ -39,6 +39,7 @@ BOXCAM_WORDS(BoxControl, {{"own", E::own},
                           {"centre", E::centre},
                           {"inverse", E::inverse},
                           {"none", E::none}})
+BOXCAM_WORDS(SwapShape, {{"varied", E::varied}, {"box", E::box}})
 BOXCAM_WORDS(ContextFill, {{"blur", E::blur}, {"surroundings", E::surroundings}, {"mean", E::mean}})
 BOXCAM_WORDS(Reading::Teaches, {{"full", E::full},
                                 {"constant", E::constant},
