@@ -13,7 +13,9 @@
 #include "apps/common/overlays.h"
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
+#include "apps/common/report/report.h"
 #include "apps/common/run_folder.h"
+#include "apps/common/test_images.h"
 #include "apps/train_step.h"
 #include "engine/base/text.h"
 #include "engine/machine.h"
@@ -322,6 +324,7 @@ bool Run::test() {
     std::cout << "note: " << note << "\n";
     test["note"] = note;
   }
+  std::vector<Evaluation> evaluations;
   for (size_t i = 0; i < splits.size(); ++i) {
     const auto e = evaluate(*best, *splits[i].data, o_.data, explain, measuring, interrupted);
     if (!e) return false;
@@ -329,6 +332,7 @@ bool Run::test() {
     const std::string warning = empty_cam_warning(e->metrics);
     if (!warning.empty()) std::cout << warning << "\n";
     add_to_json(test, i == 0 ? "test_" : "out_of_context_", *e, measuring);
+    evaluations.push_back(*e);
     if (i > 0) continue;
     test["split"] = splits[i].name;
     test["per_class_accuracy"] = per_class_json(e->metrics, train_.classes());
@@ -336,9 +340,14 @@ bool Run::test() {
     test["empty_cams_by_class"] = empty_by_class_json(*e, train_.classes());
     test["centred_bias"] = centred_bias_json(*best, train_.classes());
   }
-  folder_.write_json("test.json", test);
+  std::vector<TestedSplit> tested;
+  for (size_t i = 0; i < splits.size(); ++i) tested.push_back({splits[i], evaluations[i]});
+  write_test_images(folder_.path(), *best, tested, o_.data, explain);
   write_overlay_sheet(folder_.file("overlays.png"), *best, splits, o_.data, explain);
-  std::cout << "overlays    " << folder_.file("overlays.png") << "\n";
+  folder_.write_json("test.json", test);  // a run that has it is finished
+  write_run_page(folder_.path());
+  std::cout << "overlays    " << folder_.file("overlays.png") << "\nreport      " << folder_.file("report.html")
+            << "\n";
   return true;
 }
 

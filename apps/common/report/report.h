@@ -45,8 +45,9 @@ struct RunRecord {
   std::vector<TestPicture> pictures;   ///< may be empty
 };
 
-/// The record of a finished run's folder: run.json, test.json, epochs.jsonl and, where they are, pictures.jsonl and the
-/// files it names; `row` is empty, `seed` the option's value. Throws Error naming a file that is missing or no JSON.
+/// The record of a finished run's folder: run.json, test.json, epochs.jsonl and, where it is, test_images.jsonl
+/// with the pictures it names; `row` is empty, `seed` the option's value. Throws Error naming a file that is missing or
+/// no JSON.
 RunRecord read_run_record(const std::string& folder);
 
 /// A number that runs have and pages show: its key in test.json, and its name.
