@@ -15,6 +15,7 @@
 #include "apps/common/progress.h"
 #include "apps/common/report/report.h"
 #include "apps/common/run_folder.h"
+#include "apps/common/tensorboard/tensorboard.h"
 #include "apps/common/test_images.h"
 #include "apps/train_step.h"
 #include "engine/base/text.h"
@@ -92,6 +93,7 @@ class Run {
   int operator()() {
     catch_interrupts();  // until here there is nothing to save
     o_.train.resume ? resume() : begin();
+    if (o_.train.tensorboard) events_.emplace(folder_.path(), progress_.epoch);
     introduce();
     try {
       for (; progress_.epoch < o_.train.epochs; ++progress_.epoch) {
@@ -114,7 +116,7 @@ class Run {
   void introduce() const;
   bool train_epoch();                    ///< false when interrupted
   std::optional<Evaluation> validate();  ///< empty when interrupted
-  void record(const Evaluation& validated) const;
+  void record(const Evaluation& validated);
   void keep(const Evaluation& validated);
   bool test();  ///< false when interrupted
   int leave();
@@ -139,6 +141,7 @@ class Run {
   StepInputs inputs_;
   nlohmann::json run_json_;
   std::map<std::string, std::string> metadata_;  // of model files
+  std::optional<EventFile> events_;              // --tensorboard
   Progress progress_;
   bool whole_ = true;  // weights, statistics and optimiser belong together: false within a step and once they diverged
   // Of the epoch.
@@ -214,7 +217,7 @@ std::optional<Evaluation> Run::validate() {
 }
 
 /// The epoch's line in epochs.jsonl and on the terminal.
-void Run::record(const Evaluation& v) const {
+void Run::record(const Evaluation& v) {
   const Measuring& measuring = o_.train.method.measuring;
   const Method& method = o_.train.method;
   const StepReport terms = progress_.terms / static_cast<double>(progress_.batch);
@@ -253,6 +256,7 @@ void Run::record(const Evaluation& v) const {
     more += str("  swapped ", percent(terms.swapped));
   }
   folder_.add_epoch(line);
+  if (events_) events_->add_epoch(line);
   std::printf(
       "epoch %lld/%lld  cross-entropy %.4f  penalty %.4f%s  train accuracy %s  |  validation %s  |  %.1f images/s\n",
       static_cast<long long>(progress_.epoch + 1), static_cast<long long>(o_.train.epochs), terms.cross_entropy,
@@ -344,6 +348,7 @@ bool Run::test() {
   for (size_t i = 0; i < splits.size(); ++i) tested.push_back({splits[i], evaluations[i]});
   write_test_images(folder_.path(), *best, tested, o_.data, explain);
   write_overlay_sheet(folder_.file("overlays.png"), *best, splits, o_.data, explain);
+  if (events_) events_->add_test(test, folder_.file("overlays.png"));
   folder_.write_json("test.json", test);  // a run that has it is finished
   write_run_page(folder_.path());
   std::cout << "overlays    " << folder_.file("overlays.png") << "\nreport      " << folder_.file("report.html")

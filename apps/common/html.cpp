@@ -13,11 +13,11 @@ namespace boxcam {
 namespace {
 
 constexpr const char* kStyle = R"(
-:root { color-scheme: light dark; --page: #fff; --ink: #1c2024; --soft: #5b626b; --line: #d9dde2; --fill: var(--fill);
-  --grid: var(--grid); --grey: var(--grey); --blue: #2166ac; --orange: #d95f0e; --red: #b2182b; --note: #fdf8ea;
+:root { color-scheme: light dark; --page: #fff; --ink: #1c2024; --soft: #5b626b; --line: #d9dde2; --fill: #f1f3f5;
+  --grid: #e4e7ea; --grey: #8a8f98; --blue: #2166ac; --orange: #d95f0e; --red: #b2182b; --note: #fdf8ea;
   --note-line: #e6cf9a; }
 @media screen and (prefers-color-scheme: dark) {
-  :root { --page: #15181c; --ink: var(--grid); --soft: #a2a9b2; --line: #363c44; --fill: #20252b; --grid: #2a3037;
+  :root { --page: #15181c; --ink: #e4e7ea; --soft: #a2a9b2; --line: #363c44; --fill: #20252b; --grid: #2a3037;
     --grey: #868d97; --blue: #74b0e8; --orange: #f19a55; --red: #ef8a80; --note: #26221a; --note-line: #5a4d2c; }
 }
 * { box-sizing: border-box; }

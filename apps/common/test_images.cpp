@@ -15,7 +15,7 @@ namespace {
 
 constexpr int64_t kFixed = 8;          // of a split
 constexpr size_t kExtremes = 4;        // best ones, and as many worst ones
-constexpr int kSmallestPicture = 160;  // pixels of its longer side: smaller ones are enlarged
+constexpr int kSmallestPicture = 128;  // pixels of its longer side: smaller ones are enlarged
 
 using Shown = std::map<int64_t, std::vector<std::string>>;  // why an image is shown
 

@@ -83,7 +83,9 @@ struct Scale {
 };
 
 double shown(const Axis& axis, double value) { return axis.share ? 100 * value : value; }
-std::string title_of(const Axis& axis) { return escape_html(axis.title + (axis.share ? ", %" : "")); }
+std::string title_of(const Axis& axis) {
+  return escape_html(axis.title + (axis.title.empty() || !axis.share ? "" : ", ") + (axis.share ? "%" : ""));
+}
 
 std::string text_at(double x, double y, const char* anchor, const std::string& html, const char* more = "") {
   return formatted("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\"%s>", x, y, anchor, more) + html + "</text>";

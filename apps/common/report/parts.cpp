@@ -14,8 +14,8 @@ namespace boxcam {
 const char* const kReportStyle = R"(
 body { max-width: 1160px; }
 .scroll { overflow-x: auto; }
-td.lead-cell, tbody th { font-weight: 600; white-space: nowrap; }
-tbody th { color: inherit; }
+thead th, thead th.r { white-space: normal; vertical-align: bottom; line-height: 1.3; }
+td b { white-space: nowrap; }
 tbody.group th[colspan] { padding-top: 14px; border-bottom: 1px solid var(--ink); }
 .two { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 26px 36px; margin: 14px 0; }
 .pictures { display: grid; grid-template-columns: repeat(8, minmax(0, 1fr)); gap: 10px; margin: 6px 0 16px; }
@@ -30,7 +30,7 @@ tbody.group th[colspan] { padding-top: 14px; border-bottom: 1px solid var(--ink)
 .soft { color: var(--soft); }
 .failed { color: var(--red); }
 details > summary { cursor: pointer; color: var(--soft); margin: 8px 0; }
-@media (max-width: 760px) {
+@media screen and (max-width: 760px) {
   .two, .charts { grid-template-columns: minmax(0, 1fr); }
   .pictures { grid-template-columns: repeat(4, minmax(0, 1fr)); }
 }
@@ -112,9 +112,23 @@ std::string picture_html(const TestPicture& p) {
 
 std::string pictures_html(const std::vector<TestPicture>& pictures, TestPicture::Why why, const std::string& split) {
   std::string html;
-  for (const TestPicture& picture : pictures)
-    if (picture.why == why && picture.split == split) html += picture_html(picture);
+  for (const TestPicture& picture : pictures_of(pictures, why, split)) html += picture_html(picture);
   return html.empty() ? "" : "<div class=\"pictures\">\n" + html + "</div>\n";
+}
+
+std::vector<TestPicture> pictures_of(const std::vector<TestPicture>& pictures, TestPicture::Why why,
+                                     const std::string& split) {
+  std::vector<TestPicture> list;
+  for (const TestPicture& picture : pictures)
+    if (picture.why == why && picture.split == split) list.push_back(picture);
+  const auto quality = [](const TestPicture& p) {
+    return p.label == p.predicted ? 1 + p.content_heatmap : 1 - p.score;
+  };
+  if (why != TestPicture::Why::fixed)
+    std::stable_sort(list.begin(), list.end(), [&](const TestPicture& a, const TestPicture& b) {
+      return why == TestPicture::Why::best ? quality(a) > quality(b) : quality(a) < quality(b);
+    });
+  return list;
 }
 
 std::vector<std::string> splits_of(const std::vector<TestPicture>& pictures) {

@@ -21,7 +21,10 @@ std::string facts_html(const std::vector<std::pair<std::string, std::string>>& f
 
 /// A picture with what the run says of it underneath.
 std::string picture_html(const TestPicture& picture);
-/// Pictures of one kind, of one split, side by side.
+/// Those of one kind, of one split; the best and the worst first.
+std::vector<TestPicture> pictures_of(const std::vector<TestPicture>& pictures, TestPicture::Why why,
+                                     const std::string& split);
+/// The same side by side.
 std::string pictures_html(const std::vector<TestPicture>& pictures, TestPicture::Why why, const std::string& split);
 /// In the order in which they come.
 std::vector<std::string> splits_of(const std::vector<TestPicture>& pictures);

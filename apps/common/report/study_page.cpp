@@ -275,14 +275,15 @@ std::vector<std::string> names_in(const std::vector<RunRecord>& runs, const std:
   return names;
 }
 
-std::string by_name(const StudyRecord& study, const std::string& key, const std::string& caption) {
+std::string by_name(const StudyRecord& study, const std::string& key, const std::string& caption,
+                    bool with_lowest = true) {
   constexpr size_t most = 16;  // columns that fit
   const std::vector<std::string> names = names_in(runs_of(study.rows), key);
   if (names.empty() || names.size() > most) return "";
   const Measure share = {key, "", true};
   std::vector<std::string> header = {"row"};
   for (const std::string& name : names) header.push_back(escape_html(name));
-  header.emplace_back("lowest");
+  if (with_lowest) header.emplace_back("lowest");
   std::vector<std::vector<std::string>> rows;
   for (const StudyRow& row : study.rows) {
     rows.push_back({"<b>" + escape_html(row.label) + "</b>"});
@@ -295,7 +296,7 @@ std::string by_name(const StudyRecord& study, const std::string& key, const std:
         if (!(lowest <= value) && !std::isnan(value)) lowest = value;
       rows.back().push_back(value_html(share, mean_of(values)));
     }
-    rows.back().push_back(value_html(share, lowest));
+    if (with_lowest) rows.back().push_back(value_html(share, lowest));
   }
   return table_html(caption, header, rows, 1);
 }
@@ -306,7 +307,7 @@ std::string groups(const StudyRecord& study) {
          by_name(study, "group_accuracy", "Accuracy by group, %: means over the runs.") +
          by_name(study, "test_group_accuracy", "Accuracy by group, %: means over the runs.") +
          by_name(study, "out_of_context_group_accuracy", "Accuracy by group out of context, %: means over the runs.") +
-         by_name(study, "empty_cams_by_class", "Empty CAMs by class, %: means over the runs.");
+         by_name(study, "empty_cams_by_class", "Empty CAMs by class, %: means over the runs.", false);
 }
 
 /// A run of the row with this seed that has pictures.
@@ -381,8 +382,7 @@ std::string extremes(const StudyRecord& study) {
     const std::string split = splits_of(run->pictures).back();
     std::string grid;
     for (const auto why : {TestPicture::Why::worst, TestPicture::Why::best})
-      for (const TestPicture& picture : run->pictures)
-        if (picture.why == why && picture.split == split) grid += picture_html(picture);
+      for (const TestPicture& picture : pictures_of(run->pictures, why, split)) grid += picture_html(picture);
     if (!grid.empty())
       html += "<h3>" + escape_html(row.label + ", " + split) + "</h3>\n<div class=\"pictures\">\n" + grid + "</div>\n";
   }
@@ -417,7 +417,6 @@ std::string seeds_text(const std::vector<RunRecord>& runs) {
 std::string facts(const StudyRecord& study) {
   const std::vector<RunRecord> runs = runs_of(study.rows);
   if (runs.empty()) return facts_html({{"runs", "none is finished"}});
-  const RunRecord& run = runs[0];
   const auto common = [&](const std::string& option) {
     std::set<std::string> values;
     for (const RunRecord& one : runs) values.insert(option_of(one, option));
@@ -432,11 +431,7 @@ std::string facts(const StudyRecord& study) {
        {"model", common("model")},
        {"data", common("data")},
        {"epochs", common("epochs")},
-       {"explained by", str(common("explainer"), " at ", common("tap"), ", of the ", common("cam-target"), " score")},
-       {"first run's test", run.run.contains("data") && run.test.contains("split") &&
-                                    run.run["data"].contains(plain_text(run.test["split"]))
-                                ? plain_text(run.run["data"][plain_text(run.test["split"])].value("content", ""))
-                                : ""}});
+       {"explained by", str(common("explainer"), " at ", common("tap"), ", of the ", common("cam-target"), " score")}});
 }
 
 }  // namespace

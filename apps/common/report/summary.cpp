@@ -73,7 +73,8 @@ bool is_certain(const PairedDifference& d) { return d.pairs >= kFewestPairs && d
 
 std::string difference_text(const Measure& measure, const PairedDifference& d) {
   const auto amount = [&](double value) {
-    return measure.share ? formatted("%.1f", 100 * value) : formatted("%.3g", value);
+    return (value < 0 ? "−" : "") +
+           (measure.share ? formatted("%.1f", 100 * std::abs(value)) : formatted("%.3g", std::abs(value)));
   };
   std::string text = str(measure.title, d.mean < 0 ? " lower by " : " higher by ", amount(std::abs(d.mean)),
                          measure.share ? " points" : "", " (");
