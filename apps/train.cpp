@@ -10,7 +10,10 @@
 #include "apps/common/overlays.h"
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
+#include "apps/common/report/report.h"
 #include "apps/common/run_folder.h"
+#include "apps/common/tensorboard/tensorboard.h"
+#include "apps/common/test_images.h"
 #include "apps/train_step.h"
 #include "apps/training.h"
 #include "engine/base/text.h"
@@ -40,6 +43,7 @@ class Run {
   int operator()() {
     catch_interrupts();  // until here there is nothing to save
     o_.train.resume ? resume() : begin();
+    if (o_.train.tensorboard) events_.emplace(folder_.path(), progress_.epoch);
     introduce();
     try {
       for (; progress_.epoch < o_.train.epochs; ++progress_.epoch) {
@@ -62,7 +66,7 @@ class Run {
   void introduce() const;
   bool train_epoch();                    ///< false when interrupted
   std::optional<Evaluation> validate();  ///< empty when interrupted
-  void record(const Evaluation& validated) const;
+  void record(const Evaluation& validated);
   void keep(const Evaluation& validated);
   bool test();  ///< false when interrupted
   int leave();
@@ -87,6 +91,7 @@ class Run {
   StepInputs inputs_;
   nlohmann::json run_json_;
   std::map<std::string, std::string> metadata_;  // of model files
+  std::optional<EventFile> events_;              // --tensorboard
   Progress progress_;
   bool whole_ = true;  // weights, statistics and optimiser belong together: false within a step and once they diverged
   // Of the epoch.
@@ -162,7 +167,7 @@ std::optional<Evaluation> Run::validate() {
 }
 
 /// The epoch's line in epochs.jsonl and on the terminal.
-void Run::record(const Evaluation& v) const {
+void Run::record(const Evaluation& v) {
   const Measuring& measuring = o_.train.method.measuring;
   const Method& method = o_.train.method;
   const StepReport terms = progress_.terms / static_cast<double>(progress_.batch);
@@ -201,6 +206,7 @@ void Run::record(const Evaluation& v) const {
     more += str("  swapped ", percent(terms.swapped));
   }
   folder_.add_epoch(line);
+  if (events_) events_->add_epoch(line);
   std::printf(
       "epoch %lld/%lld  cross-entropy %.4f  penalty %.4f%s  train accuracy %s  |  validation %s  |  %.1f images/s\n",
       static_cast<long long>(progress_.epoch + 1), static_cast<long long>(o_.train.epochs), terms.cross_entropy,
@@ -272,6 +278,7 @@ bool Run::test() {
     std::cout << "note: " << note << "\n";
     test["note"] = note;
   }
+  std::vector<Evaluation> evaluations;
   for (size_t i = 0; i < splits.size(); ++i) {
     const auto e = evaluate(*best, *splits[i].data, o_.data, explain, measuring, interrupted);
     if (!e) return false;
@@ -279,6 +286,7 @@ bool Run::test() {
     const std::string warning = empty_cam_warning(e->metrics);
     if (!warning.empty()) std::cout << warning << "\n";
     add_to_json(test, i == 0 ? "test_" : "out_of_context_", *e, measuring);
+    evaluations.push_back(*e);
     if (i > 0) continue;
     test["split"] = splits[i].name;
     test["per_class_accuracy"] = per_class_json(e->metrics, train_.classes());
@@ -286,9 +294,15 @@ bool Run::test() {
     test["empty_cams_by_class"] = empty_by_class_json(*e, train_.classes());
     test["centred_bias"] = centred_bias_json(*best, train_.classes());
   }
-  folder_.write_json("test.json", test);
+  std::vector<TestedSplit> tested;
+  for (size_t i = 0; i < splits.size(); ++i) tested.push_back({splits[i], evaluations[i]});
+  write_test_images(folder_.path(), *best, tested, o_.data, explain);
   write_overlay_sheet(folder_.file("overlays.png"), *best, splits, o_.data, explain);
-  std::cout << "overlays    " << folder_.file("overlays.png") << "\n";
+  if (events_) events_->add_test(test, folder_.file("overlays.png"));
+  folder_.write_json("test.json", test);  // a run that has it is finished
+  write_run_page(folder_.path());
+  std::cout << "overlays    " << folder_.file("overlays.png") << "\nreport      " << folder_.file("report.html")
+            << "\n";
   return true;
 }
 

@@ -39,6 +39,16 @@ if(NOT BOXCAM_HAS_LIBJPEG)
   message(STATUS "boxcam: without libjpeg-turbo (stb_image decodes JPEGs: slower, other pixels, fewer files)")
 endif()
 
+set(BOXCAM_HAS_PROTOBUF OFF)
+if(BOXCAM_APPS AND NOT BOXCAM_TENSORBOARD STREQUAL "OFF")
+  find_package(Protobuf QUIET)
+  if(Protobuf_FOUND AND Protobuf_PROTOC_EXECUTABLE)
+    set(BOXCAM_HAS_PROTOBUF ON)
+  else()
+    message(STATUS "boxcam: without protobuf (train --tensorboard will be refused)")
+  endif()
+endif()
+
 include(cuda)
 
 if(BOXCAM_TESTS)

@@ -10,11 +10,15 @@
 
 namespace boxcam {
 
+double ImageResult::content_heatmap() const {
+  return cam.boxed() && !cam.empty() ? cam.inside / cam.total : std::nan("");
+}
+
 std::optional<Evaluation> evaluate(Classifier& model, const Dataset& data, const DataOptions& data_options,
                                    const ExplainOptions& explaining, const Measuring& measuring,
                                    const std::function<bool()>& stop) {
   const int64_t classes = static_cast<int64_t>(data.classes().size());
-  Evaluation result{Metrics(classes), 0, {}, std::vector<int64_t>(classes), std::vector<int64_t>(classes)};
+  Evaluation result{Metrics(classes), 0, {}, std::vector<int64_t>(classes), std::vector<int64_t>(classes), {}};
   Loader loader(data, loader_options(data_options, data, false, 0));
   loader.start_epoch(0);
   const Device device = model.device();
@@ -30,6 +34,11 @@ std::optional<Evaluation> evaluate(Classifier& model, const Dataset& data, const
     result.metrics.add(batch->labels, predicted, records);
     result.metrics.add_lost_boxes(std::count(batch->lost_boxes.begin(), batch->lost_boxes.end(), 1));
     result.cross_entropy += cross_entropy(pass.logits, labels).item() * static_cast<double>(batch->size);
+    const std::vector<double> scores = softmax(pass.logits).to_vector();
+    for (size_t n = 0; n < records.size(); ++n)
+      result.images.push_back({batch->indices[n], batch->ids[n], batch->sources[n], batch->labels[n], predicted[n],
+                               scores[n * static_cast<size_t>(classes) + static_cast<size_t>(predicted[n])],
+                               records[n]});
     for (size_t n = 0; n < records.size(); ++n) {
       result.boxed[batch->labels[n]] += records[n].boxed();
       result.empty[batch->labels[n]] += records[n].boxed() && records[n].empty();

@@ -10,11 +10,24 @@
 
 namespace boxcam {
 
+/// One image of a split as the model sees it.
+struct ImageResult {
+  int64_t index = 0;  ///< in the split
+  std::string id, source;
+  int64_t label = 0, predicted = 0;
+  double score = 0;  ///< softmax probability of the predicted class
+  CamRecord cam;
+  bool right() const { return label == predicted; }
+  /// NaN without a box or with an empty CAM.
+  double content_heatmap() const;
+};
+
 struct Evaluation {
   Metrics metrics;
   double cross_entropy = 0;                  ///< mean over images
   std::map<std::string, Metrics> by_source;  ///< SourceSet, or the background of scenes
   std::vector<int64_t> boxed, empty;         ///< images of each class with a box, and of them with an empty CAM
+  std::vector<ImageResult> images;           ///< in the order of the split
 };
 
 /// Eval mode; CAMs are the label's unless `explain` says otherwise. `stop` is asked between batches; when it says so

@@ -13,8 +13,9 @@ namespace {
 
 constexpr int kColumns = 6, kRows = 4;
 
-/// The first images of each class in turn, `count` in all.
-std::vector<int64_t> pick(const Dataset& data, int64_t count) {
+}  // namespace
+
+std::vector<int64_t> first_of_each_class(const Dataset& data, int64_t count) {
   std::vector<std::vector<int64_t>> by_class(data.classes().size());
   for (int64_t i = 0; i < data.size(); ++i) by_class[data.label(i)].push_back(i);
   std::vector<int64_t> chosen;
@@ -23,8 +24,6 @@ std::vector<int64_t> pick(const Dataset& data, int64_t count) {
       if (round < list.size() && static_cast<int64_t>(chosen.size()) < count) chosen.push_back(list[round]);
   return chosen;
 }
-
-}  // namespace
 
 Image photograph_overlay(const Image& photograph, const Tensor& cam, const Preprocess& preprocess) {
   const int height = photograph.height, width = photograph.width;
@@ -54,13 +53,19 @@ Image overlay_picture(const Sample& sample, const ImageExplanation& e, const Cla
   return overlay(sample.image, std::span<const float>(cam.data<float>(), cam.numel()), sample.boxes, text);
 }
 
+Image plain_overlay(const Sample& sample, const ImageExplanation& e, int min_side) {
+  const Tensor cam = e.explanation.cam.to(Device::cpu);
+  return overlay(sample.image, std::span<const float>(cam.data<float>(), cam.numel()), sample.boxes, {},
+                 {.min_side = min_side});
+}
+
 void write_overlay_sheet(const std::string& path, Classifier& model, const std::vector<DataSplit>& splits,
                          const DataOptions& data, const ExplainOptions& explain) {
   std::vector<Image> tiles;
   std::string title;
   for (const DataSplit& split : splits) {
     title += (title.empty() ? "" : ", then ") + split.name;
-    for (const int64_t i : pick(*split.data, kColumns * kRows / static_cast<int64_t>(splits.size()))) {
+    for (const int64_t i : first_of_each_class(*split.data, kColumns * kRows / static_cast<int64_t>(splits.size()))) {
       const Sample sample = prepare(split.data->load(i), preprocess_of(data, false), nullptr);
       const int64_t explained = explain.explains == ExplainOptions::Class::predicted ? -1 : sample.label;
       tiles.push_back(overlay_picture(sample, explain_image(model, sample.image, explained, explain),

@@ -16,9 +16,15 @@ enum class OverlaySize { photograph, input };
 /// The picture of an explanation: image, heat map, boxes, predicted class and score.
 Image overlay_picture(const Sample& sample, const ImageExplanation& e, const ClassNames& classes, bool label_known);
 
+/// Image, heat map and boxes without a caption, enlarged to at least `min_side` pixels.
+Image plain_overlay(const Sample& sample, const ImageExplanation& e, int min_side);
+
 /// The heat map over the photograph, in its own shape and size, without a caption; what --resize crop does not show to
 /// the network is darkened. `cam` is of the network's input, [1, S, S].
 Image photograph_overlay(const Image& photograph, const Tensor& cam, const Preprocess& preprocess);
+
+/// The first images of each class in turn, `count` in all.
+std::vector<int64_t> first_of_each_class(const Dataset& data, int64_t count);
 
 /// A sheet of overlays: images of every class in turn, as many from each split.
 void write_overlay_sheet(const std::string& path, Classifier& model, const std::vector<DataSplit>& splits,

@@ -44,6 +44,7 @@ void append(TensorFile& file, const std::string& prefix, const TensorFile& tenso
 
 /// Options that change how a run is computed, or where its inputs lie, but not what it is.
 const std::set<std::string> kMayDiffer = {"device", "threads", "weights", "weights-allow-missing", "output", "resume",
+                                          "tensorboard",
                                           // What these change, check_same_data compares.
                                           "none-class", "missing-images"};
 

@@ -5,7 +5,7 @@
 #include <regex>
 #include <sstream>
 
-#include "apps/walkthrough/html.h"
+#include "apps/walkthrough/figures.h"
 #include "apps/walkthrough/story_text.h"
 #include "engine/base/text.h"
 
@@ -14,49 +14,22 @@ namespace boxcam {
 namespace {
 
 constexpr int64_t kImages = 4, kChannels = 3, kBars = 10;
-constexpr const char *kBlue = "#2166ac", *kOrange = "#d95f0e", *kGrey = "#8a8f98";
+constexpr const char *kBlue = "var(--blue)", *kOrange = "var(--orange)", *kGrey = "var(--grey)";
 
 constexpr const char* kStyle = R"(
-:root { --ink: #1c2024; --soft: #5b626b; --line: #d9dde2; --blue: #2166ac; --orange: #d95f0e; }
-* { box-sizing: border-box; }
-html { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
-body { margin: 0 auto; max-width: 1240px; padding: 28px 24px 48px; background: #fff; color: var(--ink);
-  font: 15px/1.5 system-ui, "Segoe UI", "Helvetica Neue", Arial, "Liberation Sans", "DejaVu Sans", sans-serif; }
-h1 { font-size: 30px; line-height: 1.2; margin: 0 0 6px; letter-spacing: -0.01em; }
-h2 { font-size: 21px; line-height: 1.3; margin: 0 0 8px; display: flex; align-items: center; gap: 12px; }
-h3 { font-size: 15px; margin: 22px 0 8px; }
-h2 .n { flex: none; width: 32px; height: 32px; border-radius: 50%; background: var(--blue); color: #fff;
+h2 .n { flex: none; width: 32px; height: 32px; border-radius: 50%; background: var(--blue); color: var(--page);
   font-size: 17px; display: inline-flex; align-items: center; justify-content: center; }
-p { margin: 0 0 10px; max-width: 88ch; }
-section { border-top: 1px solid var(--line); margin-top: 30px; padding-top: 24px; }
-.lead { color: var(--soft); font-size: 16px; }
 .intro { display: grid; grid-template-columns: minmax(0, 1fr) auto; gap: 8px 40px; align-items: start; }
 .intro table { margin: 0 0 8px; }
-sub, sup { line-height: 0; font-size: 72%; }
 .cost { color: var(--soft); font-size: 13px; margin: 0 0 10px; }
-.finding { border-left: 3px solid var(--blue); padding: 4px 0 4px 12px; margin: 10px 0; max-width: 92ch; }
-.reading { border: 1px solid #e6cf9a; background: #fdf8ea; border-radius: 6px; padding: 10px 14px; margin: 14px 0;
+.reading { border: 1px solid var(--note-line); background: var(--note); border-radius: 6px; padding: 10px 14px; margin: 14px 0;
   max-width: none; }
-code { font: 13px/1.4 ui-monospace, "DejaVu Sans Mono", "Liberation Mono", monospace; }
-table { border-collapse: collapse; font-size: 14px; margin: 10px 0; font-variant-numeric: tabular-nums; }
-caption, figcaption { text-align: left; color: var(--soft); font-size: 13px; line-height: 1.4; }
-caption { padding-bottom: 6px; max-width: 100ch; }
-th, td { text-align: left; padding: 4px 14px 4px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-th { font-weight: 600; white-space: nowrap; }
-thead th { border-bottom: 1.5px solid var(--ink); }
-td.r, th.r { text-align: right; white-space: nowrap; }
-table.facts th { color: var(--soft); font-weight: 500; }
 .key { display: inline-block; width: 10px; height: 10px; margin-right: 6px; border-radius: 2px; }
 .who { font-size: 14px; margin: 20px 0 8px; break-after: avoid; }
 .who b { font-weight: 600; }
 .row { display: grid; grid-template-columns: repeat(5, minmax(0, 224px)); gap: 20px; align-items: start;
   break-inside: avoid; margin: 0 0 8px; }
-.charts { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 18px 22px; margin: 12px 0; }
-.charts > * { break-inside: avoid; }
-figure { margin: 0; min-width: 0; break-inside: avoid; }
-figcaption { margin-top: 5px; }
-figcaption b { color: var(--ink); font-weight: 600; }
-.pic { position: relative; width: 100%; aspect-ratio: 1; background: #f1f3f5; outline: 1px solid var(--line); }
+.pic { position: relative; width: 100%; aspect-ratio: 1; background: var(--fill); outline: 1px solid var(--line); }
 .pic img, .pic svg { position: absolute; inset: 0; width: 100%; height: 100%; display: block; }
 .cells img { image-rendering: pixelated; }
 .scale { margin-top: 5px; font-size: 11.5px; color: var(--soft); }
@@ -64,41 +37,25 @@ figcaption b { color: var(--ink); font-weight: 600; }
 .ends { display: flex; justify-content: space-between; line-height: 1.5; white-space: nowrap; }
 .numbers { font-size: 13px; margin: 0; width: 100%; }
 .numbers td { padding: 3px 0; }
-svg.chart { display: block; width: 100%; height: auto; font: 11px system-ui, Arial, "Liberation Sans", sans-serif; }
-svg.chart text { fill: var(--ink); }
-svg.chart .title { font-weight: 600; font-size: 13px; }
-svg.chart .unit { fill: var(--soft); }
 svg.chart .power { font-size: 8px; }
-svg.chart .axis { stroke: #333; stroke-width: 1; }
-svg.chart .grid { stroke: #e4e7ea; stroke-width: 1; }
-svg.chart .plus { fill: #b2182b; }
-svg.chart .minus { fill: #2166ac; }
+svg.chart .plus { fill: var(--red); }
+svg.chart .minus { fill: var(--blue); }
 svg.flow { display: block; width: 100%; height: auto; margin: 18px 0 6px; break-inside: avoid;
   font: 14px system-ui, Arial, "Liberation Sans", sans-serif; }
-svg.flow rect { fill: #f4f6f8; stroke: #8a8f98; }
+svg.flow rect { fill: var(--fill); stroke: var(--grey); }
 svg.flow text { fill: var(--ink); text-anchor: middle; }
 svg.flow .note { font-size: 12.5px; fill: var(--soft); }
 svg.flow line { stroke-width: 1.8; }
-svg.cellbar { width: 130px; height: 12px; display: block; margin-top: 5px; background: #f1f3f5; }
-footer { margin-top: 36px; border-top: 1px solid var(--line); padding-top: 12px; color: var(--soft); font-size: 13px; }
-@page { size: A4; margin: 14mm 13mm; }
 @media print {
-  body { max-width: none; padding: 0; font-size: 10pt; }
-  h1 { font-size: 20pt; }
-  h2 { font-size: 14pt; break-after: avoid; }
-  h3, .cost, .ahead { break-after: avoid; }
-  p, .finding, tr, table, .reading { break-inside: avoid; }
+  .cost, .ahead { break-after: avoid; }
+  table, .reading { break-inside: avoid; }
   .row { gap: 10px; grid-template-columns: repeat(5, minmax(0, 1fr)); }
-  .charts { grid-template-columns: repeat(2, minmax(0, 1fr)); }
   .scale { font-size: 7pt; }
-  figcaption, caption, .cost { font-size: 8pt; }
-  table { font-size: 9pt; }
+  .cost { font-size: 8pt; }
   .numbers { font-size: 7.5pt; }
-  th, td { padding-right: 8px; }
   .intro { grid-template-columns: none; }
   .ends { flex-wrap: wrap; line-height: 1.25; }
   .ends .unit { order: 3; flex-basis: 100%; text-align: center; }
-  svg.cellbar { width: 80px; }
 }
 )";
 
@@ -114,8 +71,6 @@ std::string prose_html(const std::string& text) {
   for (size_t at; (at = html.find("<sup>+")) != std::string::npos;) html.erase(at + 5, 1);
   return html;
 }
-
-std::string percent_html(double share) { return std::isnan(share) ? "–" : formatted("%.1f %%", 100 * share); }
 
 /// Image n of a batch of maps [N, h, w].
 std::span<const float> map_of(const Tensor& maps, int64_t n) {
@@ -680,10 +635,6 @@ void Page::costs() {
 }
 
 std::string Page::write() {
-  out_ << "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
-          "content=\"width=device-width, initial-scale=1\">\n<link rel=\"icon\" href=\"data:,\">\n<title>One training "
-          "step · boxcam</title>\n<style>"
-       << kStyle << "</style>\n</head>\n<body>\n";
   summary();
   flow();
 
@@ -737,9 +688,8 @@ std::string Page::write() {
   end_section(8);
   costs();
   out_ << "<footer>Made by <code>walkthrough</code>. The same tensors, by name: <code>--dump "
-          "FILE.safetensors</code>.</footer>\n"
-          "</body>\n</html>\n";
-  return out_.str();
+          "FILE.safetensors</code>.</footer>\n";
+  return html_page("One training step · boxcam", kStyle, out_.str());
 }
 
 }  // namespace

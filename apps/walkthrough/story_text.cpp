@@ -6,7 +6,7 @@
 #include <ostream>
 #include <sstream>
 
-#include "apps/walkthrough/html.h"
+#include "apps/common/html.h"
 #include "engine/base/text.h"
 #include "xai/metrics.h"
 

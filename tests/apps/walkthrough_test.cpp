@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "apps/walkthrough/html.h"
+#include "apps/walkthrough/figures.h"
 #include "apps/walkthrough/story.h"
 #include "apps/walkthrough/story_page.h"
 #include "apps/walkthrough/story_text.h"

@@ -1,6 +1,7 @@
 #include "apps/common/options/train.h"
 
 #include "apps/common/data/kinds.h"
+#include "apps/common/tensorboard/tensorboard.h"
 #include "engine/base/text.h"
 
 namespace boxcam {
@@ -95,12 +96,16 @@ void declare_run(OptionTable& table, TrainOptions& o) {
              "which epoch is kept as best.safetensors and tested (validation; the thesis: content-heatmap)");
   table.text("--output", o.output, str("the run's folder (default: ", kDefaultOutput, ")"));
   table.flag("--resume", o.resume, "go on from the checkpoint in --output; options that are not given are the run's");
+  table.flag("--tensorboard", o.tensorboard,
+             "also write an event file for TensorBoard into the run's folder; SOURCE_DATE_EPOCH settles its times");
 }
 
 void settle_train_options(const OptionTable& table, DataOptions& data, TrainOptions& t) {
   using Teaches = Reading::Teaches;
   using CamModel = Reading::CamModel;
   using BatchNorm = Reading::BatchNorm;
+  table.refuse(t.tensorboard && !writes_events(), "--tensorboard",
+               "this build has no protobuf; install libprotobuf-dev and protobuf-compiler, and build again");
   CamOptions& cam = t.method.explain.cam;
   Reading& reading = t.method.reading;
   if (t.thesis) {

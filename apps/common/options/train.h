@@ -21,12 +21,13 @@ struct TrainOptions {
   bool class_balance = false;
   std::string output;
   bool resume = false;
+  bool tensorboard = false;
 };
 
 /// All that a training step depends on but for the data set: batches, model, explanation, method, optimiser and
 /// schedule.
 void declare_step(OptionTable& table, DataOptions& data, ModelOptions& model, TrainOptions& train);
-/// --best-by, --output, --resume.
+/// --best-by, --output, --resume, --tensorboard.
 void declare_run(OptionTable& table, TrainOptions& options);
 
 /// What --thesis implies, for options that were not given, and defaults that depend on others; refuses those that

@@ -1,12 +1,9 @@
-#include "apps/walkthrough/html.h"
-
-#include <openssl/evp.h>
+#include "apps/walkthrough/figures.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
 
-#include "nn/data/image.h"
 #include "xai/overlay.h"
 
 namespace boxcam {
@@ -42,41 +39,6 @@ Rgb colour_of(ColourMap map, double at) {
 std::string plain_number(double value) { return formatted("%.3g", value); }
 
 }  // namespace
-
-std::string escape_html(const std::string& text) {
-  std::string result;
-  for (const char c : text) switch (c) {
-      case '&': result += "&amp;"; break;
-      case '<': result += "&lt;"; break;
-      case '>': result += "&gt;"; break;
-      case '"': result += "&quot;"; break;
-      case '\'': result += "&#39;"; break;
-      default: result += c;
-    }
-  return result;
-}
-
-std::string number_html(double value) {
-  if (std::isnan(value)) return "–";
-  if (value == 0) return "0";  // never "−0"
-  std::string text = formatted("%.3g", value);
-  std::string exponent;
-  if (const size_t e = text.find('e'); e != std::string::npos) {
-    const int power = std::atoi(text.c_str() + e + 1);
-    text.resize(e);
-    exponent = " × 10<sup>" + (power < 0 ? "−" + std::to_string(-power) : std::to_string(power)) + "</sup>";
-  }
-  if (text[0] == '-') text.replace(0, 1, "−");
-  return text + exponent;
-}
-
-std::string png_data_uri(const Image& image) {
-  const std::string png = png_bytes(image);
-  std::string text(4 * ((png.size() + 2) / 3) + 1, '\0');  // EVP_EncodeBlock ends it with a zero
-  text.resize(EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
-                              reinterpret_cast<const unsigned char*>(png.data()), static_cast<int>(png.size())));
-  return "data:image/png;base64," + text;
-}
 
 Image paint(std::span<const float> values, int height, int width, double low, double high, ColourMap map) {
   Image image(height, width);
@@ -204,13 +166,6 @@ std::string histogram_chart(const std::vector<HistogramSeries>& series, const st
                    height - 4) +
          escape_html(unit) + "</text></svg>";
   return svg;
-}
-
-std::string cell_bar(double share, const std::string& colour) {
-  return formatted(
-      "<svg class=\"cellbar\" viewBox=\"0 0 100 10\" preserveAspectRatio=\"none\"><rect width=\"%.2f\" height=\"10\" "
-      "fill=\"%s\"/></svg>",
-      100 * std::clamp(share, 0.0, 1.0), colour.c_str());
 }
 
 }  // namespace boxcam

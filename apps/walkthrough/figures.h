@@ -1,31 +1,14 @@
-// Building blocks of a self-contained HTML page: text, pictures as data URIs, colour maps, small charts as inline SVG.
+// Figures of the walkthrough's page: colour maps, and small charts as inline SVG.
 #pragma once
 
-#include <cstdio>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "nn/data/dataset.h"
+#include "apps/common/html.h"
 
 namespace boxcam {
-
-/// As printf, into a string of at most 511 bytes.
-template <class... Values>
-std::string formatted(const char* format, Values... values) {
-  char text[512];
-  std::snprintf(text, sizeof text, format, values...);
-  return text;
-}
-
-/// Text for HTML: & < > and quotes become entities.
-std::string escape_html(const std::string& text);
-/// "0.0123", "1.2 × 10<sup>−7</sup>", "–" for NaN.
-std::string number_html(double value);
-
-/// A PNG as the value of an <img src>: "data:image/png;base64,...".
-std::string png_data_uri(const Image& image);
 
 enum class ColourMap {
   heat,        ///< blue to red, as in the overlays: a CAM in [0, 1]
@@ -55,8 +38,5 @@ struct HistogramSeries {
 /// Outlines of several histograms over common axes.
 std::string histogram_chart(const std::vector<HistogramSeries>& series, const std::string& title,
                             const std::string& unit);
-
-/// A bar in a table's cell: `share` of its full width.
-std::string cell_bar(double share, const std::string& colour);
 
 }  // namespace boxcam

@@ -1,0 +1,152 @@
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <set>
+#include <sstream>
+
+#include "apps/common/report/report.h"
+#include "apps/common/report/values.h"
+#include "engine/base/check.h"
+#include "engine/base/file.h"
+
+namespace boxcam {
+
+namespace {
+
+nlohmann::json parsed(const std::string& text, const std::string& path) {
+  auto json = nlohmann::json::parse(text, nullptr, false);
+  check(json.is_object(), path, " is not valid JSON");
+  return json;
+}
+
+std::vector<nlohmann::json> lines_of(const std::string& path) {
+  std::vector<nlohmann::json> lines;
+  std::istringstream text(read_file(path));
+  for (std::string line; std::getline(text, line);) lines.push_back(parsed(line, path));
+  return lines;
+}
+
+TestPicture picture_of(const nlohmann::json& line, const std::string& folder) {
+  TestPicture p;
+  p.split = line.value("split", "");
+  p.index = line.value("index", int64_t{0});
+  p.id = line.value("id", "");
+  p.source = line.value("source", "");
+  p.label = line.value("label", "");
+  p.predicted = line.value("predicted", "");
+  p.score = number_in(line, "score");
+  const double total = number_in(line, "total");
+  const bool boxed = number_in(line, "box_area") > 0;
+  p.empty_cam = boxed && total <= 0;
+  if (boxed && total > 0) p.content_heatmap = number_in(line, "inside") / total;
+  p.png = read_file(folder + "/" + line["picture"].get<std::string>(), "image");
+  return p;
+}
+
+/// Of the images, those that have a picture; one that is shown for two reasons comes twice.
+std::vector<TestPicture> pictures_in(const std::string& folder) {
+  using Why = TestPicture::Why;
+  std::vector<TestPicture> pictures;
+  for (const nlohmann::json& line : lines_of(folder + "/test_images.jsonl")) {
+    if (!line.contains("picture") || !line["picture"].is_string() || !line.contains("shown")) continue;
+    TestPicture picture = picture_of(line, folder);
+    for (const nlohmann::json& why : line["shown"]) {
+      picture.why = why == "best" ? Why::best : why == "worst" ? Why::worst : Why::fixed;
+      pictures.push_back(picture);
+    }
+  }
+  return pictures;
+}
+
+bool there_is(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::exists(path, error);
+}
+
+}  // namespace
+
+double number_in(const nlohmann::json& json, const std::string& key) {
+  if (!json.is_object()) return kUnknown;
+  const auto found = json.find(key);
+  return found != json.end() && found->is_number() ? found->get<double>() : kUnknown;
+}
+
+std::string option_of(const RunRecord& run, const std::string& name) {
+  if (!run.run.is_object() || !run.run.contains("options")) return "";
+  const auto& options = run.run["options"];
+  const auto found = options.find(name);
+  return found == options.end() ? "" : plain_text(*found);
+}
+
+std::vector<double> values_of(const std::vector<RunRecord>& runs, const std::string& key) {
+  std::vector<double> values;
+  for (const RunRecord& run : runs) values.push_back(number_in(run.test, key));
+  return values;
+}
+
+double mean_of(const std::vector<double>& values) {
+  double sum = 0, n = 0;
+  for (const double value : values)
+    if (!std::isnan(value)) sum += value, ++n;
+  return sum / n;
+}
+
+std::vector<RunRecord> runs_of(const std::vector<StudyRow>& rows) {
+  std::vector<RunRecord> runs;
+  for (const StudyRow& row : rows) runs.insert(runs.end(), row.runs.begin(), row.runs.end());
+  return runs;
+}
+
+RunRecord read_run_record(const std::string& folder) {
+  RunRecord record;
+  record.run = parsed(read_file(folder + "/run.json"), folder + "/run.json");
+  record.test = parsed(read_file(folder + "/test.json"), folder + "/test.json");
+  record.epochs = lines_of(folder + "/epochs.jsonl");
+  record.seed = option_of(record, "seed");
+  if (there_is(folder + "/test_images.jsonl")) record.pictures = pictures_in(folder);
+  return record;
+}
+
+std::vector<Measure> measures_of(const std::vector<RunRecord>& runs) {
+  static const std::vector<Measure> known = {
+      {"test_accuracy", "accuracy"},
+      {"out_of_context_accuracy", "accuracy out of context"},
+      {"worst_class_accuracy", "worst class"},
+      {"test_worst_class_accuracy", "worst class"},
+      {"worst_group_accuracy", "worst group"},
+      {"test_worst_group_accuracy", "worst group"},
+      {"test_content_heatmap", "Content-Heatmap"},
+      {"out_of_context_content_heatmap", "Content-Heatmap out of context"},
+      {"test_empty_cams", "empty CAMs"},
+      {"out_of_context_empty_cams", "empty CAMs out of context"},
+  };
+  std::vector<Measure> there;
+  for (const Measure& measure : known)
+    if (std::any_of(runs.begin(), runs.end(),
+                    [&](const RunRecord& run) { return !std::isnan(number_in(run.test, measure.key)); }))
+      there.push_back(measure);
+  return there;
+}
+
+std::vector<DifferingOption> options_that_differ(const std::vector<StudyRow>& rows) {
+  static const std::set<std::string> nothing_of_a_row = {"output",  "resume", "seed",
+                                                         "threads", "device", "tensorboard"};
+  std::set<std::string> names;
+  for (const StudyRow& row : rows)
+    if (!row.runs.empty() && row.runs[0].run.contains("options"))
+      for (const auto& [name, value] : row.runs[0].run["options"].items())
+        if (!nothing_of_a_row.contains(name)) names.insert(name);
+  std::vector<DifferingOption> options;
+  for (const std::string& name : names) {
+    DifferingOption option{name, {}};
+    for (const StudyRow& row : rows) option.values.push_back(row.runs.empty() ? "" : option_of(row.runs[0], name));
+    if (std::set<std::string>(option.values.begin(), option.values.end()).size() > 1) options.push_back(option);
+  }
+  return options;
+}
+
+void write_run_page(const std::string& folder) {
+  write_file(folder + "/report.html", {run_page(read_run_record(folder))});
+}
+
+}  // namespace boxcam

@@ -1,0 +1,15 @@
+// Numbers and texts out of records, for the pages; what is not there is NaN or empty.
+#pragma once
+
+#include "apps/common/report/report.h"
+
+namespace boxcam {
+
+double number_in(const nlohmann::json& json, const std::string& key);
+std::string option_of(const RunRecord& run, const std::string& name);
+/// Of test.json, one a run.
+std::vector<double> values_of(const std::vector<RunRecord>& runs, const std::string& key);
+double mean_of(const std::vector<double>& values);  ///< of those that are not NaN
+std::vector<RunRecord> runs_of(const std::vector<StudyRow>& rows);
+
+}  // namespace boxcam
