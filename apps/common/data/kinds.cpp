@@ -9,9 +9,11 @@ DataKind scenes_kind();
 DataKind open_images_kind();
 DataKind packed_kind();
 DataKind folder_kind();
+DataKind waterbirds_kind();
 
 const std::vector<DataKind>& data_kinds() {
-  static const std::vector<DataKind> kinds = {scenes_kind(), open_images_kind(), packed_kind(), folder_kind()};
+  static const std::vector<DataKind> kinds = {scenes_kind(), open_images_kind(), packed_kind(), folder_kind(),
+                                              waterbirds_kind()};
   return kinds;
 }
 
@@ -29,6 +31,24 @@ const DataKind& data_kind(const DataOptions& o) {
   const std::string last = forms.back();
   forms.pop_back();
   fail("--data: expected ", join(forms), " or ", last, ", found '", o.data, "'");
+}
+
+bool data_have_boxes(const DataOptions& o) {
+  const DataKind& kind = data_kind(o);
+  return !kind.has_boxes || kind.has_boxes(o);
+}
+
+AnnotationOptions annotation_options(const DataOptions& o, const std::string& split) {
+  AnnotationOptions options;
+  options.classes = o.classes;
+  options.group_of = o.group_of;
+  options.several_classes = o.several_classes;
+  options.expand_children = o.expand_children;
+  options.max_images = wanted_images(o, split);
+  options.seed = o.data_seed;
+  options.sources = o.sources;
+  options.none_class = o.none_class;
+  return options;
 }
 
 std::string data_place(const DataOptions& o) {
