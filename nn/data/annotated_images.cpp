@@ -149,6 +149,31 @@ std::unordered_map<std::string, int> find_classes(Annotations& a, const std::vec
   return labels;
 }
 
+void choose_classes(Annotations& a, const std::vector<std::string>& names, const std::vector<std::string>& wanted,
+                    const std::string& where) {
+  std::set<std::string> known(names.begin(), names.end());
+  for (const std::string& word : wanted)  // whether there is such a class, the train split says
+    if (a.split != "train" && std::none_of(names.begin(), names.end(), [&](const std::string& name) {
+          return lower(name) == lower(word) || is_alias(word, name);
+        }))
+      known.insert(word);
+  const auto labels = find_classes(a, wanted, known, where);
+  const int none = static_cast<int>(a.classes.size());
+  std::vector<int> label_of;
+  for (const std::string& name : names) label_of.push_back(labels.contains(name) ? labels.at(name) : -1);
+  for (AnnotatedImage& image : a.images) {
+    for (LabelledBox& box : image.boxes) {
+      a.shown.insert(names[static_cast<size_t>(box.label)]);
+      box.label = label_of[static_cast<size_t>(box.label)];
+      image.unusable |= box.label >= 0 && box.unusable;
+    }
+    std::erase_if(image.boxes, [](const LabelledBox& box) { return box.label < 0 || box.unusable; });
+    if (image.label < 0) continue;
+    const int label = label_of[static_cast<size_t>(image.label)];
+    image.label = label < 0 ? none : label;
+  }
+}
+
 Box checked_shares(const Box& shares, const std::string& where) {
   const auto inside = [](double value) { return value >= -0.01 && value <= 1.01; };  // NaN is outside
   check(inside(shares.x_min) && inside(shares.y_min) && inside(shares.x_max) && inside(shares.y_max), where,

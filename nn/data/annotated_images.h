@@ -40,8 +40,9 @@ struct AnnotationOptions {
 };
 
 struct LabelledBox {
-  int label;  ///< number of the output
+  int label;  ///< number of the output; before choose_classes, of a name in the data
   Box box;
+  bool unusable = false;  ///< has no area, or an option drops it
 };
 
 struct AnnotatedImage {
@@ -87,8 +88,13 @@ std::vector<std::string> alias_words();
 std::unordered_map<std::string, int> find_classes(Annotations& annotations, const std::vector<std::string>& wanted,
                                                   const std::set<std::string>& known, const std::string& where);
 
-/// A box in pixels as shares of the sides of a picture of `width` x `height`. What lies at most 1 % outside is cut off,
-/// and a box that does not overlap the picture has no area. Throws Error, beginning with `where`, for one that lies
+/// For readers that learn the names of classes together with the boxes, whose labels (and those of images) are places
+/// in `names` until here. In splits other than train a wanted class need not be among them. Throws as find_classes.
+void choose_classes(Annotations& annotations, const std::vector<std::string>& names,
+                    const std::vector<std::string>& wanted, const std::string& where);
+
+/// A box in pixels as shares of the sides of a picture of `width` x `height`. What lies at most 1 % outside is cut
+/// off. Throws Error, beginning with `where`, for one that lies
 /// farther outside, is NaN, or ends before it begins.
 Box checked_shares(const Box& pixels, double width, double height, const std::string& where);
 /// The same of a box that is in shares already.

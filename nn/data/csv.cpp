@@ -95,7 +95,8 @@ std::vector<std::string> csv_fields(std::string_view line) {
 }
 
 CsvTable::CsvTable(const std::filesystem::path& path) : lines_(path) {
-  const auto header = lines_.next();
+  auto header = lines_.next();
+  for (; header && header->starts_with('#'); header = lines_.next()) remarks_.emplace_back(header->substr(1));
   check(header.has_value(), path.string(), " is empty: expected a header with column names");
   columns_ = csv_fields(*header);
 }

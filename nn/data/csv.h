@@ -61,6 +61,8 @@ class CsvTable {
 
   bool has(const std::string& column) const;
   const std::vector<std::string>& columns() const { return columns_; }
+  /// The lines before the header, which begin with #, without it.
+  const std::vector<std::string>& remarks() const { return remarks_; }
 
   /// Chooses a column; its text is then at(the returned number). Throws Error when there is none of this name.
   size_t want(const std::string& column);
@@ -78,7 +80,7 @@ class CsvTable {
 
  private:
   LineReader lines_;
-  std::vector<std::string> columns_;
+  std::vector<std::string> columns_, remarks_;
   std::vector<int> wanted_;            // per column of the file: its place in row_, or -1
   std::vector<std::string_view> row_;  // of the current row
 };

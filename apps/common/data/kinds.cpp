@@ -10,10 +10,13 @@ DataKind open_images_kind();
 DataKind packed_kind();
 DataKind folder_kind();
 DataKind waterbirds_kind();
+DataKind voc_kind();
+DataKind coco_kind();
+DataKind csv_kind();
 
 const std::vector<DataKind>& data_kinds() {
-  static const std::vector<DataKind> kinds = {scenes_kind(), open_images_kind(), packed_kind(), folder_kind(),
-                                              waterbirds_kind()};
+  static const std::vector<DataKind> kinds = {scenes_kind(),     open_images_kind(), packed_kind(), folder_kind(),
+                                              waterbirds_kind(), voc_kind(),         coco_kind(),   csv_kind()};
   return kinds;
 }
 
@@ -42,6 +45,7 @@ AnnotationOptions annotation_options(const DataOptions& o, const std::string& sp
   AnnotationOptions options;
   options.classes = o.classes;
   options.group_of = o.group_of;
+  options.difficult = o.difficult;
   options.several_classes = o.several_classes;
   options.expand_children = o.expand_children;
   options.max_images = wanted_images(o, split);
@@ -65,8 +69,9 @@ int64_t wanted_images(const DataOptions& o, const std::string& split) {
 
 const std::vector<std::string>& sample_options() {
   static const std::vector<std::string> names = {
-      "--classes",         "--data-seed", "--image-size",          "--resize",    "--group-of", "--several-classes",
-      "--expand-children", "--sources",   "--context-correlation", "--none-class"};
+      "--classes",  "--data-seed",           "--image-size",      "--resize",
+      "--group-of", "--difficult",           "--several-classes", "--expand-children",
+      "--sources",  "--context-correlation", "--none-class"};
   return names;
 }
 

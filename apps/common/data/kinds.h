@@ -18,6 +18,9 @@ struct DataKind {
   bool cached = true;                                       ///< whether decoded images are worth keeping in memory
   bool image_files = false;  ///< whether images are files of their own, of which some may be missing or broken
 
+  /// Choices of what to take of the data that mean nothing for them: refused where they are given.
+  std::vector<const char*> ignores = {"--difficult"};
+
   /// The splits that the data have: "train", "validation", "test", and of some "out-of-context" beside "test".
   std::vector<std::string> (*splits)(const DataOptions& options);
   /// The named split. Throws Error where it does not exist.

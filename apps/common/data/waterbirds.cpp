@@ -26,6 +26,7 @@ DataKind waterbirds_kind() {
           .what = "Waterbirds as WILDS lays it out, with CUB's boxes; groups are class x place",
           .has_boxes = has_boxes,
           .image_files = true,
+          .ignores = {"--group-of", "--difficult", "--several-classes", "--expand-children", "--context-correlation"},
           .splits = splits,
           .open = open,
           .settle = settle};

@@ -21,6 +21,7 @@ struct DataOptions {
   Preprocess::Resize resize = Preprocess::Resize::squash;
   Preprocess::Augment augment = Preprocess::Augment::none;
   AnnotationOptions::GroupOf group_of = AnnotationOptions::GroupOf::keep;
+  AnnotationOptions::Difficult difficult = AnnotationOptions::Difficult::keep;
   AnnotationOptions::SeveralClasses several_classes = AnnotationOptions::SeveralClasses::largest;
   bool expand_children = false;
   std::vector<std::string> sources;

@@ -19,6 +19,7 @@ namespace boxcam {
 BOXCAM_WORDS(Preprocess::Resize, {{"squash", E::squash}, {"crop", E::crop}})
 BOXCAM_WORDS(Preprocess::Augment, {{"none", E::none}, {"flip", E::flip}, {"crop-flip", E::crop_flip}})
 BOXCAM_WORDS(AnnotationOptions::GroupOf, {{"keep", E::keep}, {"drop", E::drop}})
+BOXCAM_WORDS(AnnotationOptions::Difficult, {{"keep", E::keep}, {"drop", E::drop}})
 BOXCAM_WORDS(AnnotationOptions::SeveralClasses, {{"largest", E::largest}, {"drop", E::drop}})
 BOXCAM_WORDS(NoneClass, {{"auto", E::automatic}, {"on", E::on}, {"off", E::off}})
 BOXCAM_WORDS(MissingImages, {{"error", E::error}, {"skip", E::skip}})
