@@ -52,17 +52,19 @@ std::vector<Box> pixel_boxes(const LabelledImage& file, double height, double wi
   return boxes;
 }
 
-/// Those in pixels, which only now can be compared with their image: at most 1 % of a side, or a pixel, may lie
-/// outside.
-void check_boxes(const LabelledImage& file, const ImageHeader& header) {
-  if (!file.in_pixels) return;
-  const double x_room = std::max(0.01 * header.width, 1.0), y_room = std::max(0.01 * header.height, 1.0);
-  for (const Box& b : file.boxes)
-    check(b.x_min >= -x_room && b.y_min >= -y_room && b.x_max <= header.width + x_room &&
-              b.y_max <= header.height + y_room && b.x_min < header.width && b.y_min < header.height && b.x_max > 0 &&
-              b.y_max > 0,
-          "image ", file.path, " of ", header.width, " x ", header.height, " pixels has a box from ", b.x_min, " ",
-          b.y_min, " to ", b.x_max, " ", b.y_max, ": expected one inside it");
+/// By how much of the image's side a box in pixels, which only now can be compared with its image, lies outside. Throws
+/// Error where that is more than a tenth, or nothing lies inside.
+double outside(const LabelledImage& file, const ImageHeader& header) {
+  if (!file.in_pixels) return 0;
+  const double width = header.width, height = header.height;
+  double most = 0;
+  for (const Box& b : file.boxes) {
+    most = std::max({most, -b.x_min / width, -b.y_min / height, b.x_max / width - 1, b.y_max / height - 1});
+    check(most <= 0.1 && b.x_min < width && b.y_min < height && b.x_max > 0 && b.y_max > 0, "image ", file.path, " of ",
+          header.width, " x ", header.height, " pixels has a box from ", b.x_min, " ", b.y_min, " to ", b.x_max, " ",
+          b.y_max, ": expected one inside it");
+  }
+  return most;
 }
 
 /// Whether what `preprocess` shows of an image leaves something of one of its boxes, or it has none.
@@ -131,15 +133,15 @@ std::vector<std::string> LabelledImages::inspect(const Preprocess& preprocess) {
   std::vector<std::string> broken;
   std::vector<LabelledImage> kept;
   std::vector<std::string> odd;
-  std::string other_size;  // of the first such image
-  int64_t turned = 0, lost = 0, other_sizes = 0;
+  std::string other_size, first_cut_off;  // of the first such images
+  int64_t turned = 0, lost = 0, other_sizes = 0, cut_off = 0;
   for (size_t i = 0; i < files_.size(); ++i) {
     const auto& [header, error] = looks[i];
     if (!error.empty()) {
       broken.push_back(error);
       continue;
     }
-    check_boxes(files_[i], header);
+    if (outside(files_[i], header) > 0.01 && cut_off++ == 0) first_cut_off = files_[i].path;
     if (!header.note.empty()) odd.push_back(header.note);
     const auto& [height, width] = std::pair(files_[i].height, files_[i].width);
     if (height > 0 && (height != header.height || width != header.width) && other_sizes++ == 0)
@@ -157,6 +159,11 @@ std::vector<std::string> LabelledImages::inspect(const Preprocess& preprocess) {
         {false, str(turned, " of ", size(),
                     " images carry an EXIF turn, which is not applied: boxes are in the pixels as the file "
                     "has them")});
+  if (cut_off > 0)
+    notes_.push_back({false, str("boxes of ", cut_off, " of ", size(),
+                                 " images are cut off at the picture's side, of which they stick out by more than 1 %; "
+                                 "the first: ",
+                                 first_cut_off)});
   if (other_sizes > 0)
     notes_.push_back({true, str(other_sizes, " of ", size(),
                                 " images have another size than their annotations say, "

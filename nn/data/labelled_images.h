@@ -34,8 +34,9 @@ class LabelledImages : public Dataset {
   std::string content() const override;
   /// Of a file its size counts, not its bytes, and neither its time nor its path.
   std::string identity() const override;
-  /// The notes count the images with an EXIF turn, those of another size than their annotations say, and those of which
-  /// a central crop shows no box. Throws Error for a box in pixels that is not in its image.
+  /// The notes count the images with an EXIF turn, those of another size than their annotations say, those of which a
+  /// central crop shows no box, and those that boxes in pixels stick out of by more than 1 %, where they are cut off.
+  /// Throws Error where they stick out by more than 10 %, or do not meet their image.
   std::vector<std::string> inspect(const Preprocess& preprocess) override;
   std::vector<Note> notes() const override { return notes_; }
 
