@@ -1,7 +1,9 @@
-// Measures a checkpoint on a split: accuracy, Content-Heatmap, box coverage, empty CAMs, by class and by source.
+// Measures a checkpoint on a split: accuracy, Content-Heatmap, box coverage, empty CAMs, by class,
+// by group and by source.
 #include <iostream>
 
 #include "apps/common/evaluation.h"
+#include "apps/common/groups.h"
 #include "apps/common/model.h"
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
@@ -64,6 +66,7 @@ int run(const OptionTable& table, Options& o, const ModelCard& card) {
     std::cout << summary(differing) << "\n";
     json["not_as_trained"] = to_json(differing);
   }
+  std::map<std::string, int64_t> training;  // its groups
   for (const DataSplit& split : splits) {
     const auto e = evaluate(*model, *split.data, o.data, o.explain, o.measuring, interrupted);
     if (!e) return exit_status();
@@ -72,11 +75,13 @@ int run(const OptionTable& table, Options& o, const ModelCard& card) {
               << "   cross-entropy " << e->cross_entropy << "\n";
     nlohmann::json entry = nlohmann::json::object();
     add_to_json(entry, "", *e, o.measuring);
+    if (!e->by_group.empty() && training.empty()) training = training_groups(o.data);
+    const GroupAccuracy groups = group_accuracy(*e, training);
+    add_groups_to_json(entry, "", groups);
     entry["content_heatmap_batch"] = number(m.content_heatmap(ContentHeatmap::batch));
     entry["content_heatmap_pooled"] = number(m.content_heatmap(ContentHeatmap::pooled));
     entry["content_heatmap_image_mean"] = number(m.content_heatmap(ContentHeatmap::image_mean));
     entry["per_class_accuracy"] = per_class_json(m, split.data->classes());
-    entry["worst_class_accuracy"] = number(m.worst_class_accuracy());
     entry["confusion"] = confusion_json(m);
     entry["empty_cams_by_class"] = empty_by_class_json(*e, split.data->classes());
     entry["centred_bias"] = centred_bias_json(*model, split.data->classes());
@@ -102,6 +107,7 @@ int run(const OptionTable& table, Options& o, const ModelCard& card) {
                                     {"content_heatmap_pooled", number(s.content_heatmap(ContentHeatmap::pooled))},
                                     {"empty_cams", number(s.empty_cams())}};
     }
+    std::cout << groups_text(*e, groups);
     const std::string warning = empty_cam_warning(m);
     if (!warning.empty()) std::cout << warning << "\n";
     json[split.name] = entry;

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "apps/common/evaluation.h"
+#include "apps/common/groups.h"
 #include "apps/common/overlays.h"
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
@@ -28,7 +29,7 @@ class Run {
   /// `table` declares the fields of `options`, which are settled further here. `start` is the card of --weights.
   Run(TrainingOptions& options, const OptionTable& table, const ModelCard& start)
       : o_(options),
-        splits_(training_splits(o_.data)),
+        splits_(training_splits(o_.data, o_.train.best_by)),
         made_(new_model(o_, start, train_)),
         folder_(o_.train.output, o_.train.resume),
         step_(CL_, o_.train.method, o_.train.optimizer),
@@ -37,6 +38,7 @@ class Run {
                 o_.run.seed),
         run_json_(run_json(o_, table, splits_, made_)),
         metadata_(card_metadata(table, train_.classes())),
+        training_groups_(group_sizes(train_)),
         metrics_(static_cast<int64_t>(train_.classes().size())) {}
 
   /// The exit status.
@@ -67,6 +69,7 @@ class Run {
   bool train_epoch();                    ///< false when interrupted
   std::optional<Evaluation> validate();  ///< empty when interrupted
   void record(const Evaluation& validated);
+  double value_of(const Evaluation& validated) const;
   void keep(const Evaluation& validated);
   bool test();  ///< false when interrupted
   int leave();
@@ -92,6 +95,7 @@ class Run {
   nlohmann::json run_json_;
   std::map<std::string, std::string> metadata_;  // of model files
   std::optional<EventFile> events_;              // --tensorboard
+  const std::map<std::string, int64_t> training_groups_;
   Progress progress_;
   bool whole_ = true;  // weights, statistics and optimiser belong together: false within a step and once they diverged
   // Of the epoch.
@@ -182,11 +186,14 @@ void Run::record(const Evaluation& v) {
                          {"train_lost_boxes", metrics_.lost_boxes()},
                          {"val_loss", number(v.cross_entropy)},
                          {"val_accuracy", number(v.metrics.accuracy())},
+                         {"val_worst_class_accuracy", number(v.metrics.worst_class_accuracy())},
                          {"val_content_heatmap", number(v.metrics.content_heatmap(measuring.content_heatmap))},
                          {"val_box_coverage", number(v.metrics.box_coverage())},
                          {"val_empty_cams", number(v.metrics.empty_cams())},
                          {"images_per_second", bar_->images_per_second()},
                          {"seconds", bar_->seconds()}};
+  const GroupAccuracy groups = group_accuracy(v, training_groups_);
+  add_groups_to_json(line, "val_", groups);
   std::string more;  // terms that not every method has
   if (method.splits()) {
     line["evidence_cross_entropy"] = number(terms.evidence_cross_entropy);
@@ -208,23 +215,32 @@ void Run::record(const Evaluation& v) {
   folder_.add_epoch(line);
   if (events_) events_->add_epoch(line);
   std::printf(
-      "epoch %lld/%lld  cross-entropy %.4f  penalty %.4f%s  train accuracy %s  |  validation %s  |  %.1f images/s\n",
+      "epoch %lld/%lld  cross-entropy %.4f  penalty %.4f%s  train accuracy %s  |  validation %s%s  |  %.1f images/s\n",
       static_cast<long long>(progress_.epoch + 1), static_cast<long long>(o_.train.epochs), terms.cross_entropy,
       terms.penalty, more.c_str(), percent(metrics_.accuracy()).c_str(), summary(v, measuring).c_str(),
-      bar_->images_per_second());
+      worst_group_text(groups).c_str(), bar_->images_per_second());
   const std::string warning = empty_cam_warning(v.metrics);
   if (!warning.empty()) std::cout << warning << "\n";
   std::cout << std::flush;
 }
 
+/// By what the best epoch is chosen.
+double Run::value_of(const Evaluation& v) const {
+  const TrainOptions& t = o_.train;
+  switch (t.best_by) {
+    case TrainOptions::BestBy::content_heatmap: return v.metrics.content_heatmap(t.method.measuring.content_heatmap);
+    case TrainOptions::BestBy::accuracy: return v.metrics.accuracy();
+    case TrainOptions::BestBy::worst_class: return v.metrics.worst_class_accuracy();
+    case TrainOptions::BestBy::worst_group: return group_accuracy(v, training_groups_).worst;
+    case TrainOptions::BestBy::last: return static_cast<double>(progress_.epoch);
+  }
+  fail("an epoch cannot be chosen");
+}
+
 /// Records the epoch, keeps its weights, and the best ones so far; a NaN (no Content-Heatmap at all) never is best.
 void Run::keep(const Evaluation& v) {
   record(v);
-  const TrainOptions& t = o_.train;
-  const double value = t.best_by == TrainOptions::BestBy::last ? static_cast<double>(progress_.epoch)
-                       : t.best_by == TrainOptions::BestBy::accuracy
-                           ? v.metrics.accuracy()
-                           : v.metrics.content_heatmap(t.method.measuring.content_heatmap);
+  const double value = value_of(v);
   if (progress_.best_epoch < 0 || value > progress_.best_value || std::isnan(progress_.best_value)) {
     folder_.save_model("best.safetensors", CL_, metadata_);
     progress_.best_value = value;
@@ -287,6 +303,11 @@ bool Run::test() {
     if (!warning.empty()) std::cout << warning << "\n";
     add_to_json(test, i == 0 ? "test_" : "out_of_context_", *e, measuring);
     evaluations.push_back(*e);
+    const std::string prefix = i == 0 ? "test_" : "out_of_context_";
+    add_to_json(test, prefix, *e, measuring);
+    const GroupAccuracy groups = group_accuracy(*e, training_groups_);
+    add_groups_to_json(test, prefix, groups);
+    std::cout << groups_text(*e, groups);
     if (i > 0) continue;
     test["split"] = splits[i].name;
     test["per_class_accuracy"] = per_class_json(e->metrics, train_.classes());

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "apps/common/data/kinds.h"
+#include "apps/common/groups.h"
 #include "apps/common/program.h"
 #include "apps/train_step.h"
 #include "engine/base/sha256.h"
@@ -47,8 +48,11 @@ std::string settle_training(OptionTable& table, TrainingOptions& o, const ModelC
   return note;
 }
 
-RunSplits training_splits(DataOptions& options) {
+RunSplits training_splits(DataOptions& options, TrainOptions::BestBy best_by) {
   RunSplits splits = open_run_splits(options);
+  check(best_by != TrainOptions::BestBy::worst_group || !group_sizes(*splits.validation.data).empty(),
+        "--best-by: the validation split of --data ", options.data,
+        " knows no groups: expected content-heatmap, accuracy, worst-class or last");
   const int64_t size = splits.train.data->size();
   check(size > 1, "the training split has ", size, " images: at least 2 are needed");
   return splits;

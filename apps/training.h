@@ -25,8 +25,9 @@ void declare_training(OptionTable& table, TrainingOptions& options);
 /// `start` is the card of --weights. Returns what was taken from it, for the terminal; empty: nothing.
 std::string settle_training(OptionTable& table, TrainingOptions& options, const ModelCard& start);
 
-/// Opened before a model is made, so that what is wrong with the data is said first.
-RunSplits training_splits(DataOptions& options);
+/// Opened before a model is made, so that what is wrong with the data is said first; with it, a rule of --best-by that
+/// they do not do for.
+RunSplits training_splits(DataOptions& options, TrainOptions::BestBy best_by);
 
 /// Makes the model, and settles what depends on it. A resumed run has its weights from its checkpoint.
 NewModel new_model(TrainingOptions& options, const ModelCard& start, const Dataset& train);

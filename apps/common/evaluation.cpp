@@ -18,7 +18,7 @@ std::optional<Evaluation> evaluate(Classifier& model, const Dataset& data, const
                                    const ExplainOptions& explaining, const Measuring& measuring,
                                    const std::function<bool()>& stop) {
   const int64_t classes = static_cast<int64_t>(data.classes().size());
-  Evaluation result{Metrics(classes), 0, {}, std::vector<int64_t>(classes), std::vector<int64_t>(classes), {}};
+  Evaluation result{Metrics(classes), 0, {}, {}, std::vector<int64_t>(classes), std::vector<int64_t>(classes), {}};
   Loader loader(data, loader_options(data_options, data, false, 0));
   loader.start_epoch(0);
   const Device device = model.device();
@@ -43,10 +43,15 @@ std::optional<Evaluation> evaluate(Classifier& model, const Dataset& data, const
       result.boxed[batch->labels[n]] += records[n].boxed();
       result.empty[batch->labels[n]] += records[n].boxed() && records[n].empty();
     }
-    for (size_t n = 0; n < records.size(); ++n)
-      if (!batch->sources[n].empty())
-        result.by_source.try_emplace(batch->sources[n], classes)
-            .first->second.add({&batch->labels[n], 1}, {&predicted[n], 1}, {&records[n], 1});
+    for (size_t n = 0; n < records.size(); ++n) {
+      const auto count = [&](std::map<std::string, Metrics>& parts, const std::string& part) {
+        if (!part.empty())
+          parts.try_emplace(part, classes)
+              .first->second.add({&batch->labels[n], 1}, {&predicted[n], 1}, {&records[n], 1});
+      };
+      count(result.by_source, batch->sources[n]);
+      count(result.by_group, data.group(batch->indices[n]));
+    }
   }
   result.cross_entropy /= static_cast<double>(std::max<int64_t>(result.metrics.images(), 1));
   return result;
@@ -57,6 +62,7 @@ void add_to_json(nlohmann::json& json, const std::string& prefix, const Evaluati
   json[prefix + "images"] = m.images();
   json[prefix + "loss"] = number(e.cross_entropy);
   json[prefix + "accuracy"] = number(m.accuracy());
+  json[prefix + "worst_class_accuracy"] = number(m.worst_class_accuracy());
   json[prefix + "content_heatmap"] = number(m.content_heatmap(measuring.content_heatmap));
   json[prefix + "box_coverage"] = number(m.box_coverage());
   json[prefix + "empty_cams"] = number(m.empty_cams());

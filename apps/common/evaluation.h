@@ -26,6 +26,7 @@ struct Evaluation {
   Metrics metrics;
   double cross_entropy = 0;                  ///< mean over images
   std::map<std::string, Metrics> by_source;  ///< SourceSet, or the background of scenes
+  std::map<std::string, Metrics> by_group;   ///< Dataset::group; empty where the data know no groups
   std::vector<int64_t> boxed, empty;         ///< images of each class with a box, and of them with an empty CAM
   std::vector<ImageResult> images;           ///< in the order of the split
 };

@@ -25,10 +25,10 @@ const std::vector<std::string> kMeasured = {"--image-size",  "--precision",     
                                             "--cam-target",  "--cam-profile",     "--cam-normalizer", "--cam-class",
                                             "--eval-margin", "--content-heatmap", "--batch"};
 /// Which data, and what of them.
-const std::vector<std::string> kData = {
-    "--data",          "--train-images",    "--val-images",      "--test-images", "--data-seed",
-    "--group-of",      "--several-classes", "--expand-children", "--sources",     "--context-correlation",
-    "--missing-images"};
+const std::vector<std::string> kData = {"--data",        "--train-images",        "--val-images",
+                                        "--test-images", "--data-seed",           "--group-of",
+                                        "--difficult",   "--several-classes",     "--expand-children",
+                                        "--sources",     "--context-correlation", "--missing-images"};
 
 // Its value is the version of the card. Files without it are not ours, or from before there were cards.
 constexpr const char* kMark = "boxcam";

@@ -17,7 +17,16 @@ std::string Dataset::content() const {
   return str(size(), " images (", join(parts), ")");
 }
 
+std::string Dataset::group(int64_t) const { return ""; }
+
 std::vector<std::string> Dataset::inspect(const Preprocess&) { return {}; }
+
+std::map<std::string, int64_t> group_sizes(const Dataset& data) {
+  std::map<std::string, int64_t> sizes;
+  for (int64_t i = 0; i < data.size(); ++i)
+    if (const std::string group = data.group(i); !group.empty()) ++sizes[group];
+  return sizes;
+}
 
 std::string lost_boxes_note(int64_t count, int64_t all) {
   return str(count, " of ", all,

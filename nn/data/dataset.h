@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,7 @@ struct Sample {
   std::string id;           ///< file name without extension, or the index for procedural data
   std::string source;       ///< where the image comes from (SourceSet), or the background for scenes; may be empty
   bool lost_boxes = false;  ///< it had boxes, but a crop left none: what it shows of its class is unknown
+  std::string group = {};   ///< what its accuracy is told apart by ("landbird on water"), or empty
 };
 
 /// Whether images that show none of the classes are an output, "none", the last: where the data have such images, in
@@ -54,6 +56,8 @@ class Dataset {
   /// Throws Error naming the file when an image is missing or broken.
   virtual Sample load(int64_t index) const = 0;
   virtual int64_t label(int64_t index) const = 0;
+  /// What accuracy is told apart by, beside the class: "landbird on water". Empty where the data know no groups.
+  virtual std::string group(int64_t index) const;
   /// Names of the outputs in order; "none", where there is such an output, is the last.
   virtual const std::vector<std::string>& classes() const = 0;
   /// One line for the terminal and run.json: what this is and where it was found.
@@ -70,6 +74,9 @@ class Dataset {
   virtual std::vector<std::string> inspect(const Preprocess& preprocess);
   virtual std::vector<Note> notes() const { return {}; }
 };
+
+/// How many samples each group has; empty where the data know no groups. A sample of none counts in none.
+std::map<std::string, int64_t> group_sizes(const Dataset& data);
 
 /// "3 of 20 images lose every box in the central crop: ..."
 std::string lost_boxes_note(int64_t count, int64_t all);

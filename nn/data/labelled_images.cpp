@@ -40,13 +40,40 @@ std::vector<Look> look_into(const std::vector<LabelledImage>& files) {
   return looks;
 }
 
+/// The image's boxes in its pixels, cut off at its sides.
+std::vector<Box> pixel_boxes(const LabelledImage& file, double height, double width) {
+  std::vector<Box> boxes;
+  for (const Box& box : file.boxes)
+    if (file.in_pixels)
+      boxes.push_back({std::clamp(box.x_min, 0.0, width), std::clamp(box.y_min, 0.0, height),
+                       std::clamp(box.x_max, 0.0, width), std::clamp(box.y_max, 0.0, height)});
+    else
+      boxes.push_back({box.x_min * width, box.y_min * height, box.x_max * width, box.y_max * height});
+  return boxes;
+}
+
+/// By how much of the image's side a box in pixels, which only now can be compared with its image, lies outside. Throws
+/// Error where that is more than a tenth, or nothing lies inside.
+double outside(const LabelledImage& file, const ImageHeader& header) {
+  if (!file.in_pixels) return 0;
+  const double width = header.width, height = header.height;
+  double most = 0;
+  for (const Box& b : file.boxes) {
+    most = std::max({most, -b.x_min / width, -b.y_min / height, b.x_max / width - 1, b.y_max / height - 1});
+    check(most <= 0.1 && b.x_min < width && b.y_min < height && b.x_max > 0 && b.y_max > 0, "image ", file.path, " of ",
+          header.width, " x ", header.height, " pixels has a box from ", b.x_min, " ", b.y_min, " to ", b.x_max, " ",
+          b.y_max, ": expected one inside it");
+  }
+  return most;
+}
+
 /// Whether what `preprocess` shows of an image leaves something of one of its boxes, or it has none.
 bool shows_a_box(const LabelledImage& file, const ImageHeader& header, const Preprocess& preprocess) {
   const Box shown = shown_part(header.height, header.width, preprocess);
-  const double width = header.width, height = header.height;
-  return file.boxes.empty() || std::any_of(file.boxes.begin(), file.boxes.end(), [&](const Box& box) {
-           return std::max(box.x_min * width, shown.x_min) < std::min(box.x_max * width, shown.x_max) &&
-                  std::max(box.y_min * height, shown.y_min) < std::min(box.y_max * height, shown.y_max);
+  const std::vector<Box> boxes = pixel_boxes(file, header.height, header.width);
+  return boxes.empty() || std::any_of(boxes.begin(), boxes.end(), [&](const Box& box) {
+           return std::max(box.x_min, shown.x_min) < std::min(box.x_max, shown.x_max) &&
+                  std::max(box.y_min, shown.y_min) < std::min(box.y_max, shown.y_max);
          });
 }
 
@@ -68,9 +95,8 @@ Sample LabelledImages::load(int64_t index) const {
   sample.label = from.label;
   sample.id = from.id;
   sample.source = from.source;
-  const double width = sample.image.width, height = sample.image.height;
-  for (const Box& box : from.boxes)
-    sample.boxes.push_back({box.x_min * width, box.y_min * height, box.x_max * width, box.y_max * height});
+  sample.group = from.group;
+  sample.boxes = pixel_boxes(from, sample.image.height, sample.image.width);
   return sample;
 }
 
@@ -86,11 +112,13 @@ std::string LabelledImages::content() const {
 std::string LabelledImages::identity() const {
   Identity identity;
   identity.add(classes_);
+  const bool grouped = std::any_of(files_.begin(), files_.end(), [](const auto& f) { return !f.group.empty(); });
   for (const LabelledImage& f : files_) {
     identity.add(f.id);
     identity.add(f.source);
     identity.add(f.label);
     identity.add(f.boxes);
+    if (grouped) identity.add(f.group);
     std::error_code error;  // a file that is gone has no size, and whoever reads it will say so
     const uintmax_t bytes = fs::file_size(f.path, error);
     identity.add(error ? int64_t{-1} : static_cast<int64_t>(bytes));
@@ -105,14 +133,20 @@ std::vector<std::string> LabelledImages::inspect(const Preprocess& preprocess) {
   std::vector<std::string> broken;
   std::vector<LabelledImage> kept;
   std::vector<std::string> odd;
-  int64_t turned = 0, lost = 0;
+  std::string other_size, first_cut_off;  // of the first such images
+  int64_t turned = 0, lost = 0, other_sizes = 0, cut_off = 0;
   for (size_t i = 0; i < files_.size(); ++i) {
     const auto& [header, error] = looks[i];
     if (!error.empty()) {
       broken.push_back(error);
       continue;
     }
+    if (outside(files_[i], header) > 0.01 && cut_off++ == 0) first_cut_off = files_[i].path;
     if (!header.note.empty()) odd.push_back(header.note);
+    const auto& [height, width] = std::pair(files_[i].height, files_[i].width);
+    if (height > 0 && (height != header.height || width != header.width) && other_sizes++ == 0)
+      other_size = str(files_[i].path, " has ", header.width, " x ", header.height, " pixels, its annotations say ",
+                       width, " x ", height);
     turned += header.orientation != 1;
     lost += cropped && !shows_a_box(files_[i], header, preprocess);
     kept.push_back(std::move(files_[i]));
@@ -125,6 +159,16 @@ std::vector<std::string> LabelledImages::inspect(const Preprocess& preprocess) {
         {false, str(turned, " of ", size(),
                     " images carry an EXIF turn, which is not applied: boxes are in the pixels as the file "
                     "has them")});
+  if (cut_off > 0)
+    notes_.push_back({false, str("boxes of ", cut_off, " of ", size(),
+                                 " images are cut off at the picture's side, of which they stick out by more than 1 %; "
+                                 "the first: ",
+                                 first_cut_off)});
+  if (other_sizes > 0)
+    notes_.push_back({true, str(other_sizes, " of ", size(),
+                                " images have another size than their annotations say, "
+                                "so boxes are taken as shares of their sides; the first: ",
+                                other_size)});
   if (lost > 0) notes_.push_back({false, lost_boxes_note(lost, size())});
   return broken;
 }

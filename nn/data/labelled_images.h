@@ -13,7 +13,10 @@ namespace boxcam {
 struct LabelledImage {
   std::string path, id, source;
   int64_t label = 0;
-  std::vector<Box> boxes;  ///< in shares of the image's sides
+  std::vector<Box> boxes;     ///< in shares of the image's sides, or in its pixels
+  std::string group = {};     ///< Sample::group
+  bool in_pixels = false;     ///< what its boxes are in
+  int height = 0, width = 0;  ///< as its annotations say, in pixels; 0: they do not
 };
 
 class LabelledImages : public Dataset {
@@ -25,12 +28,15 @@ class LabelledImages : public Dataset {
   int64_t size() const override { return static_cast<int64_t>(files_.size()); }
   Sample load(int64_t index) const override;
   int64_t label(int64_t index) const override { return file(index).label; }
+  std::string group(int64_t index) const override { return file(index).group; }
   const std::vector<std::string>& classes() const override { return classes_; }
   std::string describe() const override;
   std::string content() const override;
   /// Of a file its size counts, not its bytes, and neither its time nor its path.
   std::string identity() const override;
-  /// The notes count the images with an EXIF turn, and those of which a central crop shows no box.
+  /// The notes count the images with an EXIF turn, those of another size than their annotations say, those of which a
+  /// central crop shows no box, and those that boxes in pixels stick out of by more than 1 %, where they are cut off.
+  /// Throws Error where they stick out by more than 10 %, or do not meet their image.
   std::vector<std::string> inspect(const Preprocess& preprocess) override;
   std::vector<Note> notes() const override { return notes_; }
 

@@ -12,7 +12,7 @@ namespace {
 
 int64_t bytes_of(const Sample& sample) {
   return static_cast<int64_t>(sizeof(Sample) + sample.image.pixels.size() + sample.boxes.size() * sizeof(Box) +
-                              sample.id.size() + sample.source.size());
+                              sample.id.size() + sample.source.size() + sample.group.size());
 }
 
 }  // namespace

@@ -5,32 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "nn/data/dataset.h"
+#include "nn/data/annotated_images.h"
 
 namespace boxcam {
-
-struct OpenImagesOptions {
-  /// What to do with boxes around a group of objects: keep them as boxes, or drop them. An image in which only dropped
-  /// boxes show a wanted class is left out: it is no picture of "none".
-  enum class GroupOf { keep, drop };
-  /// What to do with an image that shows several of the classes: take the class of its largest box, or leave it out.
-  enum class SeveralClasses { largest, drop };
-
-  /// Display names ("Airplane"), MIDs ("/m/0cmf2") or the aliases plane, ship and car, ignoring case. They become the
-  /// names of the outputs as they are written here (a MID becomes its display name).
-  std::vector<std::string> classes = {"plane", "ship", "car"};
-  GroupOf group_of = GroupOf::keep;
-  SeveralClasses several_classes = SeveralClasses::largest;
-  /// Boxes of a class' subclasses count as its own, except where a subclass is itself in `classes`. From the hierarchy
-  /// file where there is one, which may name them by MID or display name; otherwise Car takes Van, Limousine and Taxi,
-  /// Boat takes Barge, Gondola and Canoe.
-  bool expand_children = false;
-  int64_t max_images = 0;                 ///< a subset of so many images; 0: all
-  uint64_t seed = 0;                      ///< picks the subset
-  std::vector<std::string> sources = {};  ///< when not empty: only images of these SourceSets
-  /// `automatic` is decided by this split, before a subset is drawn; other splits may decide otherwise.
-  NoneClass none_class = NoneClass::on;
-};
 
 /// The images that lie in a split's folder, each with the boxes of its class; those without a box of any wanted class
 /// are "none". `split` is "train", "validation" or "test". Images are <ImageID>.jpg (also .jpeg, .png; what begins with
@@ -51,7 +28,7 @@ struct OpenImagesOptions {
 /// given twice, or, in the train split, without any image; a hierarchy that names none of the classes; fewer images
 /// than `max_images`; two files of one image id.
 std::unique_ptr<Dataset> open_images(const std::string& dir, const std::string& split,
-                                     const OpenImagesOptions& options = {});
+                                     const AnnotationOptions& options = {});
 
 /// Whether DIR holds images of this split, in either layout.
 bool has_split(const std::string& dir, const std::string& split);

@@ -70,6 +70,21 @@ std::shared_ptr<const void> map_file(const std::string& path, size_t& size) {
           }};
 }
 
+/// The place of a group among those seen so far, which begin with "".
+int64_t number_of_group(std::vector<std::string>& groups, const std::string& group) {
+  if (groups.empty()) groups.emplace_back();
+  const auto place = std::find(groups.begin(), groups.end(), group) - groups.begin();
+  if (place == static_cast<std::ptrdiff_t>(groups.size())) groups.push_back(group);
+  return place;
+}
+
+/// Whether every image has one of the groups, or none of them has any.
+bool groups_are_whole(const PackedSplit& split) {
+  const auto count = static_cast<int64_t>(split.groups.size());
+  return split.group_of.size() == static_cast<size_t>(count == 0 ? 0 : split.images) &&
+         std::all_of(split.group_of.begin(), split.group_of.end(), [&](int64_t g) { return g >= 0 && g < count; });
+}
+
 class PackedDataset : public Dataset {
  public:
   PackedDataset(std::shared_ptr<const PackedFile> file, const std::string& split, std::vector<int64_t> numbers)
@@ -80,6 +95,7 @@ class PackedDataset : public Dataset {
   int64_t size() const override { return static_cast<int64_t>(numbers_.size()); }
   Sample load(int64_t index) const override { return file_->load(split_, number(index)); }
   int64_t label(int64_t index) const override { return file_->label(split_, number(index)); }
+  std::string group(int64_t index) const override { return file_->group(split_, number(index)); }
   const std::vector<std::string>& classes() const override { return file_->classes(); }
 
   std::string describe() const override { return str("packed in ", file_->path(), ", ", split_, ": ", content()); }
@@ -101,6 +117,7 @@ class PackedDataset : public Dataset {
       for (const uint32_t part : {e.height, e.width, e.boxes, e.id_bytes, e.source_bytes, e.checksum})
         identity.add(int64_t{part});
       identity.add(e.label);
+      if (!file_->split(split_).groups.empty()) identity.add(file_->group(split_, n));
     }
     return identity.digits();
   }
@@ -166,8 +183,10 @@ void PackedWriter::add(const Sample& sample) {
   put(sample.id.data(), sample.id.size());
   put(sample.source.data(), sample.source.size());
   entries_.push_back(e);
-  if (sample.lost_boxes) splits_.back().lost_boxes.push_back(splits_.back().images);
-  ++splits_.back().images;
+  PackedSplit& split = splits_.back();
+  if (sample.lost_boxes) split.lost_boxes.push_back(split.images);
+  split.group_of.push_back(number_of_group(split.groups, sample.group));
+  ++split.images;
 }
 
 void PackedWriter::finish() {
@@ -175,6 +194,7 @@ void PackedWriter::finish() {
   for (const PackedSplit& s : splits_) {
     splits.push_back({{"name", s.name}, {"images", s.images}, {"complete", s.complete}});
     if (!s.lost_boxes.empty()) splits.back()["lost_boxes"] = s.lost_boxes;
+    if (s.groups.size() > 1) splits.back().update({{"groups", s.groups}, {"group_of", s.group_of}});
   }
   const std::string header = json{{"classes", classes_}, {"options", options_}, {"splits", splits}}.dump();
   const size_t table_bytes = entries_.size() * sizeof(PackedEntry);
@@ -215,8 +235,11 @@ PackedFile::PackedFile(const std::string& path) : path_(path) {
     options_ = header.at("options");
     for (const json& s : header.at("splits")) {
       splits_.push_back({s.at("name").get<std::string>(), s.at("images").get<int64_t>(), s.at("complete").get<bool>(),
-                         s.value("lost_boxes", std::vector<int64_t>())});
+                         s.value("lost_boxes", std::vector<int64_t>()), s.value("groups", std::vector<std::string>()),
+                         s.value("group_of", std::vector<int64_t>())});
       check(splits_.back().images >= 0, path, " is damaged: split ", splits_.back().name, " has fewer than 0 images");
+      check(groups_are_whole(splits_.back()), path, " is damaged: the groups of split ", splits_.back().name,
+            " are not those of its images");
       images += splits_.back().images;
     }
   } catch (const json::exception& error) {
@@ -253,6 +276,13 @@ const PackedEntry& PackedFile::entry(const std::string& name, int64_t index) con
   return entries_[first + static_cast<size_t>(index)];
 }
 
+const std::string& PackedFile::group(const std::string& name, int64_t index) const {
+  entry(name, index);  // throws where there is none
+  static const std::string none;
+  const PackedSplit& found = split(name);
+  return found.groups.empty() ? none : found.groups[static_cast<size_t>(found.group_of[static_cast<size_t>(index)])];
+}
+
 Sample PackedFile::load(const std::string& name, int64_t index) const {
   const PackedEntry& e = entry(name, index);
   const char* next = bytes_.data() + e.offset;
@@ -272,6 +302,7 @@ Sample PackedFile::load(const std::string& name, int64_t index) const {
   take(sample.id, e.id_bytes);
   take(sample.source, e.source_bytes);
   sample.label = e.label;
+  sample.group = group(name, index);
   const std::vector<int64_t>& lost = split(name).lost_boxes;
   sample.lost_boxes = std::binary_search(lost.begin(), lost.end(), index);
   return sample;

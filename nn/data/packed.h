@@ -1,6 +1,6 @@
 // Packed data sets: samples whose images are decoded (and resized) already, in one checksummed file that is mapped into
 // memory. What is loaded from it equals what was added, bit by bit.
-// That a crop lost all boxes of a sample is kept too.
+// That a crop lost all boxes of a sample is kept too, and so are groups.
 //
 // The file, little endian: a prefix of 40 bytes (magic, version, sizes, checksum of the index); the samples, each the
 // pixels (HWC), the boxes (four doubles each), the id and the source; the index: a JSON header, then one entry of 40
@@ -26,6 +26,8 @@ struct PackedSplit {
   int64_t images = 0;
   bool complete = true;                  ///< all images of the source's split, not a subset
   std::vector<int64_t> lost_boxes = {};  ///< numbers of the samples with Sample::lost_boxes, ascending
+  std::vector<std::string> groups = {};  ///< names; the first is "", of samples in none; empty: no sample is in one
+  std::vector<int64_t> group_of = {};    ///< of each sample: its place in `groups`; or empty
 };
 
 /// How one sample lies in the file; numbers of bytes and pixels.
@@ -79,6 +81,8 @@ class PackedFile {
   /// their checksum.
   int64_t label(const std::string& split, int64_t index) const { return entry(split, index).label; }
   Sample load(const std::string& split, int64_t index) const;
+  /// Empty where it is in none.
+  const std::string& group(const std::string& split, int64_t index) const;
   /// How it lies in the file. Throws as label does.
   const PackedEntry& entry(const std::string& split, int64_t index) const;
 

@@ -78,8 +78,11 @@ TEST(FolderData, WhatIsNoKindOfDataIsAnsweredWithAllThereAre) {
   for (const std::string data : {"folders:x", "folder", "scenes:x"}) {
     const Outcome result = run_program("train", with(tiny_run(), {{"--data", data}}));
     EXPECT_EQ(result.status, 1);
-    EXPECT_TRUE(contains(result.err,
-                         "--data: expected scenes, open-images:DIR, packed:FILE or folder:DIR, found '" + data + "'"));
+    EXPECT_TRUE(contains(
+        result.err,
+        "--data: expected scenes, open-images:DIR, packed:FILE, folder:DIR, waterbirds:DIR, voc:DIR, coco:DIR or "
+        "csv:FILE, found '" +
+            data + "'"));
   }
 }
 

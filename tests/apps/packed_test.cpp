@@ -309,11 +309,17 @@ TEST(Packed, ASubsetIsTheSourcesSubset) {
 TEST(Packed, RefusesOptionsThatTheFileWasNotMadeWith) {
   const TemporaryFolder folder;
   const std::string data = pack(folder, kScenes);
-  const std::map<std::string, std::pair<std::string, std::string>> others = {
-      {"--image-size", {"64", "32"}},      {"--resize", {"crop", "squash"}}, {"--classes", {"ship", "plane,ship,car"}},
-      {"--data-seed", {"5", "4"}},         {"--group-of", {"drop", "keep"}}, {"--several-classes", {"drop", "largest"}},
-      {"--sources", {"COCO2017", ""}},     {"--none-class", {"off", "on"}},  {"--context-correlation", {"1", "0.5"}},
-      {"--expand-children", {"", "false"}}};
+  const std::map<std::string, std::pair<std::string, std::string>> others = {{"--image-size", {"64", "32"}},
+                                                                             {"--resize", {"crop", "squash"}},
+                                                                             {"--classes", {"ship", "plane,ship,car"}},
+                                                                             {"--data-seed", {"5", "4"}},
+                                                                             {"--group-of", {"drop", "keep"}},
+                                                                             {"--several-classes", {"drop", "largest"}},
+                                                                             {"--sources", {"COCO2017", ""}},
+                                                                             {"--none-class", {"off", "on"}},
+                                                                             {"--context-correlation", {"1", "0.5"}},
+                                                                             {"--expand-children", {"", "false"}},
+                                                                             {"--difficult", {"drop", "keep"}}};
   for (const auto& [name, values] : others)
     expect_error(
         [&] {

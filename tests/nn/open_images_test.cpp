@@ -17,7 +17,7 @@ namespace boxcam {
 namespace {
 
 namespace fs = std::filesystem;
-using Options = OpenImagesOptions;
+using Options = AnnotationOptions;
 
 const char* const header = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf\n";
 const char* const class_file =

@@ -42,7 +42,7 @@ void settle(OptionTable& table, DataOptions& o) {
 DataKind folder_kind() {
   return {.form = "folder:DIR",
           .what = "SPLIT/CLASS/*.jpg, as torchvision's ImageFolder; no boxes",
-          .has_boxes = false,
+          .has_boxes = [](const DataOptions&) { return false; },
           .image_files = true,
           .splits = splits,
           .open = open,

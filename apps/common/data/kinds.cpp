@@ -9,9 +9,14 @@ DataKind scenes_kind();
 DataKind open_images_kind();
 DataKind packed_kind();
 DataKind folder_kind();
+DataKind waterbirds_kind();
+DataKind voc_kind();
+DataKind coco_kind();
+DataKind csv_kind();
 
 const std::vector<DataKind>& data_kinds() {
-  static const std::vector<DataKind> kinds = {scenes_kind(), open_images_kind(), packed_kind(), folder_kind()};
+  static const std::vector<DataKind> kinds = {scenes_kind(),     open_images_kind(), packed_kind(), folder_kind(),
+                                              waterbirds_kind(), voc_kind(),         coco_kind(),   csv_kind()};
   return kinds;
 }
 
@@ -31,6 +36,25 @@ const DataKind& data_kind(const DataOptions& o) {
   fail("--data: expected ", join(forms), " or ", last, ", found '", o.data, "'");
 }
 
+bool data_have_boxes(const DataOptions& o) {
+  const DataKind& kind = data_kind(o);
+  return !kind.has_boxes || kind.has_boxes(o);
+}
+
+AnnotationOptions annotation_options(const DataOptions& o, const std::string& split) {
+  AnnotationOptions options;
+  options.classes = o.classes;
+  options.group_of = o.group_of;
+  options.difficult = o.difficult;
+  options.several_classes = o.several_classes;
+  options.expand_children = o.expand_children;
+  options.max_images = wanted_images(o, split);
+  options.seed = o.data_seed;
+  options.sources = o.sources;
+  options.none_class = o.none_class;
+  return options;
+}
+
 std::string data_place(const DataOptions& o) {
   const DataKind& kind = data_kind(o);
   const std::string place = o.data.substr(kind.name().size() + 1);
@@ -45,8 +69,9 @@ int64_t wanted_images(const DataOptions& o, const std::string& split) {
 
 const std::vector<std::string>& sample_options() {
   static const std::vector<std::string> names = {
-      "--classes",         "--data-seed", "--image-size",          "--resize",    "--group-of", "--several-classes",
-      "--expand-children", "--sources",   "--context-correlation", "--none-class"};
+      "--classes",  "--data-seed",           "--image-size",      "--resize",
+      "--group-of", "--difficult",           "--several-classes", "--expand-children",
+      "--sources",  "--context-correlation", "--none-class"};
   return names;
 }
 

@@ -14,9 +14,12 @@ namespace boxcam {
 struct DataKind {
   const char* form;  ///< "open-images:DIR"; what --data must begin with is the part before the colon
   const char* what;  ///< for help
-  bool has_boxes = true;
-  bool cached = true;        ///< whether decoded images are worth keeping in memory
+  bool (*has_boxes)(const DataOptions& options) = nullptr;  ///< null: always; see data_have_boxes
+  bool cached = true;                                       ///< whether decoded images are worth keeping in memory
   bool image_files = false;  ///< whether images are files of their own, of which some may be missing or broken
+
+  /// Choices of what to take of the data that mean nothing for them: refused where they are given.
+  std::vector<const char*> ignores = {"--difficult"};
 
   /// The splits that the data have: "train", "validation", "test", and of some "out-of-context" beside "test".
   std::vector<std::string> (*splits)(const DataOptions& options);
@@ -32,6 +35,11 @@ const std::vector<DataKind>& data_kinds();
 std::string kind_name(const std::string& data);
 /// Throws Error naming the kinds.
 const DataKind& data_kind(const DataOptions& options);
+
+/// Whether there may be boxes in the data.
+bool data_have_boxes(const DataOptions& options);
+/// What the readers of annotated images are asked for.
+AnnotationOptions annotation_options(const DataOptions& options, const std::string& split);
 
 /// What follows the colon in --data. Throws Error where there is nothing.
 std::string data_place(const DataOptions& options);

@@ -15,16 +15,7 @@ std::vector<std::string> splits(const DataOptions& o) {
 }
 
 std::unique_ptr<Dataset> open(const DataOptions& o, const std::string& split) {
-  OpenImagesOptions options;
-  options.classes = o.classes;
-  options.group_of = o.group_of;
-  options.several_classes = o.several_classes;
-  options.expand_children = o.expand_children;
-  options.max_images = wanted_images(o, split);
-  options.seed = o.data_seed;
-  options.sources = o.sources;
-  options.none_class = o.none_class;
-  return open_images(data_place(o), split, options);
+  return open_images(data_place(o), split, annotation_options(o, split));
 }
 
 }  // namespace

@@ -74,6 +74,7 @@ DataKind packed_kind() {
   return {.form = "packed:FILE",
           .what = "made by prepare",
           .cached = false,  // a packed file is its own cache: the system keeps of it what fits
+          .ignores = {},
           .splits = splits,
           .open = open,
           .settle = settle};

@@ -29,11 +29,12 @@ void declare_count(OptionTable& table, DataOptions& o, const std::string& split)
 void declare_choice_of_images(OptionTable& table, DataOptions& o) {
   table.group("Data");
   table.whole("--data-seed", o.data_seed, "picks the subset, or draws the scenes");
-  table.word("--group-of", o.group_of, "boxes around a group of objects");
+  table.word("--group-of", o.group_of, "boxes around a group of objects (OpenImages' IsGroupOf, COCO's iscrowd)");
+  table.word("--difficult", o.difficult, "VOC: boxes of objects that are marked as difficult");
   table.word("--several-classes", o.several_classes,
              "images with several of the classes: the class of the largest box, or left out");
   table.flag("--expand-children", o.expand_children, "boxes of subclasses count (Car also takes Van, ...)");
-  table.list("--sources", o.sources, "only images of these sources (SourceSet), comma-separated");
+  table.list("--sources", o.sources, "only images of these sources (OpenImages: SourceSet), comma-separated");
   table.word("--none-class", o.none_class,
              "whether images of none of the classes are an output of their own, or left out; auto: an output where the "
              "training split has such images");

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "apps/common/options/table.h"
+#include "nn/data/annotated_images.h"
 #include "nn/data/image.h"
-#include "nn/data/open_images.h"
 
 namespace boxcam {
 
@@ -20,8 +20,9 @@ struct DataOptions {
   int64_t batch = 16;
   Preprocess::Resize resize = Preprocess::Resize::squash;
   Preprocess::Augment augment = Preprocess::Augment::none;
-  OpenImagesOptions::GroupOf group_of = OpenImagesOptions::GroupOf::keep;
-  OpenImagesOptions::SeveralClasses several_classes = OpenImagesOptions::SeveralClasses::largest;
+  AnnotationOptions::GroupOf group_of = AnnotationOptions::GroupOf::keep;
+  AnnotationOptions::Difficult difficult = AnnotationOptions::Difficult::keep;
+  AnnotationOptions::SeveralClasses several_classes = AnnotationOptions::SeveralClasses::largest;
   bool expand_children = false;
   std::vector<std::string> sources;
   NoneClass none_class = NoneClass::automatic;  ///< open_splits settles it

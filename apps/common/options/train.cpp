@@ -92,8 +92,10 @@ void declare_step(OptionTable& table, DataOptions& data, ModelOptions& model, Tr
 
 void declare_run(OptionTable& table, TrainOptions& o) {
   table.group("Training");
-  table.word("--best-by", o.best_by,
-             "which epoch is kept as best.safetensors and tested (validation; the thesis: content-heatmap)");
+  table.word(
+      "--best-by", o.best_by,
+      "which epoch is kept as best.safetensors and tested (validation; the thesis: content-heatmap); worst-class, "
+      "worst-group: the lowest accuracy of any class, of any group that the data know");
   table.text("--output", o.output, str("the run's folder (default: ", kDefaultOutput, ")"));
   table.flag("--resume", o.resume, "go on from the checkpoint in --output; options that are not given are the run's");
   table.flag("--tensorboard", o.tensorboard,
@@ -144,7 +146,7 @@ void settle_train_options(const OptionTable& table, DataOptions& data, TrainOpti
     table.refuse(
         on && method.boxes == BoxControl::none, "--boxes",
         str("none does not go with ", option, ": without a box nothing is inside; it belongs to --loss alone"));
-    table.refuse(on && !data_kind(data).has_boxes, option,
+    table.refuse(on && !data_have_boxes(data), option,
                  str("there are no boxes in --data ", data.data, ", so nothing is inside of them: expected 0"));
   }
   table.refuse(method.swap.consistency > 0 && method.swap.share == 0, "--swap-consistency",
@@ -153,12 +155,12 @@ void settle_train_options(const OptionTable& table, DataOptions& data, TrainOpti
                "belongs to --background-swap, which is off");
   table.refuse(table.typed("--context-fill") && method.context.weight == 0, "--context-fill",
                "belongs to --context-only, which is off");
-  if (!data_kind(data).has_boxes) {
+  if (!data_have_boxes(data)) {
     const std::string reason = str("there are no boxes in --data ", data.data);
     table.refuse(t.method.boxes != BoxControl::own, "--boxes", reason + ", and so nothing to control: expected own");
     table.refuse(t.method.penalty.lambda > 0, "--lambda", reason + ", so nothing lies outside of them: expected 0");
     table.refuse(table.given("--best-by") && t.best_by == TrainOptions::BestBy::content_heatmap, "--best-by",
-                 reason + ", and so no Content-Heatmap: expected accuracy or last");
+                 reason + ", and so no Content-Heatmap: expected accuracy, worst-class or last");
     if (!table.given("--best-by")) t.best_by = TrainOptions::BestBy::accuracy;
   }
   if (!table.given("--eval-margin")) t.method.measuring.margin = t.method.penalty.margin;

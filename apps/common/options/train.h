@@ -11,7 +11,7 @@ namespace boxcam {
 inline constexpr const char* kDefaultOutput = "runs/train";
 
 struct TrainOptions {
-  enum class BestBy { content_heatmap, accuracy, last };
+  enum class BestBy { content_heatmap, accuracy, worst_class, worst_group, last };
   Method method;
   OptimizerOptions optimizer;
   Schedule schedule;

@@ -3,8 +3,8 @@
 #include "apps/common/options/machine.h"
 #include "apps/common/options/train.h"
 #include "apps/common/overlays.h"
+#include "nn/data/annotated_images.h"
 #include "nn/data/image.h"
-#include "nn/data/open_images.h"
 
 namespace boxcam {
 
@@ -18,8 +18,9 @@ namespace boxcam {
 
 BOXCAM_WORDS(Preprocess::Resize, {{"squash", E::squash}, {"crop", E::crop}})
 BOXCAM_WORDS(Preprocess::Augment, {{"none", E::none}, {"flip", E::flip}, {"crop-flip", E::crop_flip}})
-BOXCAM_WORDS(OpenImagesOptions::GroupOf, {{"keep", E::keep}, {"drop", E::drop}})
-BOXCAM_WORDS(OpenImagesOptions::SeveralClasses, {{"largest", E::largest}, {"drop", E::drop}})
+BOXCAM_WORDS(AnnotationOptions::GroupOf, {{"keep", E::keep}, {"drop", E::drop}})
+BOXCAM_WORDS(AnnotationOptions::Difficult, {{"keep", E::keep}, {"drop", E::drop}})
+BOXCAM_WORDS(AnnotationOptions::SeveralClasses, {{"largest", E::largest}, {"drop", E::drop}})
 BOXCAM_WORDS(NoneClass, {{"auto", E::automatic}, {"on", E::on}, {"off", E::off}})
 BOXCAM_WORDS(MissingImages, {{"error", E::error}, {"skip", E::skip}})
 
@@ -53,8 +54,11 @@ BOXCAM_WORDS(Reading::BatchNorm, {{"train", E::train}, {"eval", E::eval}})
 
 BOXCAM_WORDS(OptimizerOptions::Kind, {{"sgd", E::sgd}, {"adamw", E::adamw}})
 BOXCAM_WORDS(Schedule::Kind, {{"constant", E::constant}, {"cosine", E::cosine}, {"step", E::step}})
-BOXCAM_WORDS(TrainOptions::BestBy,
-             {{"content-heatmap", E::content_heatmap}, {"accuracy", E::accuracy}, {"last", E::last}})
+BOXCAM_WORDS(TrainOptions::BestBy, {{"content-heatmap", E::content_heatmap},
+                                    {"accuracy", E::accuracy},
+                                    {"worst-class", E::worst_class},
+                                    {"worst-group", E::worst_group},
+                                    {"last", E::last}})
 
 BOXCAM_WORDS(ConvAlgorithm, {{"auto", E::automatic}, {"direct", E::direct}})
 BOXCAM_WORDS(Device, {{"cpu", E::cpu}, {"cuda", E::cuda}})

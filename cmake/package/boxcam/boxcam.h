@@ -24,6 +24,7 @@
 #include "models/weight_file.h"
 #include "models/weights.h"
 #include "nn/classifier.h"
+#include "nn/data/annotated_images.h"
 #include "nn/data/dataset.h"
 #include "nn/data/image.h"
 #include "nn/data/image_folder.h"

@@ -1,0 +1,35 @@
+// --data csv:FILE
+#include "apps/common/data/kinds.h"
+#include "nn/data/csv_images.h"
+
+namespace boxcam {
+
+namespace {
+
+std::vector<std::string> splits(const DataOptions& o) { return csv_content(data_place(o)).splits; }
+
+std::unique_ptr<Dataset> open(const DataOptions& o, const std::string& split) {
+  return csv_images(data_place(o), split, annotation_options(o, split));
+}
+
+bool has_boxes(const DataOptions& o) { return csv_content(data_place(o)).has_boxes; }
+
+/// Without --classes: every label there is.
+void settle(OptionTable& table, DataOptions& o) {
+  if (!table.given("--classes")) o.classes = csv_content(data_place(o)).labels;
+}
+
+}  // namespace
+
+DataKind csv_kind() {
+  return {.form = "csv:FILE",
+          .what = "a table path,label[,xmin,ymin,xmax,ymax][,split][,group][,source]",
+          .has_boxes = has_boxes,
+          .image_files = true,
+          .ignores = {"--group-of", "--difficult", "--expand-children", "--context-correlation"},
+          .splits = splits,
+          .open = open,
+          .settle = settle};
+}
+
+}  // namespace boxcam

@@ -1,0 +1,32 @@
+// --data voc:DIR
+#include "nn/data/voc.h"
+
+#include "apps/common/data/kinds.h"
+
+namespace boxcam {
+
+namespace {
+
+std::vector<std::string> splits(const DataOptions& o) {
+  std::vector<std::string> names;
+  for (const char* name : {"train", "validation", "test"})
+    if (has_voc_split(data_place(o), name)) names.push_back(name);
+  return names;
+}
+
+std::unique_ptr<Dataset> open(const DataOptions& o, const std::string& split) {
+  return voc(data_place(o), split, annotation_options(o, split));
+}
+
+}  // namespace
+
+DataKind voc_kind() {
+  return {.form = "voc:DIR",
+          .what = "Pascal VOC's XML files: a folder such as VOCdevkit/VOC2012",
+          .image_files = true,
+          .ignores = {"--group-of", "--expand-children", "--context-correlation"},
+          .splits = splits,
+          .open = open};
+}
+
+}  // namespace boxcam

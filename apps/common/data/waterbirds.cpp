@@ -1,0 +1,35 @@
+// --data waterbirds:DIR
+#include "nn/data/waterbirds.h"
+
+#include "apps/common/data/kinds.h"
+
+namespace boxcam {
+
+namespace {
+
+std::vector<std::string> splits(const DataOptions& o) { return waterbirds_splits(data_place(o)); }
+
+std::unique_ptr<Dataset> open(const DataOptions& o, const std::string& split) {
+  return waterbirds(data_place(o), split, annotation_options(o, split));
+}
+
+bool has_boxes(const DataOptions& o) { return waterbirds_have_boxes(data_place(o)); }
+
+void settle(OptionTable& table, DataOptions& o) {
+  if (!table.given("--classes")) o.classes = waterbird_classes();
+}
+
+}  // namespace
+
+DataKind waterbirds_kind() {
+  return {.form = "waterbirds:DIR",
+          .what = "Waterbirds as WILDS lays it out, with CUB's boxes; groups are class x place",
+          .has_boxes = has_boxes,
+          .image_files = true,
+          .ignores = {"--group-of", "--difficult", "--several-classes", "--expand-children", "--context-correlation"},
+          .splits = splits,
+          .open = open,
+          .settle = settle};
+}
+
+}  // namespace boxcam
