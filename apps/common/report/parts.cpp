@@ -42,7 +42,9 @@ details > summary { cursor: pointer; color: var(--soft); margin: 8px 0; }
   .scroll { overflow: visible; }
   .scroll table { font-size: 7.5pt; }
   .scroll th, .scroll td { padding-right: 6px; }
-  section { break-inside: auto; }
+  section > p { break-after: avoid; }
+  tbody.group, .facts { break-inside: avoid; }
+  code { font-size: 8pt; }
 }
 )";
 
@@ -167,7 +169,7 @@ std::string data_html(const RunRecord& run) {
   if (!run.run.is_object() || !run.run.contains("data")) return "";
   std::vector<std::pair<std::string, std::string>> facts;
   for (const auto& [split, is] : run.run["data"].items())
-    if (is.is_object()) facts.emplace_back(split, is.value("content", ""));
+    if (is.is_object()) facts.emplace_back(split, text_in(is, "content"));
   return facts_html(facts);
 }
 

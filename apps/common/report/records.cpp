@@ -28,12 +28,12 @@ std::vector<nlohmann::json> lines_of(const std::string& path) {
 
 TestPicture picture_of(const nlohmann::json& line, const std::string& folder) {
   TestPicture p;
-  p.split = line.value("split", "");
-  p.index = line.value("index", int64_t{0});
-  p.id = line.value("id", "");
-  p.source = line.value("source", "");
-  p.label = line.value("label", "");
-  p.predicted = line.value("predicted", "");
+  p.split = text_in(line, "split");
+  p.index = static_cast<int64_t>(number_in(line, "index"));
+  p.id = text_in(line, "id");
+  p.source = text_in(line, "source");
+  p.label = text_in(line, "label");
+  p.predicted = text_in(line, "predicted");
   p.score = number_in(line, "score");
   const double total = number_in(line, "total");
   const bool boxed = number_in(line, "box_area") > 0;
@@ -69,6 +69,10 @@ double number_in(const nlohmann::json& json, const std::string& key) {
   if (!json.is_object()) return kUnknown;
   const auto found = json.find(key);
   return found != json.end() && found->is_number() ? found->get<double>() : kUnknown;
+}
+
+std::string text_in(const nlohmann::json& json, const std::string& key, const std::string& otherwise) {
+  return json.is_object() && json.contains(key) && json[key].is_string() ? json[key].get<std::string>() : otherwise;
 }
 
 std::string option_of(const RunRecord& run, const std::string& name) {

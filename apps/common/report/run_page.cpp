@@ -77,7 +77,7 @@ std::string results(const RunRecord& run) {
   std::vector<std::string> header = {"split"};
   for (const auto& [key, measure] : columns) header.push_back(title_html(measure));
   std::vector<std::vector<std::string>> rows;
-  for (const auto& [prefix, name] : {std::pair<std::string, std::string>{"test_", run.test.value("split", "test")},
+  for (const auto& [prefix, name] : {std::pair<std::string, std::string>{"test_", text_in(run.test, "split", "test")},
                                      {"out_of_context_", "out of context"}}) {
     if (std::isnan(number_in(run.test, prefix + "accuracy"))) continue;
     rows.push_back({escape_html(name)});

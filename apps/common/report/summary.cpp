@@ -32,7 +32,7 @@ std::string accuracy_sentence(const RunRecord& run) {
   const nlohmann::json& t = run.test;
   const double in = number_in(t, "test_accuracy"), out = number_in(t, "out_of_context_accuracy");
   if (std::isnan(in)) return "";
-  std::string text = str("Of the ", number_in(t, "test_images"), " images of the split “", t.value("split", "test"),
+  std::string text = str("Of the ", number_in(t, "test_images"), " images of the split “", text_in(t, "split", "test"),
                          "” ", percent_text(in), " are classified right");
   if (!std::isnan(out))
     text += str(", and of the ", number_in(t, "out_of_context_images"), " out of context ", percent_text(out), ", ",
@@ -173,9 +173,7 @@ std::string controls_sentence(const StudyRecord& study) {
 
 void say_which_cams_are_empty(const StudyRecord& study, std::vector<std::string>& says) {
   for (const StudyRow& row : study.rows) {
-    double most = mean_in(row, "test_empty_cams");
-    const double out = mean_in(row, "out_of_context_empty_cams");
-    if (!(most >= out)) most = out;
+    const double most = std::fmax(mean_in(row, "test_empty_cams"), mean_in(row, "out_of_context_empty_cams"));
     if (most > kManyEmptyCams) says.push_back(empty_sentence("In " + quoted(row.label) + ", ", most));
   }
 }
@@ -223,7 +221,7 @@ bool seeds_draw_data(const std::vector<RunRecord>& runs) {
   std::set<std::string> identities;
   for (const RunRecord& run : runs)
     if (run.run.contains("data") && run.run["data"].contains("train") && run.run["data"]["train"].is_object())
-      identities.insert(run.run["data"]["train"].value("identity", ""));
+      identities.insert(text_in(run.run["data"]["train"], "identity"));
   return identities.size() > 1;
 }
 

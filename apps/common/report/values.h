@@ -6,6 +6,8 @@
 namespace boxcam {
 
 double number_in(const nlohmann::json& json, const std::string& key);
+/// A string of an object; `otherwise` where there is none.
+std::string text_in(const nlohmann::json& json, const std::string& key, const std::string& otherwise = "");
 std::string option_of(const RunRecord& run, const std::string& name);
 /// Of test.json, one a run.
 std::vector<double> values_of(const std::vector<RunRecord>& runs, const std::string& key);
