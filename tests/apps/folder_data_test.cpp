@@ -60,6 +60,22 @@ TEST(FolderData, TrainsMeasuresAndExplainsWithoutTheOutputNone) {
   EXPECT_TRUE(contains(explained.out, "0.png: light "));
 }
 
+// Also where there is "none", which a model file has among its outputs and not among its --classes.
+TEST(FolderData, EvaluateTakesTheClassesInTheOrderOfTheModelFile) {
+  const TemporaryFolder folder;
+  make_folder(folder);
+  for (const char* split : {"train", "val"})
+    std::filesystem::copy(folder / (std::string("data/") + split + "/dark"),
+                          folder / (std::string("data/") + split + "/none"));
+  const Outcome trained =
+      run_program("train", with(arguments(folder), {{"--classes", "light,dark,none"}, {"--output", folder / "run"}}));
+  ASSERT_EQ(trained.status, 0) << trained.err;
+  const Outcome measured =
+      run_program("evaluate", {{"--checkpoint", folder / "run/best.safetensors"}, {"--json", folder / "e.json"}});
+  ASSERT_EQ(measured.status, 0) << measured.err;
+  EXPECT_EQ(nlohmann::json::parse(bytes_of(folder / "e.json"))["validation"]["images"], 12);
+}
+
 TEST(FolderData, RefusesWhatNeedsBoxes) {
   const TemporaryFolder folder;
   make_folder(folder);

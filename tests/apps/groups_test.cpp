@@ -121,6 +121,19 @@ TEST(Groups, AreToldByTrainAndEvaluateAlike) {
   EXPECT_TRUE(contains(measured.out, "weighted as in training "));
 }
 
+// Also where the data would name them in another.
+TEST(Groups, EvaluateTakesTheClassesInTheOrderOfTheModelFile) {
+  const TemporaryFolder folder;
+  write_birds(folder, 4, true);
+  const Outcome trained = run_program("train", arguments(folder, {{"--classes", "water,land"}}));
+  ASSERT_EQ(trained.status, 0) << trained.err;
+  const Outcome measured = run_program(
+      "evaluate",
+      {{"--checkpoint", folder / "run/best.safetensors"}, {"--threads", "1"}, {"--json", folder / "e.json"}});
+  ASSERT_EQ(measured.status, 0) << measured.err;
+  EXPECT_EQ(json_of(folder / "e.json")["test"]["accuracy"], json_of(folder / "run/test.json")["test_accuracy"]);
+}
+
 TEST(Groups, PackedFilesKeepThem) {
   const TemporaryFolder folder;
   write_birds(folder, 0, true);

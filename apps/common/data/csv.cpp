@@ -16,7 +16,7 @@ bool has_boxes(const DataOptions& o) { return csv_content(data_place(o)).has_box
 
 /// Without --classes: every label there is.
 void settle(OptionTable& table, DataOptions& o) {
-  if (!table.given("--classes")) o.classes = csv_content(data_place(o)).labels;
+  if (classes_are_open(table, o)) o.classes = csv_content(data_place(o)).labels;
 }
 
 }  // namespace

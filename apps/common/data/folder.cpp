@@ -23,11 +23,13 @@ std::unique_ptr<Dataset> open(const DataOptions& o, const std::string& split) {
 /// Without --classes: those of the training split, or whatever split there is, so that all splits have the same. "none"
 /// is one of them where a folder has that name.
 void settle(OptionTable& table, DataOptions& o) {
-  if (!table.given("--classes")) {
+  if (classes_are_open(table, o)) {
     const std::vector<std::string> names = splits(o);
     check(!names.empty(), "--data: there is no folder train, validation or test in ", data_place(o));
     o.classes = image_folder(data_place(o), names.front())->classes();
     if (o.none_class == NoneClass::off) std::erase(o.classes, "none");
+  } else if (!table.given("--classes") && o.none_class == NoneClass::on) {
+    o.classes.push_back("none");  // the model file's last output, which is not among its --classes
   }
   const bool none = std::find(o.classes.begin(), o.classes.end(), "none") != o.classes.end();
   const bool asked = table.given("--none-class");

@@ -36,6 +36,10 @@ const DataKind& data_kind(const DataOptions& o) {
   fail("--data: expected ", join(forms), " or ", last, ", found '", o.data, "'");
 }
 
+bool classes_are_open(const OptionTable& table, const DataOptions& o) {
+  return !table.given("--classes") && o.classes == DataOptions().classes;
+}
+
 bool data_have_boxes(const DataOptions& o) {
   const DataKind& kind = data_kind(o);
   return !kind.has_boxes || kind.has_boxes(o);

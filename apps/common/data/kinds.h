@@ -36,6 +36,8 @@ std::string kind_name(const std::string& data);
 /// Throws Error naming the kinds.
 const DataKind& data_kind(const DataOptions& options);
 
+/// Whether neither the user nor a model file has named the classes, so that the data may.
+bool classes_are_open(const OptionTable& table, const DataOptions& options);
 /// Whether there may be boxes in the data.
 bool data_have_boxes(const DataOptions& options);
 /// What the readers of annotated images are asked for.

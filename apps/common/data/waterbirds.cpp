@@ -16,7 +16,7 @@ std::unique_ptr<Dataset> open(const DataOptions& o, const std::string& split) {
 bool has_boxes(const DataOptions& o) { return waterbirds_have_boxes(data_place(o)); }
 
 void settle(OptionTable& table, DataOptions& o) {
-  if (!table.given("--classes")) o.classes = waterbird_classes();
+  if (classes_are_open(table, o)) o.classes = waterbird_classes();
 }
 
 }  // namespace
