@@ -4,8 +4,10 @@
 #include <cmath>
 #include <cstdio>
 #include <iostream>
+#include <map>
 #include <optional>
 
+#include "apps/common/epoch_rules.h"
 #include "apps/common/evaluation.h"
 #include "apps/common/groups.h"
 #include "apps/common/overlays.h"
@@ -23,6 +25,9 @@
 using namespace boxcam;
 
 namespace {
+
+/// Of --keep-epochs.
+std::string kept_epoch(int64_t epoch) { return str("epoch-", epoch + 1, ".safetensors"); }
 
 class Run {
  public:
@@ -72,6 +77,8 @@ class Run {
   double value_of(const Evaluation& validated) const;
   void keep(const Evaluation& validated);
   bool test();  ///< false when interrupted
+  bool measure_at_margins(nlohmann::json& test, Classifier& best, const std::vector<Evaluation>& evaluations) const;
+  bool test_other_rules(nlohmann::json& test) const;
   int leave();
   template <class... Where>
   int left(const Where&... where) const {
@@ -240,6 +247,7 @@ double Run::value_of(const Evaluation& v) const {
 /// Records the epoch, keeps its weights, and the best ones so far; a NaN (no Content-Heatmap at all) never is best.
 void Run::keep(const Evaluation& v) {
   record(v);
+  const TrainOptions& t = o_.train;
   const double value = value_of(v);
   if (progress_.best_epoch < 0 || value > progress_.best_value || std::isnan(progress_.best_value)) {
     folder_.save_model("best.safetensors", CL_, metadata_);
@@ -247,6 +255,7 @@ void Run::keep(const Evaluation& v) {
     progress_.best_epoch = progress_.epoch;
   }
   folder_.save_model("last.safetensors", CL_, metadata_);
+  if (t.keep_epochs) folder_.save_model(kept_epoch(progress_.epoch), CL_, metadata_);
 
   Progress next;
   next.epoch = progress_.epoch + 1;
@@ -282,6 +291,52 @@ std::string Run::save_after_error() {
   }
 }
 
+/// The prefix of a test split's keys.
+std::string prefix_of(size_t split) { return split == 0 ? "test_" : "out_of_context_"; }
+
+/// --test-margins: false when interrupted.
+bool Run::measure_at_margins(nlohmann::json& test, Classifier& best, const std::vector<Evaluation>& evaluations) const {
+  Measuring measuring = o_.train.method.measuring;
+  const double own = measuring.margin;
+  for (const std::string& margin : o_.train.test_margins) {
+    measuring.margin = std::atof(margin.c_str());
+    for (size_t i = 0; i < splits_.test.splits.size(); ++i) {
+      std::optional<Evaluation> e = evaluations[i];
+      if (measuring.margin != own)
+        e = evaluate(best, *splits_.test.splits[i].data, o_.data, o_.train.method.explain, measuring, interrupted);
+      if (!e) return false;
+      add_to_json(test["at_margin"][str(measuring.margin)], prefix_of(i), *e, measuring);
+    }
+  }
+  return true;
+}
+
+/// --keep-epochs: the tests of the epochs that the rules of --best-by choose; false when interrupted.
+bool Run::test_other_rules(nlohmann::json& test) const {
+  if (!o_.train.keep_epochs) return true;
+  const std::vector<nlohmann::json> lines = folder_.read_epochs();
+  std::map<int64_t, nlohmann::json> tests;  // by epoch: rules may choose the same
+  for (const auto& [rule, key] : epoch_rules()) {
+    const int64_t place = chosen_epoch(lines, rule);
+    if (place < 0) continue;
+    const int64_t epoch = lines[static_cast<size_t>(place)].at("epoch");
+    nlohmann::json& one = tests[epoch];
+    if (one.is_null()) {
+      const auto model = load_model(folder_.file(kept_epoch(epoch)), o_.model.model).model;
+      boxcam::place(*model, o_.run);
+      one = {{"epoch", epoch}};
+      for (size_t i = 0; i < splits_.test.splits.size(); ++i) {
+        const auto e = evaluate(*model, *splits_.test.splits[i].data, o_.data, o_.train.method.explain,
+                                o_.train.method.measuring, interrupted);
+        if (!e) return false;
+        add_to_json(one, prefix_of(i), *e, o_.train.method.measuring);
+      }
+    }
+    test["by_rule"][rule] = one;
+  }
+  return true;
+}
+
 /// The kept epoch on the test split.
 bool Run::test() {
   const ExplainOptions& explain = o_.train.method.explain;
@@ -301,9 +356,8 @@ bool Run::test() {
     std::cout << splits[i].name << ", epoch " << progress_.best_epoch + 1 << ": " << summary(*e, measuring) << "\n";
     const std::string warning = empty_cam_warning(e->metrics);
     if (!warning.empty()) std::cout << warning << "\n";
-    add_to_json(test, i == 0 ? "test_" : "out_of_context_", *e, measuring);
     evaluations.push_back(*e);
-    const std::string prefix = i == 0 ? "test_" : "out_of_context_";
+    const std::string prefix = prefix_of(i);
     add_to_json(test, prefix, *e, measuring);
     const GroupAccuracy groups = group_accuracy(*e, training_groups_);
     add_groups_to_json(test, prefix, groups);
@@ -315,6 +369,7 @@ bool Run::test() {
     test["empty_cams_by_class"] = empty_by_class_json(*e, train_.classes());
     test["centred_bias"] = centred_bias_json(*best, train_.classes());
   }
+  if (!measure_at_margins(test, *best, evaluations) || !test_other_rules(test)) return false;
   std::vector<TestedSplit> tested;
   for (size_t i = 0; i < splits.size(); ++i) tested.push_back({splits[i], evaluations[i]});
   write_test_images(folder_.path(), *best, tested, o_.data, explain);

@@ -19,12 +19,12 @@ namespace {
 /// only say which data: the data's identities say that better.
 const std::set<std::string> kNoPart = {
     // machine and places
-    "device", "threads", "loader-threads", "output", "resume", "weights", "class-names", "tensorboard", "keep-epochs",
+    "device", "threads", "loader-threads", "output", "resume", "weights", "class-names", "tensorboard",
     // stands for other options, which are recorded too
     "thesis",
     // data
     "data", "classes", "train-images", "val-images", "test-images", "data-seed", "group-of", "several-classes",
-    "expand-children", "sources", "context-correlation", "none-class", "missing-images"};
+    "expand-children", "difficult", "sources", "context-correlation", "none-class", "missing-images"};
 
 }  // namespace
 

@@ -48,7 +48,55 @@ const std::set<std::string> kMayDiffer = {"device", "threads", "weights", "weigh
                                           // What these change, check_same_data compares.
                                           "none-class", "missing-images"};
 
+/// A descriptor that holds the lock of a folder for as long as it is open, also in a process that dies; -1 where it
+/// cannot be had, and then `held` says whether that is because another process has it. The lock is the folder's own, so
+/// that nothing is left behind. Network file systems lock what is open for writing alone, which a folder cannot be:
+/// there it is that of a file in it. File systems that cannot lock do without.
+int lock(const std::string& folder, bool make_file, bool& held) {
+  const auto locked = [&held](int descriptor) {
+    if (descriptor < 0) return false;
+    if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0) return true;
+    held = errno == EWOULDBLOCK;
+    return false;
+  };
+  held = false;
+  const int own = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (locked(own)) return own;
+  const bool needs_file = own >= 0 && !held;
+  if (own >= 0) ::close(own);
+  if (!needs_file) return -1;
+  const int file = ::open((folder + "/.lock").c_str(), O_RDWR | O_CLOEXEC | (make_file ? O_CREAT : 0), 0644);
+  if (locked(file)) return file;
+  if (file >= 0) ::close(file);
+  return -1;
+}
+
+/// Whether a new run may be put there.
+bool is_free(const std::string& folder) {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error))
+    if (entry.path().filename() != ".lock") return false;
+  return true;
+}
+
 }  // namespace
+
+bool RunFolder::is_locked(const std::string& path) {
+  bool held = false;
+  const int descriptor = lock(path, false, held);
+  if (descriptor >= 0) ::close(descriptor);
+  return held;
+}
+
+void RunFolder::clear_unbegun(const std::string& path) {
+  bool held = false;
+  const int descriptor = lock(path, false, held);
+  std::error_code error;
+  const auto has = [&](const char* name) { return fs::exists(path + "/" + name, error); };
+  if (!held && !has(kCheckpoint) && !has("test.json"))
+    for (const auto& entry : fs::directory_iterator(path, error)) fs::remove_all(entry.path(), error);
+  if (descriptor >= 0) ::close(descriptor);
+}
 
 RunFolder::RunFolder(const std::string& path, bool resume) : path_(path) {
   std::error_code error;
@@ -58,11 +106,10 @@ RunFolder::RunFolder(const std::string& path, bool resume) : path_(path) {
     check(fs::is_directory(path, error), "--output: ", path, " is not a folder");
   fs::create_directories(path, error);
   check(!error, "--output: cannot make the folder ", path, ": ", error.message());
-  // Of the folder itself, so that nothing is left behind. File systems that cannot lock do without.
-  lock_ = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool locked = lock_ >= 0 && ::flock(lock_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-  check(!locked, "--output: another process is training in the folder ", path);
-  check(resume || fs::is_empty(path, error), "--output: the folder ", path,
+  bool held = false;
+  lock_ = lock(path, true, held);
+  check(!held, "--output: ", kFolderIsTaken, " ", path);
+  check(resume || is_free(path), "--output: the folder ", path,
         " is not empty; choose another one, or --resume to go on with the run in it");
   const std::string probe = file(".probe");
   check(std::ofstream(probe).put('x').good(), "--output: the folder ", path, " cannot be written");
@@ -162,13 +209,20 @@ void RunFolder::add_epoch(const nlohmann::json& line) const {
   check(out.good(), "cannot write ", file("epochs.jsonl"));
 }
 
-void RunFolder::truncate_epochs(int64_t epoch) const {
+std::vector<nlohmann::json> RunFolder::read_epochs() const {
+  std::vector<nlohmann::json> lines;
   std::ifstream in(file("epochs.jsonl"));
-  std::ostringstream kept;
   for (std::string line; std::getline(in, line);) {
-    const auto json = nlohmann::json::parse(line, nullptr, false);
-    if (json.is_object() && json.value("epoch", epoch) < epoch) kept << line << "\n";
+    auto json = nlohmann::json::parse(line, nullptr, false);
+    if (json.is_object()) lines.push_back(std::move(json));  // what a crash cut short is no line
   }
+  return lines;
+}
+
+void RunFolder::truncate_epochs(int64_t epoch) const {
+  std::ostringstream kept;
+  for (const nlohmann::json& line : read_epochs())
+    if (line.value("epoch", epoch) < epoch) kept << json_text(line) << "\n";
   write_file(file("epochs.jsonl"), {kept.str()});
 }
 

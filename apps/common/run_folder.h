@@ -23,12 +23,20 @@ struct Progress {
   std::vector<double> metrics;  ///< Metrics::state of the epoch so far
 };
 
+/// What RunFolder throws, in its sentence, where another process holds the folder.
+inline constexpr const char* kFolderIsTaken = "another process is training in the folder";
+
 class RunFolder {
  public:
   /// Makes the folder and locks it for this process. Throws Error when it cannot be written, is locked by another
   /// process, or holds something and `resume` is off, or holds no checkpoint and `resume` is on.
   RunFolder(const std::string& path, bool resume);
   ~RunFolder();
+  /// Whether a process holds the lock of the folder at `path`. False where there is no folder, or no way to lock.
+  static bool is_locked(const std::string& path);
+  /// Empties the folder of a run that was stopped before its first checkpoint, so that it can begin anew; does nothing
+  /// where there is a checkpoint, a test, no folder, or a process that holds it.
+  static void clear_unbegun(const std::string& path);
   RunFolder(const RunFolder&) = delete;
   RunFolder& operator=(const RunFolder&) = delete;
 
@@ -48,6 +56,7 @@ class RunFolder {
   /// Appends a line to epochs.jsonl; `truncate_epochs` drops lines of `epoch` and later (a resumed run repeats them).
   void add_epoch(const nlohmann::json& line) const;
   void truncate_epochs(int64_t epoch) const;
+  std::vector<nlohmann::json> read_epochs() const;
 
   /// `metadata`: what the file says of itself; the digest of its tensors is added.
   void save_model(const std::string& name, const Classifier& model,

@@ -1,16 +1,20 @@
-// Puts finished runs side by side: one table over methods and seeds, with the spread and the paired differences.
+// Runs a study, row by row and seed by seed, and puts its runs side by side: tables, and a page.
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <filesystem>
 #include <iostream>
-#include <optional>
 
 #include "apps/common/options/table.h"
 #include "apps/common/program.h"
+#include "apps/common/progress.h"
+#include "apps/common/report/report.h"
+#include "apps/experiment/compare.h"
+#include "apps/experiment/import.h"
+#include "apps/experiment/tables.h"
+#include "engine/base/check.h"
 #include "engine/base/file.h"
 #include "engine/base/text.h"
-#include "nn/files/safetensors.h"
+#include "engine/machine.h"
 
 using namespace boxcam;
 namespace fs = std::filesystem;
@@ -18,153 +22,194 @@ namespace fs = std::filesystem;
 namespace {
 
 struct Options {
+  std::string study, preset, seeds, reference, output, import;
+  std::vector<std::string> grid, only;
+  int64_t jobs = 0;
+  bool dry_run = false, list_missing = false, tables = false;
   std::string runs;
   std::vector<std::string> rows;
 };
 
-/// A column: its title and its key in test.json.
-const std::vector<std::pair<std::string, std::string>> kColumns = {
-    {"accuracy in", "test_accuracy"},
-    {"accuracy out", "out_of_context_accuracy"},
-    {"Content-Heatmap in", "test_content_heatmap"},
-    {"Content-Heatmap out", "out_of_context_content_heatmap"},
-    {"empty CAMs in", "test_empty_cams"},
-    {"empty CAMs out", "out_of_context_empty_cams"}};
-
-struct Run {
-  std::string seed;
-  nlohmann::json test;
-  std::string weights;  ///< SHA-256 of the tensors of last.safetensors
-};
-
-std::string weights_of(const std::string& file) {
-  const auto metadata = read_metadata(file);
-  const auto digest = metadata.find("tensors-sha256");
-  return digest != metadata.end() ? digest->second : tensors_sha256(read_safetensors(file));
+Study study_of(const OptionTable& table, const Options& o) {
+  table.refuse(!o.study.empty() && !o.preset.empty(), "--preset", "is a study of its own, and so is --study");
+  Study study;
+  if (!o.study.empty()) {
+    study = read_study(read_file(o.study, "study"), o.study);
+    study.name = fs::path(o.study).stem().string();
+  } else if (!o.preset.empty()) {
+    study = preset(o.preset);
+  } else {
+    table.refuse(o.grid.empty(), "--study", "is required, or --preset, --grid or --runs (see --help)");
+  }
+  std::vector<GridAxis> axes;
+  for (const std::string& text : o.grid) axes.push_back(read_axis(text));
+  study.rows = crossed(study.rows, axes);
+  if (!o.only.empty()) {
+    std::vector<std::string> names;
+    std::vector<StudyRowOptions> rows;
+    for (const StudyRowOptions& row : study.rows) names.push_back(row.name);
+    for (const std::string& name : o.only) {
+      const auto found = std::find(names.begin(), names.end(), name);
+      check(found != names.end(), "--only: there is no row '", name, "'", did_you_mean(name, names));
+      rows.push_back(study.rows[static_cast<size_t>(found - names.begin())]);
+    }
+    study.rows = rows;
+  }
+  if (!o.reference.empty()) study.reference = o.reference;
+  std::vector<std::string> names;
+  for (const StudyRowOptions& row : study.rows) names.push_back(row.name);
+  const bool has_reference = std::find(names.begin(), names.end(), study.reference) != names.end();
+  check(o.reference.empty() || has_reference, "--reference: there is no row '", study.reference, "'",
+        did_you_mean(study.reference, names));
+  if (!has_reference) study.reference = names.front();
+  if (!o.seeds.empty()) {
+    try {
+      study.seeds = read_seeds(o.seeds);
+    } catch (const Error& e) {
+      fail("--seeds: ", e.what());
+    }
+  }
+  if (study.seeds.empty()) study.seeds = read_seeds("8");
+  return study;
 }
 
-/// DIR/<row>/<seed>/test.json, in the order of the seeds.
-std::vector<Run> read_runs(const std::string& folder) {
+/// Tables and page into the study's folder.
+void write_tables(const StudyRecord& record, const std::string& folder) {
+  const std::string tables = as_markdown(record);
+  write_file(folder + "/table.md", {tables});
+  write_file(folder + "/table.csv", {as_csv(record)});
+  write_file(folder + "/table.tex", {as_latex(record)});
+  write_file(folder + "/report.html", {study_page(record)});
+  std::cout << "\n"
+            << tables << "\ntables      " << folder << "/table.md, table.csv, table.tex\npage        " << folder
+            << "/report.html\n";
+}
+
+void tell_costs(const Study& study, const std::vector<PlannedRun>& runs, int64_t jobs) {
+  const std::vector<RunCost> costs = measured_costs(study, runs);
+  double seconds = 0, bytes = 0;
+  size_t left = 0;
+  for (const PlannedRun& run : runs) {
+    if (state_of(run) == RunState::finished) continue;
+    seconds += costs[run.row].seconds, bytes += costs[run.row].bytes, ++left;
+  }
+  for (size_t r = 0; r < study.rows.size(); ++r)
+    std::cout << "  " << study.rows[r].name << ": about " << duration(costs[r].seconds) << " a run\n";
+  std::cout << study.rows.size() << " rows x " << study.seeds.size() << " seeds = " << runs.size() << " runs, " << left
+            << " of them to be made\nabout " << duration(seconds / static_cast<double>(std::max<int64_t>(jobs, 1)))
+            << " with " << jobs << " runs side by side, and " << static_cast<int64_t>(std::ceil(bytes / 1e6))
+            << " MB on the disk (from a few measured steps)\n";
+}
+
+int run(const Options& o, const OptionTable& table, const std::vector<std::string>& words) {
+  if (!o.runs.empty()) {
+    table.refuse(o.rows.empty(), "--rows", "is required beside --runs");
+    std::cout << as_markdown(record_of_folders(o.runs, o.rows));
+    return 0;
+  }
+  table.refuse(!o.rows.empty(), "--rows", "belongs to --runs; of a study, --only chooses rows");
+  const OptionList given = read_options(words);
+  const Study study = study_of(table, o);
+  const std::string folder = o.output.empty() ? "runs/" + study.name : o.output;
+  const bool gpu = std::any_of(given.begin(), given.end(),
+                               [](const auto& option) { return option.first == "device" && option.second != "cpu"; });
+  const auto all = static_cast<int64_t>(study.rows.size() * study.seeds.size());
+  // One thread each is what the cores do most with; a GPU is one.
+  const int64_t jobs = o.jobs > 0 ? o.jobs : std::min<int64_t>(gpu ? 1 : usable_processors(), all);
+  const int threads = std::max<int>(usable_processors() / static_cast<int>(jobs), 1);
+  std::vector<PlannedRun> runs = plan_runs(study, given, folder, threads);
+  if (!o.import.empty()) std::cout << import_runs(o.import, runs) << " runs are taken from " << o.import << "\n";
+  if (o.dry_run) {
+    tell_costs(study, runs, jobs);
+    return 0;
+  }
+  const std::string train = train_program();
+  if (o.list_missing) {
+    for (const PlannedRun& one : runs)
+      if (const RunState state = state_of(one); state != RunState::finished && state != RunState::running)
+        std::cout << command_of(one, train) << "\n";
+    return 0;
+  }
+  catch_interrupts();
   std::error_code error;
-  check(fs::is_directory(folder, error), "there is no folder ", folder, " with runs");
-  std::vector<Run> runs;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    if (!entry.is_directory()) continue;  // a log beside the runs
-    const std::string path = entry.path().string();
-    auto test = nlohmann::json::parse(read_file(path + "/test.json"), nullptr, false);
-    check(test.is_object(), path, "/test.json is not valid JSON");
-    runs.push_back({entry.path().filename().string(), std::move(test), weights_of(path + "/last.safetensors")});
+  fs::create_directories(folder, error);
+  check(!error, "--output: cannot make the folder ", folder, ": ", error.message());
+  std::vector<Failure> failures;
+  if (!o.tables) {
+    std::cout << study.rows.size() << " rows x " << study.seeds.size() << " seeds in " << folder << ", " << jobs
+              << " at a time with " << threads << (threads == 1 ? " thread" : " threads") << " each" << std::endl;
+    failures = make_runs(study, runs, {train, jobs});
   }
-  check(!runs.empty(), folder, " holds no run");
-  std::sort(runs.begin(), runs.end(), [](const Run& a, const Run& b) { return a.seed < b.seed; });
-  return runs;
+  write_tables(study_record(study, runs, failures), folder);
+  if (interrupted()) return exit_status();
+  if (!failures.empty()) std::cerr << "experiment: " << failures.size() << " runs failed; the rest is done\n";
+  return failures.empty() ? 0 : 1;
 }
 
-double value(const Run& run, const std::string& key) {
-  const auto found = run.test.find(key);
-  return found != run.test.end() && found->is_number() ? found->get<double>() : std::nan("");
-}
-
-/// "97.1 +- 0.8" in percent; only the mean for one value, "-" where there is none.
-std::string mean_and_deviation(std::vector<double> values, bool with_sign) {
-  std::erase_if(values, [](double v) { return std::isnan(v); });
-  if (values.empty()) return "-";
-  double mean = 0, squares = 0;
-  for (const double v : values) mean += v / static_cast<double>(values.size());
-  for (const double v : values) squares += (v - mean) * (v - mean);
-  char text[64];
-  const int used = std::snprintf(text, sizeof text, with_sign ? "%+.1f" : "%.1f", 100 * mean);
-  if (values.size() > 1)
-    std::snprintf(text + used, sizeof text - used, " +- %.1f",
-                  100 * std::sqrt(squares / static_cast<double>(values.size() - 1)));
-  return text;
-}
-
-/// A Markdown table whose columns line up on a terminal; the first row is the header.
-void print_table(std::vector<std::vector<std::string>> rows) {
-  std::vector<size_t> width(rows[0].size(), 3);
-  for (const auto& row : rows)
-    for (size_t c = 0; c < row.size(); ++c) width[c] = std::max(width[c], row[c].size());
-  rows.insert(rows.begin() + 1, std::vector<std::string>());
-  for (const size_t w : width) rows[1].emplace_back(w, '-');
-  for (const auto& row : rows) {
-    std::cout << "|";
-    for (size_t c = 0; c < row.size(); ++c)
-      std::cout << " " << row[c] << std::string(width[c] - row[c].size(), ' ') << " |";
-    std::cout << "\n";
-  }
-}
-
-int run(const Options& o) {
-  std::vector<std::vector<Run>> rows;
-  for (const std::string& row : o.rows) rows.push_back(read_runs(o.runs + "/" + row));
-  std::vector<std::string> header = {"run", "seeds"};
-  for (const auto& [title, key] : kColumns) header.push_back(title);
-  std::vector<std::vector<std::string>> table = {header};
-  table[0].push_back("weights");
-  for (size_t r = 0; r < rows.size(); ++r) {
-    std::vector<std::string> cells = {o.rows[r], std::to_string(rows[r].size())};
-    for (const auto& [title, key] : kColumns) {
-      std::vector<double> values;
-      for (const Run& one : rows[r]) values.push_back(value(one, key));
-      cells.push_back(mean_and_deviation(values, false));
+/// `experiment compare A B` and `experiment diff A B`.
+int two_runs(int argc, char** argv) {
+  const std::string what = argv[1];
+  const bool comparing = what == "compare";
+  CLI::App app(comparing ? "What two finished runs measured, side by side, and the options they differ in."
+                         : "What two runs differ in: options, data, the first epoch and the first byte of the last "
+                           "weights. Exit status 1 where it is not the same.",
+               "experiment " + what);
+  std::string a, b;
+  app.add_option("A", a, "a run's folder")->required();
+  app.add_option("B", b, "another")->required();
+  return run_app(app, argc - 1, argv + 1, [&] {
+    if (comparing) {
+      std::cout << compare_runs(a, b);
+      return 0;
     }
-    bool same = r > 0 && rows[r].size() == rows[0].size();
-    for (size_t i = 0; same && i < rows[r].size(); ++i)
-      same = rows[r][i].seed == rows[0][i].seed && rows[r][i].weights == rows[0][i].weights;
-    cells.push_back(r == 0 ? "" : same ? "same weights as " + o.rows[0] : "differ");
-    table.push_back(std::move(cells));
-  }
-  print_table(std::move(table));
-
-  // Paired: the same seed means the same data, initial weights and order.
-  std::cout << "\nDifference from " << o.rows[0] << ", seed by seed (points):\n\n";
-  table = {header};
-  for (size_t r = 1; r < rows.size(); ++r) {
-    std::vector<std::string> cells = {o.rows[r], ""};
-    size_t pairs = 0;
-    for (const auto& [title, key] : kColumns) {
-      std::vector<double> differences;
-      for (const Run& one : rows[r])
-        for (const Run& base : rows[0])
-          if (base.seed == one.seed) differences.push_back(value(one, key) - value(base, key));
-      pairs = differences.size();
-      cells.push_back(mean_and_deviation(differences, true));
-    }
-    cells[1] = std::to_string(pairs);
-    table.push_back(std::move(cells));
-  }
-  print_table(std::move(table));
-
-  if (rows[0].size() > 1) {
-    std::cout << "\nAccuracy out of context of each seed (" << [&] {
-      std::vector<std::string> seeds;
-      for (const Run& one : rows[0]) seeds.push_back(one.seed);
-      return join(seeds);
-    }() << "):\n\n";
-    for (size_t r = 0; r < rows.size(); ++r) {
-      std::cout << "- " << o.rows[r] << ":";
-      for (const Run& one : rows[r]) std::printf(" %.1f", 100 * value(one, "out_of_context_accuracy"));
-      std::cout << std::flush;
-      std::printf("\n");
-      std::fflush(stdout);
-    }
-  }
-  return 0;
+    const RunDifference difference = diff_runs(a, b);
+    std::cout << difference.text;
+    return difference.same ? 0 : 1;
+  });
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc > 1 && (std::string(argv[1]) == "compare" || std::string(argv[1]) == "diff")) return two_runs(argc, argv);
+  std::vector<std::string> names;
+  for (const Preset& p : presets()) names.push_back(p.name);
   CLI::App app(
-      "Puts finished runs side by side, in percent: mean +- standard deviation over seeds; in and out of context.",
+      "Runs a study: every row with every seed, each a run of train, and puts them side by side, in tables and on a "
+      "page. What is not an option of experiment is one of train, for every row. The same command goes on where it was "
+      "stopped. Also: experiment compare A B, experiment diff A B.",
       "experiment");
   Options o;
   OptionTable table(app);
-  table.required("--runs", o.runs, "folder with the runs: DIR/<row>/<seed>, each the --output of train");
-  table.list("--rows", o.rows, "rows of the table, comma-separated; the first is what the others are compared with");
+  table.group("Study");
+  table.text("--study", o.study, "a TOML file with the rows (docs/study.md)");
+  table.text("--preset", o.preset, "a study that is built in: " + join(names));
+  app.add_option("--grid", o.grid,
+                 "KEY=A,B,...: a row for each value of an option of train; several: for each combination")
+      ->type_name("KEY=A,B")
+      ->take_all()
+      ->group("Study");
+  table.text("--seeds", o.seeds,
+             "how many (8: 0 to 7), a range (201-210) or a list (3,5,9); of data, weights and order");
+  table.text("--reference", o.reference,
+             "the row that the others are compared with (default: the study's, or the first)");
+  table.list("--only", o.only, "only these rows");
+  table.group("Work");
+  table.text("--output", o.output, "the study's folder (default: runs/NAME)");
+  table.whole("--jobs", o.jobs, between(0, 1024),
+              "runs at a time, which share the threads; 0: one for each processor, on a GPU one");
+  table.text("--import", o.import, "take finished runs from the folders under this one, by what they are");
+  table.flag("--dry-run", o.dry_run, "say how many runs, hours and bytes that is, from a few measured steps, and stop");
+  table.flag("--list-missing", o.list_missing,
+             "print a command for each run that is not finished, for xargs, parallel or Slurm, and stop");
+  table.flag("--tables", o.tables, "make no run; only the tables of those that are finished");
+  table.group("Finished runs that no study made");
+  table.text("--runs", o.runs, "a folder with runs: DIR/<row>/<any name>, each the --output of train");
+  table.list("--rows", o.rows, "its rows; the first is what the others are compared with");
+  app.allow_extras();
   return run_app(app, argc, argv, [&] {
-    table.refuse(o.rows.empty(), "--rows", "is required");
-    return run(o);
+    std::vector<std::string> words = app.remaining();
+    std::erase(words, "--");
+    return run(o, table, words);
   });
 }

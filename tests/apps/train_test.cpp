@@ -452,5 +452,24 @@ TEST(TrainData, PhotographsWithoutATestSplitMeasureTheValidationSplitAndSaySo) {
   EXPECT_FALSE(test.contains("out_of_context_accuracy"));
 }
 
+TEST(TrainTests, AtOtherMarginsAndOfOtherRulesEpochs) {
+  const TemporaryFolder folder;
+  train(folder / "run", {{"--lambda", "1"}, {"--margin", "2"}, {"--test-margins", "0,2"}, {"--keep-epochs", ""}});
+  const nlohmann::json test = json_of(folder / "run/test.json");
+  EXPECT_EQ(test.at("at_margin").at("2").at("test_content_heatmap"), test.at("test_content_heatmap"));
+  EXPECT_LT(test.at("at_margin").at("0").at("test_content_heatmap"), test.at("test_content_heatmap"));
+  EXPECT_EQ(test.at("at_margin").at("0").at("out_of_context_accuracy"), test.at("out_of_context_accuracy"));
+  // The rule of the run chose what was tested; every rule's epoch has its weights and its test.
+  const nlohmann::json& own = test.at("by_rule").at("content-heatmap");
+  EXPECT_EQ(own.at("epoch"), test.at("best_epoch"));
+  EXPECT_EQ(own.at("test_accuracy"), test.at("test_accuracy"));
+  EXPECT_EQ(test.at("by_rule").at("last").at("epoch"), 1);
+  EXPECT_TRUE(bytes_of(folder / "run/epoch-2.safetensors") == bytes_of(folder / "run/last.safetensors"));
+  EXPECT_TRUE(std::filesystem::exists(folder / "run/epoch-1.safetensors"));
+  const Outcome wrong = run_program("train", with(tiny_run(), {{"--test-margins", "0,x"}}));
+  EXPECT_EQ(wrong.status, 2);
+  EXPECT_TRUE(contains(wrong.err, "--test-margins: expected numbers of 0 or more, found 'x'"));
+}
+
 }  // namespace
 }  // namespace boxcam

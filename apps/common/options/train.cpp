@@ -1,5 +1,8 @@
 #include "apps/common/options/train.h"
 
+#include <cmath>
+#include <cstdlib>
+
 #include "apps/common/data/kinds.h"
 #include "apps/common/tensorboard/tensorboard.h"
 #include "engine/base/text.h"
@@ -96,6 +99,11 @@ void declare_run(OptionTable& table, TrainOptions& o) {
       "--best-by", o.best_by,
       "which epoch is kept as best.safetensors and tested (validation; the thesis: content-heatmap); worst-class, "
       "worst-group: the lowest accuracy of any class, of any group that the data know");
+  table.flag(
+      "--keep-epochs", o.keep_epochs,
+      "keep the weights of every epoch, epoch-N.safetensors, and test those that other rules of --best-by choose");
+  table.list("--test-margins", o.test_margins,
+             "margins at which the test's CAM metrics are taken besides --eval-margin, comma-separated");
   table.text("--output", o.output, str("the run's folder (default: ", kDefaultOutput, ")"));
   table.flag("--resume", o.resume, "go on from the checkpoint in --output; options that are not given are the run's");
   table.flag("--tensorboard", o.tensorboard,
@@ -164,6 +172,12 @@ void settle_train_options(const OptionTable& table, DataOptions& data, TrainOpti
     if (!table.given("--best-by")) t.best_by = TrainOptions::BestBy::accuracy;
   }
   if (!table.given("--eval-margin")) t.method.measuring.margin = t.method.penalty.margin;
+  for (const std::string& text : t.test_margins) {
+    char* end = nullptr;
+    const double margin = std::strtod(text.c_str(), &end);
+    table.refuse(text.empty() || *end || !std::isfinite(margin) || margin < 0, "--test-margins",
+                 str("expected numbers of 0 or more, found '", text, "'"));
+  }
   double& rate = t.schedule.learning_rate;
   if (rate == 0 || !table.given("--lr")) rate = t.optimizer.kind == OptimizerOptions::Kind::sgd ? 0.01 : 0.001;
   if (t.output.empty()) t.output = kDefaultOutput;

@@ -22,12 +22,14 @@ struct TrainOptions {
   std::string output;
   bool resume = false;
   bool tensorboard = false;
+  bool keep_epochs = false;
+  std::vector<std::string> test_margins;  ///< numbers, which settle_train_options checks
 };
 
 /// All that a training step depends on but for the data set: batches, model, explanation, method, optimiser and
 /// schedule.
 void declare_step(OptionTable& table, DataOptions& data, ModelOptions& model, TrainOptions& train);
-/// --best-by, --output, --resume, --tensorboard.
+/// --best-by, --keep-epochs, --test-margins, --output, --resume, --tensorboard.
 void declare_run(OptionTable& table, TrainOptions& options);
 
 /// What --thesis implies, for options that were not given, and defaults that depend on others; refuses those that

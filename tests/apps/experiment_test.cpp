@@ -1,0 +1,195 @@
+// Studies as a user runs them: what is made, kept, gone on with, waited for, told.
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <set>
+
+#include "tests/programs.h"
+
+namespace boxcam {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Two rows, two seeds: four runs of a fraction of a second.
+std::vector<std::string> tiny_study(const std::string& folder, const std::vector<std::string>& more = {}) {
+  Arguments options = tiny_run();
+  options.erase("--threads");
+  std::vector<std::string> words = {"--grid", "lambda=0,1", "--seeds", "2", "--output", folder};
+  for (const std::string& word : words_of(options)) words.push_back(word);
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+Outcome experiment(const std::vector<std::string>& words) { return Program("experiment", words).finish(); }
+
+/// What must be equal in two studies: everything in the runs' folders but run.json's place and measured times.
+std::map<std::string, std::string> bytes_of_runs(const std::string& folder) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string(), path = entry.path().string();
+    if (!entry.is_regular_file() || name.ends_with(".log") || name == "run.json") continue;
+    std::string bytes = bytes_of(path);
+    if (name == "epochs.jsonl") {
+      std::string lines;
+      std::istringstream in(bytes);
+      for (std::string line; std::getline(in, line);) {
+        auto json = nlohmann::json::parse(line);
+        json.erase("seconds"), json.erase("images_per_second");
+        lines += json.dump() + "\n";
+      }
+      bytes = lines;
+    }
+    files[path.substr(folder.size())] = bytes;
+  }
+  return files;
+}
+
+TEST(Experiment, MakesEveryRunOnceAndPutsThemSideBySide) {
+  const TemporaryFolder folder;
+  const Outcome first = experiment(tiny_study(folder / "s"));
+  ASSERT_EQ(first.status, 0) << first.err;
+  EXPECT_TRUE(contains(first.out, "2 rows x 2 seeds"));
+  EXPECT_TRUE(contains(first.out, "[4/4]"));
+  EXPECT_TRUE(contains(first.out, "no verdict"));  // of two seeds
+  for (const char* file : {"table.md", "table.csv", "table.tex", "report.html"})
+    EXPECT_TRUE(fs::exists(folder / (std::string("s/") + file))) << file;
+  const auto files = bytes_of_runs(folder / "s");
+  const auto time = fs::last_write_time(folder / "s/lambda=0");
+  const Outcome again = experiment(tiny_study(folder / "s"));
+  EXPECT_EQ(again.status, 0) << again.err;
+  EXPECT_TRUE(contains(again.out, "4 of 4 runs are finished already"));
+  EXPECT_EQ(bytes_of_runs(folder / "s"), files);
+  EXPECT_EQ(fs::last_write_time(folder / "s/lambda=0"), time);
+  // One more seed is two more runs.
+  auto more = tiny_study(folder / "s");
+  more[3] = "3";
+  EXPECT_TRUE(contains(experiment(more).out, "[6/6]"));
+}
+
+TEST(Experiment, GoesOnAfterAnInterruptAndAKillAndGivesTheSameBytes) {
+  const TemporaryFolder folder;
+  const std::vector<std::string> longer = {"--epochs", "12"};
+  ASSERT_EQ(experiment(tiny_study(folder / "whole", longer)).status, 0);
+  const auto words = tiny_study(folder / "cut", longer);
+  int cuts = 0;
+  for (const int signal : {SIGINT, SIGKILL, SIGTERM, SIGKILL}) {
+    Program program("experiment", words);
+    program.wait_for("begins");
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    program.interrupt(signal);
+    const Outcome stopped = program.finish();
+    cuts += stopped.status == 128 + signal;
+    if (signal != SIGKILL && stopped.status != 0) {
+      EXPECT_TRUE(contains(stopped.err, "the same command goes on"));
+    }
+  }
+  EXPECT_GT(cuts, 0);
+  const Outcome done = experiment(words);
+  ASSERT_EQ(done.status, 0) << done.out << done.err;
+  EXPECT_EQ(bytes_of_runs(folder / "cut"), bytes_of_runs(folder / "whole"));
+}
+
+TEST(Experiment, TwoProcessesShareAStudy) {
+  const TemporaryFolder folder;
+  const auto words = tiny_study(folder / "s", {"--jobs", "1", "--epochs", "6"});
+  Program one("experiment", words), two("experiment", words);
+  const Outcome a = one.finish(), b = two.finish();
+  EXPECT_EQ(a.status, 0) << a.err;
+  EXPECT_EQ(b.status, 0) << b.err;
+  // Each run was finished by one of them.
+  const auto count = [](const std::string& text, const std::string& part) {
+    size_t times = 0;
+    for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++times;
+    return times;
+  };
+  EXPECT_EQ(count(a.out, "finished in") + count(b.out, "finished in"), 4u) << a.out << b.out;
+  size_t epochs = 0;
+  for (const auto& [name, bytes] : bytes_of_runs(folder / "s"))
+    if (name.ends_with("epochs.jsonl")) epochs += count(bytes, "\n");
+  EXPECT_EQ(epochs, 24u);
+}
+
+TEST(Experiment, AFailedRunIsTheOnlyOneThatIsMissing) {
+  const TemporaryFolder folder;
+  std::ofstream(folder / "s.toml") << "seeds = 1\n[options]\nmodel = 'resnet-mini'\nimage-size = 32\nbatch = 8\n"
+                                      "epochs = 1\ntrain-images = 32\nval-images = 16\ntest-images = 16\n"
+                                      "[[row]]\nname = 'good'\n[[row]]\nname = 'bad'\nlr = 1e30\n";
+  const Outcome result = experiment({"--study", folder / "s.toml", "--output", folder / "s"});
+  EXPECT_EQ(result.status, 1);
+  EXPECT_TRUE(contains(result.out, "bad, seed 0: failed: step "));
+  EXPECT_TRUE(contains(result.out, "- bad, seed 0: "));
+  EXPECT_TRUE(contains(result.err, "1 runs failed"));
+  EXPECT_TRUE(fs::exists(folder / "s/report.html"));
+}
+
+TEST(Experiment, ListsWhatIsMissingAsCommands) {
+  const TemporaryFolder folder;
+  const Outcome listed = experiment(tiny_study(folder / "s", {"--list-missing"}));
+  ASSERT_EQ(listed.status, 0) << listed.err;
+  std::istringstream lines(listed.out);
+  int count = 0;
+  for (std::string line; std::getline(lines, line); ++count)
+    EXPECT_EQ(std::system((line + " > /dev/null 2>&1").c_str()), 0) << line;
+  EXPECT_EQ(count, 4);
+  EXPECT_EQ(experiment(tiny_study(folder / "s", {"--list-missing"})).out, "");
+  EXPECT_TRUE(contains(experiment(tiny_study(folder / "s")).out, "4 of 4 runs are finished already"));
+}
+
+TEST(Experiment, SaysBeforehandWhatItWillTake) {
+  const TemporaryFolder folder;
+  const Outcome result = experiment(tiny_study(folder / "s", {"--dry-run"}));
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_TRUE(contains(result.out, "2 rows x 2 seeds = 4 runs, 4 of them to be made"));
+  EXPECT_FALSE(fs::exists(folder / "s"));
+}
+
+TEST(Experiment, TakesRunsThatWereMadeElsewhere) {
+  const TemporaryFolder folder;
+  train(folder / "old/any/name", {{"--lambda", "1"}, {"--seed", "1"}, {"--data-seed", "1"}});
+  // As results are kept in a repository: without weights and pictures.
+  for (const auto& entry : fs::directory_iterator(folder / "old/any/name")) {
+    const std::string name = entry.path().filename().string();
+    if (name != "run.json" && name != "test.json" && name != "epochs.jsonl") fs::remove_all(entry.path());
+  }
+  const Outcome result = experiment(tiny_study(folder / "s", {"--import", folder / "old"}));
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_TRUE(contains(result.out, "1 runs are taken from"));
+  EXPECT_TRUE(contains(result.out, "1 of 4 runs are finished already"));
+  EXPECT_TRUE(contains(result.out, "their intervals are over seeds alone"));
+}
+
+TEST(Experiment, ComparesTwoRunsAndTellsTheirFirstDifference) {
+  const TemporaryFolder folder;
+  train(folder / "a");
+  train(folder / "b");
+  train(folder / "c", {{"--lambda", "1"}});
+  const Outcome same = experiment({"diff", folder / "a", folder / "b"});
+  EXPECT_EQ(same.status, 0);
+  EXPECT_TRUE(contains(same.out, "the same epochs and the same weights, bit for bit"));
+  const Outcome other = experiment({"diff", folder / "a", folder / "c"});
+  EXPECT_EQ(other.status, 1);
+  EXPECT_TRUE(contains(other.out, "  lambda: 0 | 1"));
+  EXPECT_TRUE(contains(other.out, "epoch 1 is the first with other numbers"));
+  EXPECT_TRUE(contains(other.out, "weights: the first byte that differs is byte "));
+  const Outcome beside = experiment({"compare", folder / "a", folder / "c"});
+  EXPECT_EQ(beside.status, 0);
+  EXPECT_TRUE(contains(beside.out, "  lambda: 0 | 1"));
+  EXPECT_EQ(experiment({"diff", folder / "a", folder / "nowhere"}).status, 1);
+}
+
+TEST(Experiment, RefusesInASentence) {
+  const auto refused = [](const std::vector<std::string>& words) {
+    const Outcome result = experiment(words);
+    EXPECT_NE(result.status, 0);
+    return result.err;
+  };
+  EXPECT_TRUE(contains(refused({}), "--study: is required, or --preset, --grid or --runs"));
+  EXPECT_TRUE(contains(refused({"--grid", "lamda=1"}), "'lamda' is not an option of train; did you mean 'lambda'?"));
+  EXPECT_TRUE(contains(refused({"--grid", "lambda=0,1", "--sedes", "3"}), "unknown option --sedes"));
+  EXPECT_TRUE(contains(refused({"--preset", "demo", "--only", "centrd"}), "there is no row 'centrd'; did you mean"));
+  EXPECT_TRUE(contains(refused({"--study", "/nowhere.toml"}), "/nowhere.toml"));
+  EXPECT_TRUE(contains(refused({"--preset", "demo", "--lambda", "3"}), "--lambda is what the rows of this study say"));
+}
+
+}  // namespace
+}  // namespace boxcam
