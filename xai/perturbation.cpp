@@ -24,9 +24,13 @@ class Showing {
   /// Memory for the next picture, of image n; what was given before may be shown now.
   T* next(int64_t n, double* probability) {
     if (std::ssize(wanted_) == pictures_.batch) show();
-    if (wanted_.empty()) memory_.resize(pictures_.batch * values_);
+    if (wanted_.empty()) {
+      Shape shape = pictures_.x.shape();
+      shape[0] = pictures_.batch;
+      shown_ = Tensor::empty(shape, pictures_.x.dtype());
+    }
     wanted_.push_back({pictures_.classes[n], probability});
-    return memory_.data() + (wanted_.size() - 1) * values_;
+    return shown_.data<T>() + (std::ssize(wanted_) - 1) * values_;
   }
   /// Shows what is left; false when it was stopped.
   bool finish() {
@@ -42,10 +46,10 @@ class Showing {
     stopped_ = stopped_ || (pictures_.stop && pictures_.stop());
     if (!stopped_ && !wanted_.empty()) {
       const NoGrad no_grad;
-      Shape shape = pictures_.x.shape();
-      shape[0] = std::ssize(wanted_);
-      const Tensor x = Tensor::from(shape, std::span<const T>(memory_.data(), shape.numel()));
-      const Tensor probabilities = softmax(pictures_.logits(x.to(pictures_.x.device())));
+      const bool full = std::ssize(wanted_) == pictures_.batch;
+      const Tensor x = full ? shown_ : slice(shown_, 0, 0, std::ssize(wanted_));
+      const bool on_host = pictures_.x.device() == Device::cpu;
+      const Tensor probabilities = softmax(pictures_.logits(on_host ? x : x.to(pictures_.x.device())));
       const std::vector<double> all = probabilities.to_vector();
       for (size_t i = 0; i < wanted_.size(); ++i)
         *wanted_[i].probability = all[i * probabilities.dim(1) + wanted_[i].label];
@@ -59,7 +63,7 @@ class Showing {
   };
   const MetricPictures& pictures_;
   int64_t values_;
-  std::vector<T> memory_;
+  Tensor shown_;
   std::vector<Wanted> wanted_;
   bool stopped_ = false;
 };
