@@ -1,8 +1,9 @@
-// Measures a checkpoint on a split: accuracy, Content-Heatmap, box coverage, empty CAMs, by class,
-// by group and by source.
+// Measures a checkpoint on a split: accuracy, Content-Heatmap, box coverage, empty CAMs, by class, by group and by
+// source; or a page of explainers by metrics.
 #include <iostream>
 
 #include "apps/common/evaluation.h"
+#include "apps/common/explainer_page.h"
 #include "apps/common/groups.h"
 #include "apps/common/model.h"
 #include "apps/common/program.h"
@@ -20,6 +21,7 @@ struct Options {
   ModelOptions model;
   ExplainOptions explain;
   Measuring measuring;
+  PageOptions page;
   RunOptions run;
 };
 
@@ -32,12 +34,37 @@ ModelCard settle(OptionTable& table, Options& o) {
   for (const std::string& note : {as_in_file, as_in_run})
     if (!note.empty()) std::cout << note << "\n";
   settle_data_options(table, o.data);
+  check_page_options(table, o.page);
   check_network(card, Adopt::everything, table);
   return card;
 }
 
+/// The page of explainers and metrics instead; what was measured before an interrupt is printed and written.
+int show_page(Classifier& model, const std::vector<DataSplit>& splits, const Options& o, nlohmann::json& json) {
+  const PagePlan plan = settle_page(o.page, o.explain);
+  std::string csv = page_csv_head();
+  for (const DataSplit& split : splits) {
+    if (interrupted()) break;
+    const MeasuredPage page =
+        measure_page(model, split, o.data, o.explain, o.measuring, plan, o.page.seed, interrupted);
+    std::cout << split.name << ": " << split.data->describe() << "\n";
+    if (!page.whole())
+      std::cout << "  interrupted: " << page.images() << " of " << page.planned << " images were measured\n";
+    if (page.images() == 0) break;
+    const auto groups = page_groups(page, split.data->classes(), o.page.seed);
+    print_page(std::cout, page, groups);
+    json[split.name] = page_json(page, groups);
+    csv += page_csv(split.name, page, groups);
+  }
+  json["interrupted"] = interrupted();
+  if (!o.page.csv.empty()) write_file(o.page.csv, {csv});
+  return interrupted() ? exit_status() : 0;
+}
+
 int run(const OptionTable& table, Options& o, const ModelCard& card) {
   check_new_file("--json", o.json);
+  check_new_file("--csv", o.page.csv);
+  settle_page(o.page, o.explain);  // names that are none are not to cost a look at the data
   apply(o.run);
   settle_loader(o.data, o.run.device);
   TestSplits chosen;
@@ -65,6 +92,11 @@ int run(const OptionTable& table, Options& o, const ModelCard& card) {
   if (const auto differing = overrides(card, table); !differing.empty()) {
     std::cout << summary(differing) << "\n";
     json["not_as_trained"] = to_json(differing);
+  }
+  if (o.page.asked()) {
+    const int status = show_page(*model, splits, o, json);
+    if (!o.json.empty()) write_file(o.json, {json_text(json, 2), "\n"});
+    return status;
   }
   std::map<std::string, int64_t> training;  // its groups
   for (const DataSplit& split : splits) {
@@ -131,6 +163,7 @@ int main(int argc, char** argv) {
   declare_explanation(table, o.explain);
   declare_cam_class(table, o.explain);
   declare_measuring(table, o.measuring);
+  declare_page(table, o.page);
   declare_cpu(table, o.run);
   declare_device(table, o.run);
   declare_loader(table, o.data);

@@ -1,0 +1,408 @@
+#include "xai/cam_metrics.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <numeric>
+
+#include "engine/base/parallel.h"
+#include "engine/base/random.h"
+#include "engine/base/text.h"
+#include "xai/perturbation.h"
+
+namespace boxcam {
+
+namespace {
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+}
+
+Maps::Maps(const Tensor& cam)
+    : images_(cam.dim(0)), height_(cam.dim(1)), width_(cam.dim(2)), values_(cam.detach().to_vector()) {
+  for (int64_t n = 0; n < images_; ++n) {
+    const auto values = map(n);
+    const bool sound = std::none_of(values.begin(), values.end(), [](double v) { return std::isnan(v); });
+    const auto [low, high] = std::minmax_element(values.begin(), values.end());
+    low_.push_back(sound ? *low : kNaN);
+    high_.push_back(sound ? *high : kNaN);
+  }
+}
+
+std::vector<int32_t> Maps::order(int64_t n) const {
+  const auto values = map(n);
+  std::vector<int32_t> order(values.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(),
+            [&](int32_t a, int32_t b) { return values[a] > values[b] || (values[a] == values[b] && a < b); });
+  return order;
+}
+
+MetricGround::MetricGround(const Tensor& masks, MetricPictures pictures)
+    : images_(masks.dim(0)),
+      height_(masks.dim(1)),
+      width_(masks.dim(2)),
+      pixels_(height_ * width_),
+      near_(images_),
+      noise_(images_),
+      pictures_(std::move(pictures)) {
+  const std::vector<double> values = masks.to_vector();
+  masks_.assign(values.size(), 0);
+  for (size_t i = 0; i < values.size(); ++i) masks_[i] = values[i] > 0.5;
+  for (int64_t n = 0; n < images_; ++n) box_pixels_.push_back(std::count(mask(n).begin(), mask(n).end(), 1));
+}
+
+std::span<const char> MetricGround::near(int64_t n) {
+  std::vector<char>& near = near_[n];
+  if (!near.empty()) return near;
+  constexpr int reach = kPointingPixels;
+  // First how far the nearest box pixel of the same row is, then the nearest over rows.
+  std::vector<int> aside(pixels_, reach);
+  for (int64_t y = 0; y < height_; ++y) {
+    int* const row = &aside[y * width_];
+    const auto box = mask(n).subspan(y * width_, width_);
+    for (int64_t x = 0, last = -reach; x < width_; ++x) {
+      if (box[x]) last = x;
+      row[x] = static_cast<int>(std::min<int64_t>(reach, x - last));
+    }
+    for (int64_t x = width_ - 1, last = width_ + reach; x >= 0; --x) {
+      if (box[x]) last = x;
+      row[x] = static_cast<int>(std::min<int64_t>(row[x], last - x));
+    }
+  }
+  near.assign(pixels_, 0);
+  for (int64_t y = 0; y < height_; ++y)
+    for (int64_t from = std::max<int64_t>(0, y - reach + 1); from < std::min(height_, y + reach); ++from) {
+      const int square = static_cast<int>((from - y) * (from - y));
+      const int* const row = &aside[from * width_];
+      char* const out = &near[y * width_];
+      for (int64_t x = 0; x < width_; ++x) out[x] |= square + row[x] * row[x] < reach * reach;
+    }
+  return near;
+}
+
+std::span<const float> MetricGround::noise(int64_t n) {
+  std::vector<float>& noise = noise_[n];
+  if (noise.empty()) {
+    Random random(pictures_.seed, stream_of(str("road noise, image ", pictures_.indices[n])));
+    noise.resize(pictures_.x.numel() / images_);
+    for (float& v : noise) v = static_cast<float>(pictures_.noise * random.normal());
+  }
+  return noise;
+}
+
+namespace {
+
+// ---- of a map and its boxes -----------------------------------------------------------------------------------------
+
+/// Fills the fields of one image, whose map is not flat and which has a box.
+using OfImage = void (*)(const Maps&, const MetricGround&, int64_t n, double* out);
+
+template <OfImage of_image>
+bool each(Maps& maps, MetricGround& ground, const std::vector<CamMetric::Row>& rows) {
+  parallel_for(static_cast<int64_t>(rows.size()), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) of_image(maps, ground, rows[i].image, rows[i].out);
+  });
+  return true;
+}
+
+struct Mass {
+  double inside, total;
+};
+Mass mass(std::span<const double> map, std::span<const char> mask) {
+  double inside = 0, total = 0;
+#pragma omp simd reduction(+ : inside, total)
+  for (size_t i = 0; i < map.size(); ++i) {
+    const double value = map[i] > 0 ? map[i] : 0;
+    total += value;
+    inside += mask[i] ? value : 0;
+  }
+  return {inside, total};
+}
+
+// Fields: inside, total, their ratio, the box's share of the picture.
+void content_heatmap(const Maps& maps, const MetricGround& ground, int64_t n, double* out) {
+  const auto [inside, total] = mass(maps.map(n), ground.mask(n));
+  out[0] = inside, out[1] = total, out[2] = inside / total, out[3] = ground.area(n);
+}
+
+void epg(const Maps& maps, const MetricGround& ground, int64_t n, double* out) {
+  const auto [inside, total] = mass(maps.map(n), ground.mask(n));
+  out[0] = inside / total, out[1] = ground.area(n);
+}
+
+void epg_above_chance(const Maps& maps, const MetricGround& ground, int64_t n, double* out) {
+  const auto [inside, total] = mass(maps.map(n), ground.mask(n));
+  out[0] = inside / total - ground.area(n), out[1] = 0;
+}
+
+constexpr int kIouThresholds = 20;  // 0, 0.05, ... 0.95 of the map's range
+
+double intersection_over_union(double both, double marked, double box) { return both / (marked + box - both); }
+
+// Fields: IoU at half the range, what as many pixels at random places get, the box's share, IoU at every threshold.
+void iou(const Maps& maps, const MetricGround& ground, int64_t n, double* out) {
+  const auto map = maps.map(n);
+  const auto mask = ground.mask(n);
+  const double low = maps.low(n), scale = 1 / (maps.high(n) - low);
+  double marked[kIouThresholds + 1] = {}, both[kIouThresholds + 1] = {}, half = 0, half_both = 0;
+  for (size_t i = 0; i < map.size(); ++i) {
+    const double value = (map[i] - low) * scale;
+    const int above = std::min(static_cast<int>(std::ceil(value * kIouThresholds)), kIouThresholds);  // thresholds
+    marked[above] += 1, both[above] += mask[i];
+    half += value > 0.5, half_both += value > 0.5 && mask[i];
+  }
+  const double box = static_cast<double>(ground.box_pixels(n)), area = ground.area(n);
+  out[0] = intersection_over_union(half_both, half, box);
+  out[1] = intersection_over_union(half * area, half, box);
+  out[2] = area;
+  double of_marked = 0, of_both = 0;
+  for (int t = kIouThresholds; t > 0; --t) {  // above threshold t - 1 is what is above t or more of them
+    of_marked += marked[t], of_both += both[t];
+    out[2 + t] = intersection_over_union(of_both, of_marked, box);
+  }
+}
+
+void pointing_at(const Maps& maps, std::span<const char> near, int64_t n, double* out) {
+  const auto map = maps.map(n);
+  const auto point = std::max_element(map.begin(), map.end()) - map.begin();  // the first
+  out[0] = near[point];
+  out[1] = static_cast<double>(std::count(near.begin(), near.end(), 1)) / static_cast<double>(near.size());
+}
+
+void stochastic_pointing_at(const Maps& maps, std::span<const char> near, int64_t n, double* out) {
+  const auto [inside, total] = mass(maps.map(n), near);
+  out[0] = inside / total;
+  out[1] = static_cast<double>(std::count(near.begin(), near.end(), 1)) / static_cast<double>(near.size());
+}
+
+template <void (*of_image)(const Maps&, std::span<const char>, int64_t, double*)>
+bool each_near(Maps& maps, MetricGround& ground, const std::vector<CamMetric::Row>& rows) {
+  for (const auto& [n, out] : rows) of_image(maps, ground.near(n), n, out);
+  return true;
+}
+
+// Of pixels with the value at which the box's number of pixels is reached, as many as are still needed count in
+// expectation, so that no order of equal pixels decides.
+void rank_accuracy(const Maps& maps, const MetricGround& ground, int64_t n, double* out) {
+  const auto map = maps.map(n);
+  const auto mask = ground.mask(n);
+  std::vector<double> sorted(map.begin(), map.end());
+  const auto last = sorted.begin() + (ground.box_pixels(n) - 1);
+  std::nth_element(sorted.begin(), last, sorted.end(), std::greater<>());
+  const double value = *last, box = static_cast<double>(ground.box_pixels(n));
+  double above = 0, above_inside = 0, equal = 0, equal_inside = 0;
+  for (size_t i = 0; i < map.size(); ++i) {
+    above += map[i] > value, above_inside += map[i] > value && mask[i];
+    equal += map[i] == value, equal_inside += map[i] == value && mask[i];
+  }
+  out[0] = (above_inside + (box - above) * equal_inside / equal) / box;
+  out[1] = ground.area(n);
+}
+
+void coverage(const Maps& maps, const MetricGround& ground, int64_t n, double* out) {
+  const auto map = maps.map(n);
+  const auto mask = ground.mask(n);
+  double covered = 0, all = 0;
+  for (size_t i = 0; i < map.size(); ++i) all += map[i] > 0.5, covered += map[i] > 0.5 && mask[i];
+  out[0] = covered / static_cast<double>(ground.box_pixels(n));
+  out[1] = all / static_cast<double>(map.size());
+}
+
+// ---- of many images -------------------------------------------------------------------------------------------------
+
+bool scored(const ChosenScores& c, int64_t image) { return c.scores.states[image] == MetricState::scored; }
+
+double mean_of(const ChosenScores& c, int field) {
+  double sum = 0, count = 0;
+  for (const int32_t image : c.images)
+    if (scored(c, image)) sum += c.scores.field(image, field), count += 1;
+  return count > 0 ? sum / count : kNaN;
+}
+
+double ratio_of(const ChosenScores& c, int field) {
+  double part = 0, whole = 0;
+  for (const int32_t image : c.images)
+    if (scored(c, image)) part += c.scores.field(image, field), whole += c.scores.field(image, field + 1);
+  return whole > 0 ? part / whole : kNaN;
+}
+
+/// The thesis': ratios of batch sums, weighted by the batches' sizes.
+double batch_ratio_of(const ChosenScores& c, int field) {
+  double sum = 0, weights = 0;
+  for (size_t begin = 0; begin < c.images.size(); begin += c.batch) {
+    const auto batch = c.images.subspan(begin, std::min<size_t>(c.batch, c.images.size() - begin));
+    const double ratio = ratio_of({c.scores, batch, c.batch}, field), weight = static_cast<double>(batch.size());
+    if (!std::isnan(ratio)) sum += weight * ratio, weights += weight;
+  }
+  return weights > 0 ? sum / weights : kNaN;
+}
+
+/// At the one threshold that is best for these images.
+double best_iou_of(const ChosenScores& c, int field) {
+  double sums[kIouThresholds] = {}, count = 0;
+  for (const int32_t image : c.images)
+    if (scored(c, image)) {
+      for (int t = 0; t < kIouThresholds; ++t) sums[t] += c.scores.field(image, field + t);
+      count += 1;
+    }
+  return count > 0 ? *std::max_element(sums, sums + kIouThresholds) / count : kNaN;
+}
+
+}  // namespace
+
+const std::vector<CamMetric>& cam_metrics() {
+  static const std::vector<CamMetric> list = {
+      {"content-heatmap",
+       "CH",
+       "CAM mass in the boxes / CAM mass, over batches, the split, or by image",
+       true,
+       false,
+       4,
+       {{"content-heatmap.batch", true, 0, batch_ratio_of, 3},
+        {"content-heatmap.pooled", true, 0, ratio_of, 3},
+        {"content-heatmap.image-mean", true, 2, mean_of, 3}},
+       each<content_heatmap>},
+      {"epg", "EPG", "the same of each image", true, false, 2, {{"epg", true, 0, mean_of, 1}}, each<epg>},
+      {"epg-above-chance",
+       "EPG+",
+       "epg minus the boxes' share of the picture",
+       true,
+       false,
+       2,
+       {{"epg-above-chance", true, 0, mean_of, 1}},
+       each<epg_above_chance>},
+      {"iou",
+       "IoU",
+       "of the boxes with what is above half of the map's range; best: above the split's best threshold",
+       true,
+       false,
+       3 + kIouThresholds,
+       {{"iou", true, 0, mean_of, 1}, {"iou.best", true, 3, best_iou_of, 2}},
+       each<iou>},
+      {"pointing",
+       "PG",
+       "whether the maximum lies less than 15 pixels from a box",
+       true,
+       false,
+       2,
+       {{"pointing", true, 0, mean_of, 1}},
+       each_near<pointing_at>},
+      {"stochastic-pointing",
+       "SPG",
+       "the same of a point drawn from the map, in expectation",
+       true,
+       false,
+       2,
+       {{"stochastic-pointing", true, 0, mean_of, 1}},
+       each_near<stochastic_pointing_at>},
+      {"rank-accuracy",
+       "RRA",
+       "share of the greatest pixels, as many as the boxes have, in the boxes",
+       true,
+       false,
+       2,
+       {{"rank-accuracy", true, 0, mean_of, 1}},
+       each<rank_accuracy>},
+      {"coverage",
+       "cov",
+       "share of the boxes' pixels where the CAM exceeds 0.5",
+       true,
+       false,
+       2,
+       {{"coverage", true, 0, mean_of, 1}},
+       each<coverage>},
+      {"insertion",
+       "ins",
+       "area under the probability while the greatest pixels are put back first",
+       false,
+       true,
+       2,
+       {{"insertion.rise", true, 0, mean_of}, {"insertion.torch-cam", true, 1, mean_of}},
+       insertion},
+      {"deletion",
+       "del",
+       "the same while they are taken away",
+       false,
+       true,
+       2,
+       {{"deletion.rise", false, 0, mean_of}, {"deletion.torch-cam", false, 1, mean_of}},
+       deletion},
+      {"drop",
+       "drop",
+       "max(0, y - y') / y with y' the probability in x C",
+       false,
+       true,
+       2,
+       {{"drop", false, 0, mean_of}, {"drop.undivided", false, 1, mean_of}},
+       drop},
+      {"increase", "inc", "whether y' > y", false, true, 1, {{"increase", true, 0, mean_of}}, increase},
+      {"road",
+       "ROAD",
+       "(LeRF - MoRF) / 2 of the probability when pixels are imputed, by rank",
+       false,
+       true,
+       4,
+       {{"road", true, 0, mean_of, 3}, {"road.morf", false, 1, mean_of}, {"road.lerf", true, 2, mean_of}},
+       road},
+      {"road-pgc",
+       "ROAD-pgc",
+       "the same by percentiles of the values, as pytorch-grad-cam",
+       false,
+       true,
+       4,
+       {{"road-pgc", true, 0, mean_of, 3}, {"road-pgc.morf", false, 1, mean_of}, {"road-pgc.lerf", true, 2, mean_of}},
+       road_pgc},
+  };
+  return list;
+}
+
+const CamMetric& cam_metric(const std::string& name) {
+  std::vector<std::string> names;
+  for (const CamMetric& m : cam_metrics()) {
+    if (m.name == name) return m;
+    names.push_back(m.name);
+  }
+  fail("unknown metric '", name, "'", did_you_mean(name, names));
+}
+
+bool measure(const CamMetric& metric, Maps& maps, MetricGround& ground, MetricScores& scores) {
+  check(maps.size() == ground.size() && (maps.size() == 0 || maps.pixels() == std::ssize(ground.mask(0))), metric.name,
+        ": the maps do not fit what they are measured against");
+  check(!metric.passes || ground.pictures().logits, metric.name, ": expected the pictures, and a network to show them");
+  std::vector<double> values(maps.size() * metric.fields, kNaN);
+  std::vector<MetricState> states(maps.size(), MetricState::scored);
+  std::vector<CamMetric::Row> rows;
+  for (int64_t n = 0; n < maps.size(); ++n)
+    if (metric.boxes && !ground.boxed(n))
+      states[n] = MetricState::unboxed;
+    else if (maps.flat(n))
+      states[n] = MetricState::undefined;
+    else
+      rows.push_back({n, &values[n * metric.fields]});
+  if (!metric.measure(maps, ground, rows)) return false;
+  for (const auto& [n, out] : rows)
+    if (std::isnan(out[0])) states[n] = MetricState::undefined;
+  scores.fields = metric.fields;
+  scores.values.insert(scores.values.end(), values.begin(), values.end());
+  scores.states.insert(scores.states.end(), states.begin(), states.end());
+  return true;
+}
+
+std::string metric_caption(const std::vector<const CamMetric*>& metrics, const Tensor& cam, MetricGround& ground) {
+  Maps maps(cam);
+  const std::vector<int32_t> only = {0};
+  std::string caption;
+  for (const CamMetric* metric : metrics) {
+    MetricScores scores;
+    measure(*metric, maps, ground, scores);
+    const MetricColumn& column = metric->columns.front();
+    const double value = scores.size() > 0 ? column.of({scores, only, 1}, column.field) : kNaN;
+    char text[32] = "-";
+    const bool percent = std::string(metric->name) == "content-heatmap";  // as everywhere on the terminal
+    if (!std::isnan(value)) std::snprintf(text, sizeof text, percent ? "%.1f" : "%.2f", percent ? 100 * value : value);
+    caption += str(caption.empty() ? "" : " ", metric->label, " ", text);
+  }
+  return caption;
+}
+
+}  // namespace boxcam
