@@ -5,8 +5,10 @@
 #include "apps/common/model.h"
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
+#include "apps/common/sanity_page.h"
 #include "engine/base/file.h"
 #include "engine/base/text.h"
+#include "models/models.h"
 
 using namespace boxcam;
 
@@ -18,8 +20,20 @@ struct Options {
   ModelOptions model;
   ExplainOptions explain;
   Measuring measuring;
+  SanityOptions sanity;
   RunOptions run;
 };
+
+/// --sanity of each split, in place of the measurements. A seed of its own draws the fresh parameters.
+int check_sanity(Classifier& model, const std::vector<DataSplit>& splits, const Options& o) {
+  const auto fresh = make_classifier(model.name(), model.classes(), DType::f32, 1);
+  nlohmann::json json = nlohmann::json::object();
+  for (const DataSplit& split : splits)
+    if (!interrupted())
+      json[split.name] = {{"sanity", check_sanity(model, *fresh, split, o.data, o.explain, o.sanity)}};
+  if (!o.json.empty()) write_file(o.json, {json_text(json, 2), "\n"});
+  return interrupted() ? exit_status() : 0;
+}
 
 /// What the file says of itself, for options that were not given; then the data settle what they know better.
 ModelCard settle(OptionTable& table, Options& o) {
@@ -64,6 +78,7 @@ int run(const OptionTable& table, Options& o, const ModelCard& card) {
     std::cout << summary(differing) << "\n";
     json["not_as_trained"] = to_json(differing);
   }
+  if (o.sanity.on) return check_sanity(*model, splits, o);
   for (const DataSplit& split : splits) {
     const auto e = evaluate(*model, *split.data, o.data, o.explain, o.measuring, interrupted);
     if (!e) return exit_status();
@@ -123,12 +138,15 @@ int main(int argc, char** argv) {
   declare_batch(table, o.data);
   declare_model(table, o.model);
   declare_explanation(table, o.explain);
+  declare_ablation(table, o.explain);
   declare_cam_class(table, o.explain);
   declare_measuring(table, o.measuring);
+  declare_sanity(table, o.sanity);
   declare_cpu(table, o.run);
   declare_device(table, o.run);
   declare_loader(table, o.data);
   return run_app(app, argc, argv, [&] {
+    table.refuse(!o.sanity.explainers.empty() && !o.sanity.on, "--explainers", "belongs to --sanity");
     const ModelCard card = settle(table, o);
     return run(table, o, card);
   });

@@ -37,7 +37,7 @@ std::vector<double> projection_of(const Tensor& X) {
   const double trace = trace_of(matrix, n);
   // The columns' means are rounded: what varies by no more than that does not vary.
   const double rounding = 4 * (X.dtype() == DType::f64 ? std::numeric_limits<double>::epsilon()
-                                                        : double{std::numeric_limits<float>::epsilon()});
+                                                       : double{std::numeric_limits<float>::epsilon()});
   if (trace <= rounding * rounding * sum(X * X).item()) return std::vector<double>(cells);
   if (!std::isfinite(trace)) return std::vector<double>(cells, std::numeric_limits<double>::quiet_NaN());
   const std::vector<double> v = dominant_eigenvector(matrix, n);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "engine/base/random.h"
 #include "engine/base/text.h"
@@ -162,21 +161,6 @@ const Explainer& explainer(const std::string& name) {
     names.push_back(e.name);
   }
   fail("unknown explainer '", name, "'", did_you_mean(name, names));
-}
-
-std::vector<const Explainer*> explainers_named(const std::vector<std::string>& names) {
-  std::vector<const Explainer*> list;
-  for (const std::string& name : names) {
-    if (name == "all") {
-      check(names.size() == 1, "'all' stands for every explainer, so nothing else can be named beside it");
-      for (const Explainer& e : explainers()) list.push_back(&e);
-      return list;
-    }
-    const Explainer* one = &explainer(name);
-    check(std::find(list.begin(), list.end(), one) == list.end(), "the explainer '", name, "' is named twice");
-    list.push_back(one);
-  }
-  return list;
 }
 
 }  // namespace boxcam

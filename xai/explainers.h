@@ -82,7 +82,5 @@ struct Explainer {
 const std::vector<Explainer>& explainers();
 /// Throws Error naming the nearest, for a name that is none.
 const Explainer& explainer(const std::string& name);
-/// Those of a list of names, in its order; "all" stands for every one. Throws as explainer, and for a name given twice.
-std::vector<const Explainer*> explainers_named(const std::vector<std::string>& names);
 
 }  // namespace boxcam

@@ -13,8 +13,10 @@ namespace boxcam {
 /// Over what explain draws a heat map.
 enum class OverlaySize { photograph, input };
 
-/// The picture of an explanation: image, heat map, boxes, predicted class and score.
-Image overlay_picture(const Sample& sample, const ImageExplanation& e, const ClassNames& classes, bool label_known);
+/// The picture of an explanation: image, heat map, boxes, predicted class and score; below them a line, by default the
+/// label, or where it is not known the class that is explained.
+Image overlay_picture(const Sample& sample, const ImageExplanation& e, const ClassNames& classes, bool label_known,
+                      const std::string& line = "");
 
 /// The heat map over the photograph, in its own shape and size, without a caption; what --resize crop does not show to
 /// the network is darkened. `cam` is of the network's input, [1, S, S].

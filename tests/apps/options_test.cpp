@@ -239,8 +239,9 @@ TEST(Programs, OfferWhatActsInThem) {
   const Names trained = kSize + kImages + kExplain + kMeasure + kCpu + kStep;
   const Names of_train = {"--best-by", "--output", "--resume", "--loader-threads"};
   const Names of_walk = {"--train-images", "--checkpoint", "--html", "--dump"};
-  const Names of_evaluate = {"--batch", "--checkpoint", "--split", "--json", "--loader-threads"};
-  const Names of_explain = {"--checkpoint", "--image", "--class", "--output", "--dump", "--overlay-size"};
+  const Names of_evaluate = {"--batch",          "--checkpoint", "--split",  "--json",
+                             "--loader-threads", "--ablation",   "--sanity", "--explainers"};
+  const Names of_explain = {"--checkpoint", "--image", "--class", "--output", "--dump", "--overlay-size", "--ablation"};
   const Names of_prepare = {"--augment", "--output"}, of_experiment = {"--runs", "--rows"};
   EXPECT_EQ(options_of("train"), kAlways + trained + kCounts + kCuda + of_train);
   EXPECT_EQ(options_of("walkthrough"), kAlways + trained + of_walk);

@@ -47,11 +47,9 @@ void declare_explanation(OptionTable& table, ExplainOptions& o) {
   declare_map(table, o);
 }
 
-void declare_explanations(OptionTable& table, ExplainOptions& o, std::vector<std::string>& names) {
+void declare_explanations(OptionTable& table, ExplainOptions& o, std::vector<const Explainer*>& chosen) {
   table.group("Explanation");
-  std::string rows;
-  for (const Explainer& e : explainers()) rows += str(rows.empty() ? ": " : ", ", e.name, " ", e.formula);
-  table.list("--explainer", names, str("one, several or 'all', side by side: ", kExplainerHelp, rows));
+  table.rows("--explainer", chosen, explainers(), str("one, or several side by side: ", kExplainerHelp));
   declare_map(table, o);
 }
 

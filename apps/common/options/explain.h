@@ -19,8 +19,8 @@ void declare_model(OptionTable& table, ModelOptions& options);
 void declare_start_weights(OptionTable& table, ModelOptions& options);
 /// How a CAM is made; not of which class, which declare_cam_class says.
 void declare_explanation(OptionTable& table, ExplainOptions& options);
-/// The same for several explainers: --explainer takes a list of names, or "all".
-void declare_explanations(OptionTable& table, ExplainOptions& options, std::vector<std::string>& explainers);
+/// The same for several explainers side by side: --explainer takes a list.
+void declare_explanations(OptionTable& table, ExplainOptions& options, std::vector<const Explainer*>& explainers);
 /// Acts where ablation-cam can be chosen.
 void declare_ablation(OptionTable& table, ExplainOptions& options);
 /// Acts where a CAM is differentiated.

@@ -46,3 +46,4 @@
 #include "xai/losses.h"
 #include "xai/metrics.h"
 #include "xai/overlay.h"
+#include "xai/sanity.h"
