@@ -147,14 +147,29 @@ Picture open_picture(const std::string& path, const Preprocess& preprocess) {
   return p;
 }
 
-void report(const Job& job, const ImageHeader& header, const ImageExplanation& e, int64_t explained,
-            const ClassNames& classes, const Explainer& explainer) {
-  const auto heat = e.explanation.cam.to_vector();
-  const bool empty = std::all_of(heat.begin(), heat.end(), [](double value) { return value <= 0; });
+bool is_empty(const Tensor& cam) {
+  const auto heat = cam.to_vector();
+  return std::all_of(heat.begin(), heat.end(), [](double value) { return value <= 0; });
+}
+
+/// "grad-cam of ship", and whether it is empty; of several, which of them are.
+std::string said_of(const std::vector<ImageExplanation>& each, const ClassNames& classes, const Options& o) {
+  std::vector<std::string> names, empty;
+  for (size_t i = 0; i < each.size(); ++i) {
+    names.push_back(o.explainers[i]->name);
+    if (is_empty(each[i].explanation.cam)) empty.push_back(names.back());
+  }
+  const std::string all = join(names) + " of " + classes[each[0].explained];
+  if (empty.empty()) return all;
+  return all + (o.draws_sheet() ? " (empty: " + join(empty) + ")" : ", which is empty,");
+}
+
+void report(const Job& job, const ImageHeader& header, const std::vector<ImageExplanation>& each, int64_t explained,
+            const ClassNames& classes, const Options& o) {
+  const ImageExplanation& e = each[0];
   std::cout << job.image << ": "
             << (explained < 0 ? top_five(e.logits, classes) : percent_of(classes[e.predicted], e.score)) << "; "
-            << explainer.name << " of " << classes[e.explained] << (empty ? ", which is empty," : "") << " -> "
-            << job.overlay
+            << said_of(each, classes, o) << " -> " << job.overlay
             << (header.orientation == 1 ? "" : str(" (turned, as its EXIF orientation ", header.orientation, " says)"))
             << (header.note.empty() ? "" : "; note: " + header.note) << std::endl;
 }
@@ -165,10 +180,12 @@ std::vector<Image> explain_one(const Job& job, Classifier& model, int64_t explai
   const Preprocess preprocess = preprocess_of(o.data, false);
   const Picture picture = open_picture(job.image, preprocess);
   std::vector<Image> tiles;
+  std::vector<ImageExplanation> each;
   for (const Explainer* explainer : o.explainers) {
     ExplainOptions options = o.explain;
     options.cam.explainer = explainer;
-    const ImageExplanation e = explain_image(model, picture.sample.image, explained, options);
+    each.push_back(explain_image(model, picture.sample.image, explained, options));
+    const ImageExplanation& e = each.back();
     if (o.draws_sheet())
       tiles.push_back(
           overlay_picture(picture.sample, e, classes, false, str(explainer->name, " of ", classes[e.explained])));
@@ -176,9 +193,9 @@ std::vector<Image> explain_one(const Job& job, Classifier& model, int64_t explai
       write_png(job.overlay, o.overlay_size == OverlaySize::photograph
                                  ? photograph_overlay(picture.photograph, e.explanation.cam, preprocess)
                                  : overlay_picture(picture.sample, e, classes, false));
-    report(job, picture.header, e, explained, classes, *explainer);
     if (!job.dump.empty()) dump(o.draws_sheet() ? job.dump + "/" + explainer->name : job.dump, e, o.explain.taps);
   }
+  report(job, picture.header, each, explained, classes, o);
   return tiles;
 }
 
