@@ -8,8 +8,10 @@
 #include "apps/common/model.h"
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
+#include "apps/common/sanity_page.h"
 #include "engine/base/file.h"
 #include "engine/base/text.h"
+#include "models/models.h"
 
 using namespace boxcam;
 
@@ -22,8 +24,20 @@ struct Options {
   ExplainOptions explain;
   Measuring measuring;
   PageOptions page;
+  bool sanity = false;
   RunOptions run;
 };
+
+/// --sanity of each split, in place of the measurements. A seed of its own draws the fresh parameters.
+int check_sanity(Classifier& model, const std::vector<DataSplit>& splits, const Options& o) {
+  const auto fresh = make_classifier(model.name(), model.classes(), DType::f32, 1);
+  nlohmann::json json = nlohmann::json::object();
+  for (const DataSplit& split : splits)
+    if (!interrupted())
+      json[split.name] = {{"sanity", check_sanity(model, *fresh, split, o.data, o.explain, o.page.explainers)}};
+  if (!o.json.empty()) write_file(o.json, {json_text(json, 2), "\n"});
+  return interrupted() ? exit_status() : 0;
+}
 
 /// What the file says of itself, for options that were not given; then the data settle what they know better.
 ModelCard settle(OptionTable& table, Options& o) {
@@ -64,7 +78,6 @@ int show_page(Classifier& model, const std::vector<DataSplit>& splits, const Opt
 int run(const OptionTable& table, Options& o, const ModelCard& card) {
   check_new_file("--json", o.json);
   check_new_file("--csv", o.page.csv);
-  settle_page(o.page, o.explain);  // names that are none are not to cost a look at the data
   apply(o.run);
   settle_loader(o.data, o.run.device);
   TestSplits chosen;
@@ -93,6 +106,7 @@ int run(const OptionTable& table, Options& o, const ModelCard& card) {
     std::cout << summary(differing) << "\n";
     json["not_as_trained"] = to_json(differing);
   }
+  if (o.sanity) return check_sanity(*model, splits, o);
   if (o.page.asked()) {
     const int status = show_page(*model, splits, o, json);
     if (!o.json.empty()) write_file(o.json, {json_text(json, 2), "\n"});
@@ -161,13 +175,16 @@ int main(int argc, char** argv) {
   declare_batch(table, o.data);
   declare_model(table, o.model);
   declare_explanation(table, o.explain);
+  declare_ablation(table, o.explain);
   declare_cam_class(table, o.explain);
   declare_measuring(table, o.measuring);
   declare_page(table, o.page);
+  declare_sanity(table, o.sanity);
   declare_cpu(table, o.run);
   declare_device(table, o.run);
   declare_loader(table, o.data);
   return run_app(app, argc, argv, [&] {
+    table.refuse(o.sanity && !o.page.metrics.empty(), "--metrics", "are of the page of explainers; --sanity has its own");
     const ModelCard card = settle(table, o);
     return run(table, o, card);
   });

@@ -1,4 +1,5 @@
-// Explains images: an overlay PNG of the CAM for each, and every intermediate as .npy with --dump.
+// Explains images: an overlay PNG of the CAM for each, or a sheet of them where several explainers stand side by side,
+// and every intermediate as .npy with --dump.
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
@@ -16,6 +17,7 @@
 #include "engine/base/text.h"
 #include "nn/data/labelled_images.h"
 #include "nn/files/npy.h"
+#include "xai/overlay.h"
 
 using namespace boxcam;
 namespace fs = std::filesystem;
@@ -29,7 +31,12 @@ struct Options {
   DataOptions data;
   ModelOptions model;
   ExplainOptions explain;
+  std::vector<const Explainer*> explainers = {&boxcam::explainers().front()};
   RunOptions run;
+
+  /// Where several explainers stand side by side there is one picture for all images, and not one for each.
+  bool draws_sheet() const { return explainers.size() > 1; }
+  std::string sheet() const { return output + "/explainers.png"; }
 };
 
 /// An image, and what is written about it.
@@ -75,7 +82,7 @@ std::vector<Job> plan(const Options& o) {
     const std::string name = (same_stem[path.stem().string()] > 1 ? path.filename() : path.stem()).string();
     const auto [other, is_new] = image_of.emplace(name, image);
     check(is_new, "--image: the overlays of ", other->second, " and ", image, " would both be called ", name, ".png");
-    Job job{image, o.output + "/" + name + ".png", ""};
+    Job job{image, o.draws_sheet() ? o.sheet() : o.output + "/" + name + ".png", ""};
     if (!o.dump.empty()) job.dump = images.size() == 1 ? o.dump : o.dump + "/" + name;
     check(!fs::exists(fs::symlink_status(job.overlay)), "--output: ", job.overlay,
           " exists already; choose another folder, or remove it first");
@@ -110,39 +117,86 @@ std::string top_five(const Tensor& logits, const ClassNames& classes) {
   return join(best);
 }
 
+/// Explainers without weights have no alpha.
 void dump(const std::string& folder, const ImageExplanation& e, const std::vector<std::string>& taps) {
   make_folder("--dump", folder);
   write_npy(folder + "/logits.npy", e.logits);
   write_npy(folder + "/cam.npy", e.explanation.cam.detach());
-  for (size_t i = 0; i < taps.size(); ++i) {
-    const std::string end = taps.size() == 1 ? ".npy" : "." + taps[i] + ".npy";
-    write_npy(folder + "/activations" + end, e.activations[i]);
-    write_npy(folder + "/alpha" + end, e.explanation.alpha[i].detach());
-    write_npy(folder + "/cam_raw" + end, e.explanation.raw[i].detach());
-  }
+  const auto write = [&](const std::string& name, const std::vector<Tensor>& of_taps) {
+    for (size_t i = 0; i < of_taps.size(); ++i)
+      write_npy(folder + "/" + name + (of_taps.size() == 1 ? "" : "." + taps[i]) + ".npy", of_taps[i].detach());
+  };
+  write("activations", e.activations);
+  write("alpha", e.explanation.alpha);
+  write("cam_raw", e.explanation.raw);
 }
 
-void explain_one(const Job& job, Classifier& model, int64_t explained, const ClassNames& classes, const Options& o) {
-  const Preprocess preprocess = preprocess_of(o.data, false);
-  // As viewers show it, and as OpenCV, and so pytorch-grad-cam, reads it.
-  const ImageHeader header = inspect_image(job.image);
-  const Image photograph = turned(read_image(job.image), header.orientation);
+/// An image as it is and as the network sees it.
+struct Picture {
+  ImageHeader header;
+  Image photograph;
   Sample sample;
-  sample.image = photograph;
-  sample = prepare(std::move(sample), preprocess, nullptr);
-  const ImageExplanation e = explain_image(model, sample.image, explained, o.explain);
-  write_png(job.overlay, o.overlay_size == OverlaySize::photograph
-                             ? photograph_overlay(photograph, e.explanation.cam, preprocess)
-                             : overlay_picture(sample, e, classes, false));
-  const auto heat = e.explanation.cam.to_vector();
-  const bool empty = std::all_of(heat.begin(), heat.end(), [](double value) { return value <= 0; });
+};
+
+Picture open_picture(const std::string& path, const Preprocess& preprocess) {
+  // As viewers show it, and as OpenCV, and so pytorch-grad-cam, reads it.
+  Picture p{inspect_image(path), {}, {}};
+  p.photograph = turned(read_image(path), p.header.orientation);
+  p.sample.image = p.photograph;
+  p.sample = prepare(std::move(p.sample), preprocess, nullptr);
+  return p;
+}
+
+bool is_empty(const Tensor& cam) {
+  const auto heat = cam.to_vector();
+  return std::all_of(heat.begin(), heat.end(), [](double value) { return value <= 0; });
+}
+
+/// "grad-cam of ship", and whether it is empty; of several, which of them are.
+std::string said_of(const std::vector<ImageExplanation>& each, const ClassNames& classes, const Options& o) {
+  std::vector<std::string> names, empty;
+  for (size_t i = 0; i < each.size(); ++i) {
+    names.push_back(o.explainers[i]->name);
+    if (is_empty(each[i].explanation.cam)) empty.push_back(names.back());
+  }
+  const std::string all = join(names) + " of " + classes[each[0].explained];
+  if (empty.empty()) return all;
+  return all + (o.draws_sheet() ? " (empty: " + join(empty) + ")" : ", which is empty,");
+}
+
+void report(const Job& job, const ImageHeader& header, const std::vector<ImageExplanation>& each, int64_t explained,
+            const ClassNames& classes, const Options& o) {
+  const ImageExplanation& e = each[0];
   std::cout << job.image << ": "
             << (explained < 0 ? top_five(e.logits, classes) : percent_of(classes[e.predicted], e.score)) << "; "
-            << o.explain.cam.explainer->name << " of " << classes[e.explained] << (empty ? ", which is empty," : "")
-            << " -> " << job.overlay
+            << said_of(each, classes, o) << " -> " << job.overlay
             << (header.orientation == 1 ? "" : str(" (turned, as its EXIF orientation ", header.orientation, " says)"))
             << (header.note.empty() ? "" : "; note: " + header.note) << std::endl;
-  if (!job.dump.empty()) dump(job.dump, e, o.explain.taps);
+}
+
+/// Writes the overlay of the one explainer, or gives a row of the sheet: a tile of each of several.
+std::vector<Image> explain_one(const Job& job, Classifier& model, int64_t explained, const ClassNames& classes,
+                               const Options& o) {
+  const Preprocess preprocess = preprocess_of(o.data, false);
+  const Picture picture = open_picture(job.image, preprocess);
+  std::vector<Image> tiles;
+  std::vector<ImageExplanation> each;
+  for (const Explainer* explainer : o.explainers) {
+    ExplainOptions options = o.explain;
+    options.cam.explainer = explainer;
+    each.push_back(explain_image(model, picture.sample.image, explained, options));
+    const ImageExplanation& e = each.back();
+    if (o.draws_sheet())
+      tiles.push_back(
+          overlay_picture(picture.sample, e, classes, false, str(explainer->name, " of ", classes[e.explained])));
+    else
+      write_png(job.overlay, o.overlay_size == OverlaySize::photograph
+                                 ? photograph_overlay(picture.photograph, e.explanation.cam, preprocess)
+                                 : overlay_picture(picture.sample, e, classes, false));
+    if (!job.dump.empty()) dump(o.draws_sheet() ? job.dump + "/" + explainer->name : job.dump, e, o.explain.taps);
+  }
+  report(job, picture.header, each, explained, classes, o);
+  return tiles;
 }
 
 int run(OptionTable& table, Options& o) {
@@ -150,6 +204,8 @@ int run(OptionTable& table, Options& o) {
   table.refuse(table.typed("--classes") && !o.data.class_names.empty(), "--class-names",
                "names the classes that --classes names too");
   if (!o.data.class_names.empty()) o.data.classes = read_class_names(o.data.class_names);
+  table.refuse(o.draws_sheet() && table.typed("--overlay-size") && o.overlay_size == OverlaySize::photograph,
+               "--overlay-size", "photograph does not go with several explainers: a sheet shows the network's input");
   const bool named = table.given("--classes") || !o.data.class_names.empty();
   const std::vector<std::string> given = named ? o.data.classes : std::vector<std::string>();
   const std::string note = adopt(card, Adopt::everything, table, o.data);
@@ -169,16 +225,18 @@ int run(OptionTable& table, Options& o) {
   make_folder("--output", o.output);
 
   int status = 0;
+  std::vector<Image> tiles;
   for (const Job& job : jobs) {
-    if (interrupted()) return exit_status();
+    if (interrupted()) break;
     try {
-      explain_one(job, *model, explained, classes, o);
+      for (Image& tile : explain_one(job, *model, explained, classes, o)) tiles.push_back(std::move(tile));
     } catch (const Error& e) {  // the others are not to suffer for it
       std::cerr << "explain: " << e.what() << "\n";
       status = 1;
     }
   }
-  return status;
+  if (!tiles.empty()) write_png(o.sheet(), sheet(tiles, static_cast<int>(o.explainers.size()), ""));
+  return interrupted() ? exit_status() : status;
 }
 
 }  // namespace
@@ -190,15 +248,19 @@ int main(int argc, char** argv) {
   table.required("--checkpoint", o.checkpoint, "the model: best.safetensors of a run, or a .pth");
   table.required("--image", o.images, "JPEG or PNG files, folders of them, or lists: FILE.txt, a path a line");
   table.text("--class", o.class_name, "the class to explain, by name or number, or 'predicted'");
-  table.required("--output", o.output, "folder for the overlays; nothing in it is written over");
+  table.required(
+      "--output", o.output,
+      "folder for the overlays, or for explainers.png, a sheet of several explainers; nothing in it is written over");
   table.word("--overlay-size", o.overlay_size,
              "the heat map over the photograph in its own size, or over the network's square input, with a caption");
   table.text("--dump", o.dump,
-             "folder for logits, activations, alpha, cam_raw and cam as .npy (of several taps: alpha.TAP.npy ...)");
+             "folder for logits, activations, alpha, cam_raw and cam as .npy (of several taps: alpha.TAP.npy ...; of "
+             "several explainers a folder for each)");
   declare_classes(table, o.data);
   declare_size(table, o.data);
   declare_model(table, o.model);
-  declare_explanation(table, o.explain);
+  declare_explanations(table, o.explain, o.explainers);
+  declare_ablation(table, o.explain);
   declare_cpu(table, o.run);
   declare_device(table, o.run);
   return run_app(app, argc, argv, [&] { return run(table, o); });

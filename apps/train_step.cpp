@@ -205,7 +205,7 @@ StepReport TrainStep::operator()(const StepInput& input, double learning_rate, M
 
   // (5) Weighted sum. What of the CAM's side is differentiated depends on the reading; often nothing.
   loss = step.classified + penalty.lambda * P;
-  if (reading.leaks()) step.taught = explained_score(gc.logits, step.classes, options.cam.target);
+  if (reading.leaks()) step.taught = explained_score(gc.logits, step.classes, options.cam);
   if (options.cam.gradient != CamGradient::none) step.taught = penalty.lambda * P;
   done(5);
 

@@ -23,21 +23,44 @@ const std::string& PlainNet::name() const {
   return text;
 }
 
-Forward PlainNet::forward(const Tensor& x, const ForwardOptions& options, const std::vector<std::string>& taps) {
-  check(x.ndim() == 4 && x.dim(3) == 3, kName, ": expected images [N, H, W, 3], found ", x.shape());
-  check_taps(taps);
-  Forward result;
-  Tensor y = cast(x, activation_dtype_);
-  for (size_t i = 0; i < stages_.size(); ++i) {
+Tensor PlainNet::run(Tensor y, size_t first, const ForwardOptions& options, const std::vector<std::string>& taps,
+                     std::map<std::string, Tensor>* found, std::vector<CellBias>* biases) {
+  y = cast(y, activation_dtype_);
+  for (size_t i = first; i < stages_.size(); ++i) {
     ConvNorm& stage = stages_[i];
     const bool tapped = std::find(taps.begin(), taps.end(), stage_name(i)) != taps.end();
     // Folded, the ReLU's zeros are not exact: a tap shows them, and with them an empty CAM.
     const bool fold = options.mode == Mode::eval && !grad_enabled() && !tapped;
     y = fold ? stage.folded(y, true) : stage.norm(stage.conv(y), options, true);
-    if (tapped) result.taps[stage_name(i)] = y;
+    if (tapped) (*found)[stage_name(i)] = y;
+    if (biases) biases->push_back({stage.norm.shift().detach(), y, true});
   }
-  result.logits = head_(global_avg_pool(cast(y, head_.weight.dtype())));
+  return head_(global_avg_pool(cast(y, head_.weight.dtype())));
+}
+
+Forward PlainNet::forward(const Tensor& x, const ForwardOptions& options, const std::vector<std::string>& taps) {
+  check(x.ndim() == 4 && x.dim(3) == 3, kName, ": expected images [N, H, W, 3], found ", x.shape());
+  check_taps(taps);
+  Forward result;
+  result.logits = run(x, 0, options, taps, &result.taps);
   return result;
+}
+
+std::string PlainNet::restart_of(const std::string& tap) const {
+  check_taps({tap});
+  return tap;
+}
+
+Tensor PlainNet::resume(const std::string& tap, const Tensor& activations, const Tensor&) {
+  const std::vector<std::string> names = tap_names();
+  check_taps({tap});
+  const auto at = std::find(names.begin(), names.end(), tap);
+  return run(activations, static_cast<size_t>(at - names.begin()) + 1, ForwardOptions::observing());
+}
+
+Tensor PlainNet::forward_with_biases(const Tensor& x, std::vector<CellBias>& biases) {
+  const GradMode recorded(true);  // or convolutions and batch norms would be one
+  return run(x, 0, ForwardOptions::observing(), {}, nullptr, &biases);
 }
 
 std::vector<std::string> PlainNet::tap_names() const {

@@ -23,6 +23,9 @@ class PlainNet : public Classifier {
   Forward forward(const Tensor& x, const ForwardOptions& options, const std::vector<std::string>& taps = {}) override;
   std::vector<std::string> tap_names() const override;
   Tensor head_of(const std::string& tap) const override;
+  std::string restart_of(const std::string& tap) const override;
+  Tensor resume(const std::string& tap, const Tensor& activations, const Tensor& start = {}) override;
+  Tensor forward_with_biases(const Tensor& x, std::vector<CellBias>& biases) override;
   void set_activation_dtype(DType dtype) override;
   std::unique_ptr<Classifier> copy() const override;
 
@@ -30,6 +33,10 @@ class PlainNet : public Classifier {
   void visit(const TensorVisitor& visitor) override;
 
  private:
+  /// From what comes before stage `first` to the logits; taps and biases go where they are wanted.
+  Tensor run(Tensor y, size_t first, const ForwardOptions& options, const std::vector<std::string>& taps = {},
+             std::map<std::string, Tensor>* found = nullptr, std::vector<CellBias>* biases = nullptr);
+
   DType activation_dtype_;
   std::vector<ConvNorm> stages_;
   Linear head_;

@@ -72,18 +72,20 @@ ResNet::ResNet(const ResNetConfig& config, int64_t classes, DType dtype, uint64_
   fc_ = Linear::make(kHead, channels, classes, dtype, seed);
 }
 
-/// Hands out the values on the way that were asked for.
+/// Hands out the values on the way that were asked for, or puts one in the place of the one that was.
 struct ResNet::Taps {
   const std::vector<std::string>& wanted;
   std::map<std::string, Tensor>& found;
+  Tensor replacement = {};                  ///< of what is wanted; undefined: nothing is replaced
+  std::vector<CellBias>* biases = nullptr;  ///< where they are collected
 
   /// Whether the convolution `name` is a tap, or inside one.
   bool look_at(const std::string& name) const {
     return std::any_of(wanted.begin(), wanted.end(), [&](const std::string& tap) { return names_part(tap, name); });
   }
   Tensor operator()(const std::string& name, const Tensor& t) const {
-    if (std::find(wanted.begin(), wanted.end(), name) != wanted.end()) found[name] = t;
-    return t;
+    if (std::find(wanted.begin(), wanted.end(), name) == wanted.end()) return t;
+    return found[name] = replacement.defined() ? replacement : t;
   }
 };
 
@@ -93,7 +95,9 @@ Tensor ResNet::run_conv(const std::string& name, ConvNorm& layer, const Tensor& 
                         const Taps& taps, bool with_relu, Tensor residual) {
   if (options.mode == Mode::eval && !grad_enabled() && !taps.look_at(name))
     return layer.folded(x, with_relu, std::move(residual));
-  return layer.norm(taps(name, layer.conv(x)), options, with_relu, residual);
+  Tensor y = layer.norm(taps(name, layer.conv(x)), options, with_relu, residual);
+  if (taps.biases) taps.biases->push_back({layer.norm.shift().detach(), y, with_relu});
+  return y;
 }
 
 Tensor ResNet::run_block(Block& block, Tensor x, const ForwardOptions& options, const Taps& taps) {
@@ -114,19 +118,69 @@ Tensor ResNet::run_block(Block& block, Tensor x, const ForwardOptions& options, 
   return taps(block.name, y);
 }
 
-Forward ResNet::forward(const Tensor& x, const ForwardOptions& options, const std::vector<std::string>& taps) {
+Tensor ResNet::run_blocks(Tensor y, int64_t skip, const ForwardOptions& options, const Taps& taps) {
+  for (size_t stage = 0; stage < stages_.size(); ++stage) {
+    for (Block& block : stages_[stage])
+      if (skip-- <= 0) y = run_block(block, std::move(y), options, taps);
+    taps(str("layer", stage + 1), y);
+  }
+  return fc_(global_avg_pool(cast(y, fc_.weight.dtype())));
+}
+
+Tensor ResNet::run(const Tensor& x, const ForwardOptions& options, const Taps& taps) {
   check(x.ndim() == 4 && x.dim(3) == 3, config_.name, ": expected images [N, H, W, 3], found ", x.shape());
+  Tensor y = run_conv("conv1", stem_, cast(x, activation_dtype_), options, taps, true);
+  if (config_.stem_pool) y = max_pool2d(y, config_.pool);
+  return run_blocks(std::move(y), 0, options, taps);
+}
+
+Forward ResNet::forward(const Tensor& x, const ForwardOptions& options, const std::vector<std::string>& taps) {
   check_taps(taps);
   Forward result;
-  const Taps tap{taps, result.taps};
-  Tensor y = run_conv("conv1", stem_, cast(x, activation_dtype_), options, tap, true);
-  if (config_.stem_pool) y = max_pool2d(y, config_.pool);
-  for (size_t stage = 0; stage < stages_.size(); ++stage) {
-    for (Block& block : stages_[stage]) y = run_block(block, std::move(y), options, tap);
-    tap(str("layer", stage + 1), y);
-  }
-  result.logits = fc_(global_avg_pool(cast(y, fc_.weight.dtype())));
+  result.logits = run(x, options, Taps{taps, result.taps});
   return result;
+}
+
+Tensor ResNet::forward_with_biases(const Tensor& x, std::vector<CellBias>& biases) {
+  std::map<std::string, Tensor> found;
+  const std::vector<std::string> none;
+  const GradMode recorded(true);  // or convolutions and batch norms would be one
+  return run(x, ForwardOptions::observing(), Taps{none, found, {}, &biases});
+}
+
+std::string ResNet::restart_of(const std::string& tap) const {
+  check_taps({tap});
+  if (tap.find(".conv") == std::string::npos) return tap;  // behind a block, a stage, or the stem's convolution
+  std::string before = "conv1";
+  for (const auto& stage : stages_)
+    for (const Block& b : stage) {
+      if (names_part(b.name, tap)) return before;
+      before = b.name;
+    }
+  fail(config_.name, " has no block with the tap ", tap);
+}
+
+Tensor ResNet::resume(const std::string& tap, const Tensor& activations, const Tensor& start) {
+  const std::string from = restart_of(tap);
+  check(from == tap || (start.defined() && start.dim(0) == activations.dim(0)), config_.name, ": a pass to ", tap,
+        " begins at ", from, ", for which it needs as many activations");
+  std::map<std::string, Tensor> found;
+  const std::vector<std::string> replaced = {tap};
+  const Tensor given = cast(activations, activation_dtype_);
+  const Taps taps{replaced, found, given};
+  const ForwardOptions options = ForwardOptions::observing();
+  Tensor y = from == tap ? given : cast(start, activation_dtype_);
+  if (from == "conv1") {
+    y = stem_.norm(y, options, true);
+    return run_blocks(config_.stem_pool ? max_pool2d(y, config_.pool) : y, 0, options, taps);
+  }
+  int64_t skip = 0, blocks = 0;
+  for (const auto& stage : stages_)
+    for (const Block& b : stage) {
+      ++blocks;
+      if (names_part(from, b.name)) skip = blocks;
+    }
+  return run_blocks(std::move(y), skip, options, taps);
 }
 
 void ResNet::visit(const TensorVisitor& visitor) {

@@ -45,6 +45,9 @@ class ResNet : public Classifier {
   Forward forward(const Tensor& x, const ForwardOptions& options, const std::vector<std::string>& taps = {}) override;
   std::vector<std::string> tap_names() const override;
   Tensor head_of(const std::string& tap) const override;
+  std::string restart_of(const std::string& tap) const override;
+  Tensor resume(const std::string& tap, const Tensor& activations, const Tensor& start = {}) override;
+  Tensor forward_with_biases(const Tensor& x, std::vector<CellBias>& biases) override;
   std::string part_of(const std::string& tensor) const override;  ///< "stem", "layer1" .. "layer4", "fc"
 
   std::unique_ptr<Classifier> copy() const override { return std::make_unique<ResNet>(clone()); }
@@ -66,6 +69,9 @@ class ResNet : public Classifier {
   Tensor run_conv(const std::string& name, ConvNorm& layer, const Tensor& x, const ForwardOptions& options,
                   const Taps& taps, bool with_relu, Tensor residual = {});
   Tensor run_block(Block& block, Tensor x, const ForwardOptions& options, const Taps& taps);
+  /// From the images, or from what comes behind the first `skip` blocks, to the logits.
+  Tensor run(const Tensor& x, const ForwardOptions& options, const Taps& taps);
+  Tensor run_blocks(Tensor y, int64_t skip, const ForwardOptions& options, const Taps& taps);
 
   ResNetConfig config_;
   DType activation_dtype_;

@@ -6,6 +6,16 @@
 
 namespace boxcam {
 
+std::string Classifier::restart_of(const std::string&) const {
+  fail(name(), " cannot begin a pass at a tap, but with an image alone");
+}
+
+Tensor Classifier::resume(const std::string& tap, const Tensor&, const Tensor&) { fail(restart_of(tap)); }
+
+Tensor Classifier::forward_with_biases(const Tensor&, std::vector<CellBias>&) {
+  fail(name(), " does not say where its biases are");
+}
+
 std::vector<NamedTensor> Classifier::named_tensors() const {
   std::vector<NamedTensor> all;
   // Only own_memory changes what it is handed.

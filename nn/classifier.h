@@ -17,6 +17,14 @@ struct Forward {
   std::map<std::string, Tensor> taps;  ///< [N, h, w, K]
 };
 
+/// A bias that a pass in eval mode adds in every cell, as batch norm's shift: b [K], and what the pass has right behind
+/// it, [N, h, w, K]. Where a ReLU lies between (and, before it, perhaps the addition of a shortcut) `rectified` says
+/// so.
+struct CellBias {
+  Tensor bias, output;
+  bool rectified = false;
+};
+
 /// A model is a forward pass, a list of its tensors, and the names of its taps; the rest is written once, here.
 class Classifier {
  public:
@@ -34,6 +42,16 @@ class Classifier {
   /// The weight W [classes, K] of the linear head that the tap reaches through global average pooling alone, so that
   /// d logit_c / d tap = W_c / (h w) in every cell; undefined for other taps.
   virtual Tensor head_of(const std::string& tap) const = 0;
+
+  /// The tap from which a pass can go on to reach `tap`: itself, or an earlier one where the way to the logits splits
+  /// before it.
+  virtual std::string restart_of(const std::string& tap) const;
+  /// The logits of a pass in eval mode that has `activations` [N, h, w, K] at the tap, whatever led there; it begins
+  /// with `start`, [N, ...], the activations at restart_of(tap), where that is another. Both throw Error for a model
+  /// that cannot begin but with an image.
+  virtual Tensor resume(const std::string& tap, const Tensor& activations, const Tensor& start = {});
+  /// The logits of a pass in eval mode, and the biases it meets; throws Error for a model that does not know them.
+  virtual Tensor forward_with_biases(const Tensor& x, std::vector<CellBias>& biases);
 
   /// The type of the activations between the images and the head: that of the parameters (the default), or bf16 beside
   /// parameters of f32. Throws Error for another.

@@ -50,6 +50,9 @@ Tensor BatchNorm2d::operator()(const Tensor& x, const ForwardOptions& options, b
   return y;
 }
 
+Tensor BatchNorm2d::scale() const { return weight / sqrt(running_var + eps); }
+Tensor BatchNorm2d::shift() const { return bias - running_mean * scale(); }
+
 void BatchNorm2d::update_running_statistics(const BatchStatistics& batch, const Tensor& x) {
   const double n = static_cast<double>(x.numel() / x.dim(3));
   check(n > 1, "batch norm in training needs more than one value for each channel, found the input ", x.shape());
@@ -73,8 +76,8 @@ ConvNorm ConvNorm::make(const std::string& name, int64_t in, int64_t out, int64_
 }
 
 Tensor ConvNorm::folded(const Tensor& x, bool with_relu, Tensor residual) const {
-  const Tensor scale = norm.weight / sqrt(norm.running_var + norm.eps), shift = norm.bias - norm.running_mean * scale;
-  return conv2d_bias_into(std::move(residual), x, conv.weight * reshape(scale, {scale.numel(), 1, 1, 1}), shift,
+  const Tensor scale = norm.scale();
+  return conv2d_bias_into(std::move(residual), x, conv.weight * reshape(scale, {scale.numel(), 1, 1, 1}), norm.shift(),
                           conv.spec, with_relu);
 }
 

@@ -42,6 +42,9 @@ struct BatchNorm2d {
   static BatchNorm2d make(int64_t channels, DType dtype);
   /// normalise x, then + residual if defined, then ReLU if asked: one pass over memory.
   Tensor operator()(const Tensor& x, const ForwardOptions& options, bool with_relu, const Tensor& residual = {});
+  /// In eval mode y = scale x + shift for each channel.
+  Tensor scale() const;
+  Tensor shift() const;
   /// As momentum says, from what a training pass over x measured.
   void update_running_statistics(const BatchStatistics& batch, const Tensor& x);
   void visit(const std::string& prefix, const TensorVisitor& visitor);

@@ -40,13 +40,15 @@ struct CamOptions {
   CamProfile profile = CamProfile::pgc_1_4;
   CamGradient gradient = CamGradient::none;
   const Explainer* explainer = &explainers().front();
+  Ablation ablation = Ablation::zero;  ///< of ablation-cam
 };
 
-/// An explanation and its intermediates; weights, alpha and raw have one entry for each tap.
+/// An explanation and its intermediates; alpha and raw have one entry for each tap, but for explainers that have no
+/// weights (no alpha), and those of the input (no alpha, one raw [N, H, W]).
 struct Explanation {
   Tensor classes;             ///< i32 [N]: which are explained
   std::vector<Tensor> alpha;  ///< [N, K]: each channel's weight, or the mean of its cells' weights
-  std::vector<Tensor> raw;    ///< [N, h, w]: M = sum_k weights_k A_k, signed
+  std::vector<Tensor> raw;    ///< [N, h, w]: M, signed
   Tensor cam;                 ///< [N, H, W] in [0, 1]; all zero where no M is positive (but for pgc_1_3_1)
   Tensor losses;              ///< [N]: of the loss that was asked for, else undefined
 };
@@ -63,18 +65,23 @@ Tensor target_weights(const Tensor& labels, int64_t classes, CamTarget target, D
 /// The scalar that is differentiated: the explained scores of logits [N, classes], summed over the batch (as
 /// pytorch-grad-cam does).
 Tensor explained_score(const Tensor& logits, const Tensor& labels, CamTarget target);
+/// The same, or the score that the explainer brings along.
+Tensor explained_score(const Tensor& logits, const Tensor& labels, const CamOptions& options);
 
 /// Of class labels[n] at any taps, through `grad`. logits [N, classes] must depend on every tap [N, h, w, K], f32, f64
 /// or bf16; labels i32 [N]; the CAM is resized to height x width and, like weights and M, of the logits' type. Because
 /// the scores are summed over the batch before they are differentiated, samples mix where batch norm in train mode
-/// follows a tap. Throws Error for shapes that do not fit and for a pass that was not recorded.
+/// follows a tap. Throws Error for shapes that do not fit, for a pass that was not recorded, for an explainer that asks
+/// the model, and for a gradient of one that cannot teach.
 Explanation explain(const Tensor& logits, const Tensor& labels, const std::vector<Tensor>& taps, int64_t height,
                     int64_t width, const CamOptions& options = {}, const MaskedLoss& loss = {});
 
 /// The same numbers without a backward pass, for a tap that goes straight into global average pooling and a linear head
-/// with weight [classes, K]: there the score's gradient is target_weights head_weight / (h w) in every cell.
+/// with weight [classes, K]: there the score's gradient is target_weights head_weight / (h w) in every cell. An
+/// explainer with a score of its own reads the logits, too.
 Explanation explain_linear_head(const Tensor& head_weight, const Tensor& labels, const Tensor& tap, int64_t height,
-                                int64_t width, const CamOptions& options = {}, const MaskedLoss& loss = {});
+                                int64_t width, const CamOptions& options = {}, const MaskedLoss& loss = {},
+                                const Tensor& logits = {});
 
 // ---- of a model -----------------------------------------------------------------------------------------------------
 
@@ -101,8 +108,8 @@ Forward explained_forward(Classifier& model, const Tensor& x, const ForwardOptio
                           bool record = false, const std::vector<std::string>& more_taps = {});
 
 /// `pass` is the model's, of images x [N, H, W, 3], with the taps; explained are the classes that explained_classes
-/// gives. The CAM has the images' height and width.
-Explanation explain(const Classifier& model, const Tensor& x, const Forward& pass, const Tensor& labels,
+/// gives. The CAM has the images' height and width. Whatever the explainer asks of the model moves nothing in it.
+Explanation explain(Classifier& model, const Tensor& x, const Forward& pass, const Tensor& labels,
                     const ExplainOptions& options, const MaskedLoss& loss = {});
 
 }  // namespace boxcam

@@ -17,12 +17,10 @@ namespace boxcam {
 // ---- options --------------------------------------------------------------------------------------------------------
 
 void declare_page(OptionTable& table, PageOptions& o) {
-  std::vector<std::string> metrics;
-  for (const CamMetric& m : cam_metrics()) metrics.push_back(str(m.name, " ", m.formula));
   table.group("Page of explainers and metrics");
-  table.list("--explainers", o.explainers, "compare these, comma-separated, or 'all' (names: --explainer)");
-  table.list("--metrics", o.metrics,
-             "by these, comma-separated, or 'all' (default: those without forward passes): " + join(metrics));
+  table.rows("--explainers", o.explainers, explainers(), "compare these, comma-separated, or 'all'");
+  table.rows("--metrics", o.metrics, cam_metrics(),
+             "by these, comma-separated, or 'all' (default: those without forward passes)");
   table.text("--csv", o.csv, "write the page to this file, a number a line with its interval");
   table.whole("--seed", o.seed, "of the page's bootstrap samples and of ROAD's noise");
 }
@@ -34,31 +32,8 @@ void check_page_options(const OptionTable& table, const PageOptions& o) {
     table.refuse(table.typed(option) && !o.asked(), option, "belongs to the page of --explainers and --metrics");
 }
 
-namespace {
-
-/// The rows of a table with these names, in the order of the names; "all": every row.
-template <class Row, class Find>
-std::vector<const Row*> rows_named(const std::string& option, const std::vector<std::string>& names,
-                                   const std::vector<Row>& table, Find&& find) {
-  std::vector<const Row*> rows;
-  if (names == std::vector<std::string>{"all"}) {
-    for (const Row& row : table) rows.push_back(&row);
-    return rows;
-  }
-  for (const std::string& name : names) {
-    const Row* row = &find(name);
-    check(std::find(rows.begin(), rows.end(), row) == rows.end(), option, ": ", name, " is there twice");
-    rows.push_back(row);
-  }
-  return rows;
-}
-
-}  // namespace
-
 PagePlan settle_page(const PageOptions& o, const ExplainOptions& explain) {
-  PagePlan plan;
-  plan.explainers = rows_named("--explainers", o.explainers, explainers(), explainer);
-  plan.metrics = rows_named("--metrics", o.metrics, cam_metrics(), cam_metric);
+  PagePlan plan{o.explainers, o.metrics};
   if (plan.explainers.empty()) plan.explainers = {explain.cam.explainer};
   if (plan.metrics.empty())
     for (const CamMetric& metric : cam_metrics())

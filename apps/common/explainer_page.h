@@ -15,7 +15,8 @@
 namespace boxcam {
 
 struct PageOptions {
-  std::vector<std::string> explainers, metrics;  ///< names, or "all"; empty: settle_page says
+  std::vector<const Explainer*> explainers;  ///< empty, as below: settle_page says
+  std::vector<const CamMetric*> metrics;
   std::string csv;
   uint64_t seed = 0;
 
@@ -24,8 +25,8 @@ struct PageOptions {
 
 void declare_page(OptionTable& table, PageOptions& options);
 
-/// What is on a page, from names: without explainers the one that is explained with anyway, without metrics those that
-/// need no forward pass of their own. Throws Error naming the nearest for a name that is none, and for one given twice.
+/// What is on a page: without explainers the one that is explained with anyway, without metrics those that need no
+/// forward pass of their own.
 struct PagePlan {
   std::vector<const Explainer*> explainers;
   std::vector<const CamMetric*> metrics;

@@ -43,11 +43,13 @@ Image photograph_overlay(const Image& photograph, const Tensor& cam, const Prepr
   return overlay(picture, heat, {}, {}, {.min_side = 0});
 }
 
-Image overlay_picture(const Sample& sample, const ImageExplanation& e, const ClassNames& classes, bool label_known) {
+Image overlay_picture(const Sample& sample, const ImageExplanation& e, const ClassNames& classes, bool label_known,
+                      const std::string& line) {
   char score[16];
   std::snprintf(score, sizeof score, " %.1f %%", 100 * e.score);
   OverlayText text{classes[e.predicted] + score,
                    label_known ? "label: " + classes[sample.label] : "CAM: " + classes[e.explained], std::nullopt};
+  if (!line.empty()) text.note = line;
   if (label_known) text.correct = e.predicted == sample.label;
   const Tensor cam = e.explanation.cam.to(Device::cpu);
   return overlay(sample.image, std::span<const float>(cam.data<float>(), cam.numel()), sample.boxes, text);

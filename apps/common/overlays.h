@@ -13,8 +13,10 @@ namespace boxcam {
 /// Over what explain draws a heat map.
 enum class OverlaySize { photograph, input };
 
-/// The picture of an explanation: image, heat map, boxes, predicted class and score.
-Image overlay_picture(const Sample& sample, const ImageExplanation& e, const ClassNames& classes, bool label_known);
+/// The picture of an explanation: image, heat map, boxes, predicted class and score; below them a line, by default the
+/// label, or where it is not known the class that is explained.
+Image overlay_picture(const Sample& sample, const ImageExplanation& e, const ClassNames& classes, bool label_known,
+                      const std::string& line = "");
 
 /// Image, heat map and boxes without a caption, enlarged to at least `min_side` pixels.
 Image plain_overlay(const Sample& sample, const ImageExplanation& e, int min_side);

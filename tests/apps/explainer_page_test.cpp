@@ -117,7 +117,10 @@ TEST(MeasuredPage, IsOfWholeBatchesWhereverItIsStopped) {
   ExplainOptions explain;
   settle_taps(explain, model);
   const PagePlan plan =
-      settle_page({.explainers = {"grad-cam", "layer-cam"}, .metrics = {"epg", "drop", "iou"}, .csv = ""}, explain);
+      settle_page({.explainers = {&explainer("grad-cam"), &explainer("layer-cam")},
+                   .metrics = {&cam_metric("epg"), &cam_metric("drop"), &cam_metric("iou")},
+                   .csv = ""},
+                  explain);
   const MeasuredPage whole = measure_page(model, split, data, explain, {}, plan, 0);
   EXPECT_TRUE(whole.whole());
   std::set<int64_t> seen;
@@ -142,9 +145,9 @@ TEST_F(ExplainerPage, SaysWhatIsWrong) {
     EXPECT_EQ(outcome.status, status) << outcome.out;
     for (const std::string& part : parts) EXPECT_TRUE(contains(outcome.err, part));
   };
-  refused({{"--explainers", "grad-cm"}}, 1, {"grad-cm", "did you mean 'grad-cam'"});
-  refused({{"--metrics", "epg,ioo"}}, 1, {"ioo", "'iou'"});
-  refused({{"--metrics", "epg,epg"}}, 1, {"--metrics", "epg", "twice"});
+  refused({{"--explainers", "grad-cm"}}, 2, {"grad-cm", "did you mean 'grad-cam'"});
+  refused({{"--metrics", "epg,ioo"}}, 2, {"ioo", "'iou'"});
+  refused({{"--metrics", "epg,epg"}}, 2, {"--metrics", "epg", "twice"});
   refused({{"--explainers", "all"}, {"--explainer", "layer-cam"}}, 2, {"--explainer", "--explainers"});
   refused({{"--csv", *folder_ / "never.csv"}}, 2, {"--csv", "--metrics"});
   refused({{"--seed", "1"}}, 2, {"--seed", "--metrics"});

@@ -242,8 +242,8 @@ TEST(Programs, OfferWhatActsInThem) {
                           "--resume",  "--tensorboard", "--loader-threads"};
   const Names of_walk = {"--train-images", "--checkpoint", "--html", "--dump"};
   const Names of_evaluate = {"--batch", "--checkpoint", "--split",   "--json", "--loader-threads",
-                             "--csv",   "--explainers", "--metrics", "--seed"};
-  const Names of_explain = {"--checkpoint", "--image", "--class", "--output", "--dump", "--overlay-size"};
+                             "--csv",   "--explainers", "--metrics", "--seed", "--ablation", "--sanity"};
+  const Names of_explain = {"--checkpoint", "--image", "--class", "--output", "--dump", "--overlay-size", "--ablation"};
   const Names of_prepare = {"--augment", "--output"},
               of_experiment = {"--study",        "--preset", "--grid", "--seeds",  "--reference",
                                "--only",         "--output", "--jobs", "--import", "--dry-run",

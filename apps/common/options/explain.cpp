@@ -25,15 +25,37 @@ void declare_start_weights(OptionTable& table, ModelOptions& o) {
              "parts of the model, by their tensors' names, that the file may lack and that start fresh");
 }
 
-void declare_explanation(OptionTable& table, ExplainOptions& o) {
-  table.group("Explanation");
-  table.row("--explainer", o.cam.explainer, explainers(), "the map M of activations A and the score's gradient g");
+namespace {
+
+constexpr const char* kExplainerHelp = "the map M of activations A, of the score's gradient g, or of the model";
+
+/// What is said of a map, whatever makes it.
+void declare_map(OptionTable& table, ExplainOptions& o) {
   table.list("--tap", o.taps,
              "the activations that are explained (default: the model's last); of several, comma-separated, the maps "
              "are averaged");
   table.word("--cam-target", o.cam.target,
              "the explained score: the class' logit (the thesis), or minus the mean of all logits");
   table.word("--cam-profile", o.cam.profile, "the order of ReLU, min-max and resize, by release of pytorch-grad-cam");
+}
+
+}  // namespace
+
+void declare_explanation(OptionTable& table, ExplainOptions& o) {
+  table.group("Explanation");
+  table.row("--explainer", o.cam.explainer, explainers(), kExplainerHelp);
+  declare_map(table, o);
+}
+
+void declare_explanations(OptionTable& table, ExplainOptions& o, std::vector<const Explainer*>& chosen) {
+  table.group("Explanation");
+  table.rows("--explainer", chosen, explainers(), str("one, or several side by side: ", kExplainerHelp));
+  declare_map(table, o);
+}
+
+void declare_ablation(OptionTable& table, ExplainOptions& o) {
+  table.group("Explanation");
+  table.word("--ablation", o.cam.ablation, "what ablation-cam puts in place of a channel: 0, or its mean over the map");
 }
 
 void declare_normalizer(OptionTable& table, ExplainOptions& o) {

@@ -19,6 +19,10 @@ void declare_model(OptionTable& table, ModelOptions& options);
 void declare_start_weights(OptionTable& table, ModelOptions& options);
 /// How a CAM is made; not of which class, which declare_cam_class says.
 void declare_explanation(OptionTable& table, ExplainOptions& options);
+/// The same for several explainers side by side: --explainer takes a list.
+void declare_explanations(OptionTable& table, ExplainOptions& options, std::vector<const Explainer*>& explainers);
+/// Acts where ablation-cam can be chosen.
+void declare_ablation(OptionTable& table, ExplainOptions& options);
 /// Acts where a CAM is differentiated.
 void declare_normalizer(OptionTable& table, ExplainOptions& options);
 void declare_cam_class(OptionTable& table, ExplainOptions& options);

@@ -141,6 +141,28 @@ void OptionTable::add_choice(const std::string& name, const std::vector<std::str
       ->group(group_);
 }
 
+void OptionTable::add_choices(const std::string& name, const std::vector<std::string>& known, const std::string& help,
+                              std::function<std::string()> value,
+                              const std::function<void(const std::vector<std::string>&)>& assign) {
+  const auto checked = [this, name, known, assign](const std::string& text) {
+    const std::vector<std::string> parts = parts_of(text);
+    refuse(parts.empty(), name, "names nothing: expected 'all', or some of " + join(known));
+    for (const std::string& part : parts) {
+      refuse(part == "all" && parts.size() > 1, name, "'all' stands for every one, so nothing can be named beside it");
+      refuse(part != "all" && std::find(known.begin(), known.end(), part) == known.end(), name,
+             "'" + part + "' is not one of " + join(known) + did_you_mean(part, known));
+      refuse(std::count(parts.begin(), parts.end(), part) > 1, name, "'" + part + "' is named twice");
+    }
+    assign(parts.front() == "all" ? known : parts);
+  };
+  const std::string now = value();
+  add(name, false, std::move(value), checked);
+  app_.add_option_function<std::string>(name, checked, help)
+      ->type_name("{all," + join(known, ",") + "}")
+      ->default_str(now)
+      ->group(group_);
+}
+
 bool OptionTable::has(const std::string& name) const {
   return std::any_of(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.name == name; });
 }

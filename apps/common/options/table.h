@@ -71,6 +71,30 @@ class OptionTable {
     }
     choice(name, field, words, help + formulas);
   }
+  /// Several rows of a table, comma-separated, each once; "all" stands for every one, in the table's order.
+  template <class Row>
+  void rows(const std::string& name, std::vector<const Row*>& field, const std::vector<Row>& rows,
+            const std::string& help) {
+    std::vector<std::string> known;
+    std::string formulas;
+    for (const Row& r : rows) {
+      known.push_back(r.name);
+      formulas += str(formulas.empty() ? ": " : ", ", r.name, " ", r.formula);
+    }
+    add_choices(
+        name, known, help + formulas,
+        [&field] {
+          std::string names;
+          for (const Row* r : field) names += str(names.empty() ? "" : ",", r->name);
+          return names;
+        },
+        [&field, &rows](const std::vector<std::string>& names) {
+          field.clear();
+          for (const std::string& one : names)
+            for (const Row& r : rows)
+              if (one == r.name) field.push_back(&r);
+        });
+  }
   /// A file or folder that the program cannot do without; several where the field is a list. No part of a run.
   void required(const std::string& name, std::string& field, const std::string& help);
   void required(const std::string& name, std::vector<std::string>& field, const std::string& help);
@@ -126,6 +150,10 @@ class OptionTable {
            std::function<void(const std::string&)> assign);
   void add_choice(const std::string& name, const std::vector<std::string>& known, const std::string& help,
                   std::function<std::string()> value, const std::function<void(const std::string&)>& assign);
+  /// `assign` gets names that are known, each once, at least one.
+  void add_choices(const std::string& name, const std::vector<std::string>& known, const std::string& help,
+                   std::function<std::string()> value,
+                   const std::function<void(const std::vector<std::string>&)>& assign);
   template <class T>
   void add_number(const std::string& name, T& field, const Range& range, const std::string& type,
                   const std::string& help);

@@ -118,6 +118,9 @@ void settle_train_options(const OptionTable& table, DataOptions& data, TrainOpti
                "this build has no protobuf; install libprotobuf-dev and protobuf-compiler, and build again");
   CamOptions& cam = t.method.explain.cam;
   Reading& reading = t.method.reading;
+  table.refuse(!cam.explainer->can_teach(), "--explainer",
+               str(cam.explainer->name, " cannot teach: ",
+                   cam.explainer->can_teach() ? "" : cam.explainer->cannot_teach, "; evaluate and explain take it"));
   if (t.thesis) {
     const char* reason = "contradicts --thesis, which stands for the thesis' literal step";
     table.imply("--cam-target", cam.target, CamTarget::logit, reason);

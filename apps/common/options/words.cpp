@@ -26,6 +26,7 @@ BOXCAM_WORDS(MissingImages, {{"error", E::error}, {"skip", E::skip}})
 
 BOXCAM_WORDS(CamTarget, {{"logit", E::logit}, {"centered", E::centered}})
 BOXCAM_WORDS(CamNormalizer, {{"differentiated", E::differentiated}, {"constant", E::constant}})
+BOXCAM_WORDS(Ablation, {{"zero", E::zero}, {"mean", E::mean}})
 BOXCAM_WORDS(CamProfile, {{"pgc-1.4", E::pgc_1_4}, {"pgc-1.3.1", E::pgc_1_3_1}, {"paper", E::paper}})
 BOXCAM_WORDS(ExplainOptions::Class, {{"label", E::label}, {"predicted", E::predicted}})
 BOXCAM_WORDS(ContentHeatmap, {{"batch", E::batch}, {"pooled", E::pooled}, {"image-mean", E::image_mean}})

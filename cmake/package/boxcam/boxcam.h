@@ -50,3 +50,4 @@
 #include "xai/metric_estimates.h"
 #include "xai/metrics.h"
 #include "xai/overlay.h"
+#include "xai/sanity.h"
