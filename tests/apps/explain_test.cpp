@@ -177,6 +177,54 @@ TEST_F(ExplainTest, WhatTheCropDoesNotShowIsDarkened) {
     EXPECT_NE(overlay.at(y, x)[1], 30) << y << " " << x;
 }
 
+TEST_F(ExplainTest, SeveralExplainersAreOneSheetWithARowForEachImage) {
+  const Outcome result = explain({{"--explainer", "grad-cam,eigen-cam,full-grad"}, {"--dump", folder / "dump"}},
+                                 {"first.png", "second.png"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_TRUE(contains(result.out, "grad-cam, eigen-cam, full-grad"));
+  const Image sheet = read_image(folder / "overlays/explainers.png");
+  const Outcome one = explain({{"--output", folder / "one"}, {"--overlay-size", "input"}}, {"first.png"});
+  ASSERT_EQ(one.status, 0) << one.err;
+  const Image tile = read_image(folder / "one/first.png");
+  EXPECT_GT(sheet.width, 3 * tile.width);
+  EXPECT_LT(sheet.width, 4 * tile.width);
+  EXPECT_GT(sheet.height, 2 * tile.height);
+  EXPECT_LT(sheet.height, 3 * tile.height);
+  EXPECT_FALSE(std::filesystem::exists(folder / "overlays/first.png"));
+  EXPECT_TRUE(std::filesystem::exists(folder / "dump/first/grad-cam/alpha.npy"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "dump/first/eigen-cam/alpha.npy"));  // it has no weights
+  EXPECT_TRUE(
+      contains(bytes_of(folder / "dump/second/full-grad/cam_raw.npy").substr(0, 128), "'shape': (1, 32, 32, )"));
+  // The sheet is written over as little as an overlay.
+  EXPECT_TRUE(
+      contains(explain({{"--explainer", "grad-cam,random"}}, {"first.png"}).err, "explainers.png exists already"));
+  for (const auto& [names, reason] :
+       std::vector<std::pair<std::string, std::string>>{{"grad-cam,score-cm", "'score-cm' is not one of"},
+                                                        {"random,random", "'random' is named twice"},
+                                                        {"all,random", "'all' stands for every one"}}) {
+    const Outcome refused = explain({{"--explainer", names}}, {"first.png"});
+    EXPECT_EQ(refused.status, 2) << names;
+    EXPECT_TRUE(contains(refused.err, "--explainer: " + reason)) << refused.err;
+  }
+  const Outcome large = explain({{"--explainer", "all"}, {"--overlay-size", "photograph"}}, {"first.png"});
+  EXPECT_EQ(large.status, 2);
+  EXPECT_TRUE(contains(large.err, "--overlay-size: photograph does not go with several explainers"));
+}
+
+TEST_F(ExplainTest, EveryExplainerExplainsAndIsMeasured) {
+  const Outcome result = explain({{"--explainer", "all"}, {"--tap", "layer3"}, {"--class", "ship"}}, {"first.png"});
+  EXPECT_EQ(result.status, 0) << result.err;
+  for (const std::string name : {"eigen-cam", "score-cam", "ablation-cam", "finer-cam", "integrated-gradients"}) {
+    const Outcome measured = run_program("evaluate", {{"--checkpoint", checkpoint},
+                                                      {"--explainer", name},
+                                                      {"--threads", "1"},
+                                                      {"--split", "validation"},
+                                                      {"--val-images", "8"}});
+    EXPECT_EQ(measured.status, 0) << measured.err;
+    EXPECT_TRUE(contains(measured.out, "Content-Heatmap")) << name;
+  }
+}
+
 TEST_F(ExplainTest, RefusesWhatItCannotExplain) {
   const auto refuses = [&](const Outcome& result, const std::vector<std::string>& parts) {
     EXPECT_EQ(result.status, 1);

@@ -12,7 +12,7 @@ using Sizes = std::map<std::string, int64_t>;
 
 /// Of each group so many images, of which so many are right.
 Evaluation evaluation(const std::map<std::string, std::pair<int, int>>& groups) {
-  Evaluation e{Metrics(2), 0, {}, {}, {0, 0}, {0, 0}};
+  Evaluation e{Metrics(2), 0, {}, {}, {0, 0}, {0, 0}, {}};
   const int32_t label = 0;
   const CamRecord record;
   for (const auto& [group, counts] : groups)

@@ -236,6 +236,17 @@ const Names kStep = {"--cam-normalizer",
                      "--weights",
                      "--weights-allow-missing"};
 
+TEST(Programs, TrainWithExplainersThatCanTeachAlone) {
+  for (const char* program : {"train", "walkthrough"}) {
+    const Outcome result = run_program(program, {{"--explainer", "eigen-cam"}});
+    EXPECT_EQ(result.status, 2) << program;
+    EXPECT_TRUE(contains(result.err,
+                         "--explainer: eigen-cam cannot teach: a singular vector has no derivative where "
+                         "the two largest singular values are equal; evaluate and explain take it"))
+        << result.err;
+  }
+}
+
 TEST(Programs, OfferWhatActsInThem) {
   const Names trained = kSize + kImages + kExplain + kMeasure + kCpu + kStep;
   const Names of_train = {"--best-by", "--keep-epochs", "--test-margins",  "--output",

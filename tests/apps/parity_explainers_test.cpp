@@ -1,5 +1,5 @@
-// Every explainer against the real pytorch-grad-cam: M and the CAM, and the penalty's gradients by PyTorch's double
-// backward (make_explainers of fixtures/make_parity_fixtures.py).
+// Every explainer that weighs by a gradient against the real pytorch-grad-cam: M and the CAM, and the penalty's
+// gradients by PyTorch's double backward (make_explainers of fixtures/make_parity_fixtures.py).
 #include "models/resnet.h"
 #include "tests/fixture.h"
 #include "xai/boxes.h"
@@ -29,7 +29,7 @@ struct Explained {
 
   /// By the general path, and where the tap feeds the head by the closed form.
   template <class F>
-  void by_each_path(const MaskedLoss& loss, F f) const {
+  void by_each_path(const MaskedLoss& loss, F f) {
     std::vector<Tensor> taps;
     for (const std::string& name : options.taps) taps.push_back(pass.taps.at(name));
     const int64_t size = x.dim(1);
@@ -52,7 +52,7 @@ TEST(ExplainersParity, PytorchGradCamsMapsInDouble) {
   for (const nlohmann::json& c : fixture.json("cases")) {
     const std::string key = c["case"];
     SCOPED_TRACE(key);
-    const Explained explained(c, fixture, c["mode"], CamGradient::none);
+    Explained explained(c, fixture, c["mode"], CamGradient::none);
     explained.by_each_path({}, [&](const Explanation& e) {
       std::vector<double> raw;
       for (const Tensor& M : e.raw)
@@ -107,7 +107,8 @@ TEST(ExplainersParity, EveryGradientOfThePenalty) {
   }
   for (const auto& [name, seen] : worst)
     print_worst(str(name, ", ", seen.first, " gradients"), seen.second, kGradientTolerance);
-  for (const Explainer& e : explainers()) EXPECT_GE(worst[e.name].first, 16) << e.name;
+  for (const char* name : {"grad-cam", "grad-cam++", "layer-cam", "hires-cam", "xgrad-cam"})
+    EXPECT_GE(worst[name].first, 16) << name;
 }
 
 }  // namespace
