@@ -88,7 +88,8 @@ bool find_masked_scores(Maps& maps, MetricGround& ground, const Rows& rows) {
       T* picture = showing.next(n, &scores[n]);
       const T* from = x.data<T>() + n * showing.values();
       const auto map = maps.map(n);
-      for (int64_t i = 0; i < showing.values(); ++i) picture[i] = from[i] * static_cast<T>(map[i / channels]);
+      for (int64_t i = 0; i < maps.pixels(); ++i, picture += channels, from += channels)
+        for (int64_t c = 0; c < channels; ++c) picture[c] = from[c] * static_cast<T>(map[i]);
     }
     if (!showing.finish()) return false;
     maps.masked_scores = scores;
