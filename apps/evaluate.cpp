@@ -184,7 +184,8 @@ int main(int argc, char** argv) {
   declare_device(table, o.run);
   declare_loader(table, o.data);
   return run_app(app, argc, argv, [&] {
-    table.refuse(o.sanity && !o.page.metrics.empty(), "--metrics", "are of the page of explainers; --sanity has its own");
+    table.refuse(o.sanity && !o.page.metrics.empty(), "--metrics",
+                 "are of the page of explainers; --sanity has its own");
     const ModelCard card = settle(table, o);
     return run(table, o, card);
   });

@@ -242,8 +242,11 @@ TextTable other_rules(const std::vector<std::string>& names, const Rows& rows) {
         test_heat.push_back(value_in(test, "test_content_heatmap"));
       }
       if (epoch.empty()) continue;
+      // A mean over some of the seeds would be one of other runs than the mean beside it.
+      const bool all_tested = known(test_accuracy).size() == epoch.size();
       table.rows.push_back({names[r], rule, shown(mean(epoch), false), mean_of(accuracy, true), mean_of(heat, true),
-                            mean_of(test_accuracy, true), mean_of(test_heat, true)});
+                            all_tested ? mean_of(test_accuracy, true) : "-",
+                            all_tested ? mean_of(test_heat, true) : "-"});
     }
   return table;
 }

@@ -116,11 +116,10 @@ TEST(MeasuredPage, IsOfWholeBatchesWhereverItIsStopped) {
   ResNet model(resnet_config("resnet-mini"), static_cast<int64_t>(split.data->classes().size()));
   ExplainOptions explain;
   settle_taps(explain, model);
-  const PagePlan plan =
-      settle_page({.explainers = {&explainer("grad-cam"), &explainer("layer-cam")},
-                   .metrics = {&cam_metric("epg"), &cam_metric("drop"), &cam_metric("iou")},
-                   .csv = ""},
-                  explain);
+  const PagePlan plan = settle_page({.explainers = {&explainer("grad-cam"), &explainer("layer-cam")},
+                                     .metrics = {&cam_metric("epg"), &cam_metric("drop"), &cam_metric("iou")},
+                                     .csv = ""},
+                                    explain);
   const MeasuredPage whole = measure_page(model, split, data, explain, {}, plan, 0);
   EXPECT_TRUE(whole.whole());
   std::set<int64_t> seen;
