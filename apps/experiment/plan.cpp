@@ -129,8 +129,9 @@ void scale_margins(OptionList& options, const OptionList& given, double from) {
 void check_given(const Study& study, const OptionList& given) {
   for (const auto& [name, value] : given)
     for (const StudyRowOptions& row : study.rows)
-      check(!value_in(row.options, name), "--", name, " is what the rows of this study say (", row.name, ": ",
-            *value_in(row.options, name), "); make another study file, or leave it out");
+      if (const std::string* own = value_in(row.options, name))
+        fail("--", name, " is what the rows of this study say (", row.name, ": ", *own,
+             "); make another study file, or leave it out");
 }
 
 /// The same words and sentences as train's, with the row's name.
