@@ -13,7 +13,15 @@ namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-/// Linear between ranks; NaN are left out.
+double mean_of_field(const MetricScores& scores, const std::vector<int32_t>& images, int field) {
+  double sum = 0, count = 0;
+  for (const int32_t n : images)
+    if (scores.states[n] == MetricState::scored) sum += scores.field(n, field), count += 1;
+  return count > 0 ? sum / count : kNaN;
+}
+
+}  // namespace
+
 double quantile(std::vector<double> values, double share) {
   std::erase_if(values, [](double v) { return std::isnan(v); });
   if (values.empty()) return kNaN;
@@ -23,15 +31,6 @@ double quantile(std::vector<double> values, double share) {
   const double high = values[std::min(low + 1, values.size() - 1)];
   return values[low] + (rank - static_cast<double>(low)) * (high - values[low]);
 }
-
-double mean_of_field(const MetricScores& scores, const std::vector<int32_t>& images, int field) {
-  double sum = 0, count = 0;
-  for (const int32_t n : images)
-    if (scores.states[n] == MetricState::scored) sum += scores.field(n, field), count += 1;
-  return count > 0 ? sum / count : kNaN;
-}
-
-}  // namespace
 
 std::vector<std::vector<MetricEstimate>> estimate(const std::vector<MeasuredMetric>& measured,
                                                   const std::vector<int32_t>& images, int64_t batch,

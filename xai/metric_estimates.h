@@ -24,6 +24,10 @@ struct Bootstrap {
   int samples = 1000;
 };
 
+/// The value below which a share of the others lies, in a straight line between ranks; NaN are left out, and is what
+/// none give.
+double quantile(std::vector<double> values, double share);
+
 /// For each of `measured`, one for each of its columns, of these images. A bootstrap sample draws as many of them, with
 /// replacement, and is the same for everything that is estimated together, so that columns can be compared; `batch` of
 /// those drawn make a batch where a column asks for batches. The same numbers whatever the number of threads.

@@ -9,6 +9,7 @@
 
 #include "apps/common/progress.h"
 #include "engine/base/text.h"
+#include "nn/data/csv.h"
 #include "nn/input.h"
 #include "xai/boxes.h"
 
@@ -312,20 +313,6 @@ nlohmann::json estimates_json(const MeasuredPage& page, const PageGroup& group) 
             {"without_box", one.unboxed}};
       }
   return json;
-}
-
-std::string csv_text(const std::string& text) {
-  if (text.find_first_of(",\"\n") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return quoted + "\"";
-}
-
-std::string csv_number(double value) {
-  if (std::isnan(value)) return "";
-  char text[32];
-  std::snprintf(text, sizeof text, "%.9g", value);
-  return text;
 }
 
 }  // namespace

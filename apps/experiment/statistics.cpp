@@ -7,6 +7,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/random.h"
+#include "xai/metric_estimates.h"
 
 namespace boxcam {
 
@@ -14,18 +15,7 @@ namespace {
 
 constexpr int64_t kMostEnumerated = 20;
 
-/// The value below which a share of the sorted values lies, between neighbours in a straight line.
-double quantile(const std::vector<double>& sorted, double share) {
-  const double place = share * static_cast<double>(sorted.size() - 1);
-  const auto below = static_cast<size_t>(place);
-  const size_t above = std::min(below + 1, sorted.size() - 1);
-  return sorted[below] + (place - static_cast<double>(below)) * (sorted[above] - sorted[below]);
-}
-
-Interval interval(std::vector<double> values, double level) {
-  std::erase_if(values, [](double v) { return std::isnan(v); });
-  if (values.empty()) return {std::nan(""), std::nan("")};
-  std::sort(values.begin(), values.end());
+Interval interval(const std::vector<double>& values, double level) {
   return {quantile(values, (1 - level) / 2), quantile(values, (1 + level) / 2)};
 }
 
@@ -104,7 +94,7 @@ std::vector<double> holm(const std::vector<double>& p) {
 
 double Ratio::value() const { return weighted(*this, std::vector<double>(numerators.size(), 1)); }
 
-Bootstrap bootstrap(const Ratios& rows, int64_t draws, double level, uint64_t seed) {
+BootstrapIntervals bootstrap(const Ratios& rows, int64_t draws, double level, uint64_t seed) {
   check(!rows.empty(), "a bootstrap needs a row");
   const size_t seeds = rows[0].size();
   for (const auto& row : rows) {
@@ -129,7 +119,7 @@ Bootstrap bootstrap(const Ratios& rows, int64_t draws, double level, uint64_t se
       differences[r].push_back(means[r].back() - means[0].back());
     }
   }
-  Bootstrap result;
+  BootstrapIntervals result;
   for (size_t r = 0; r < rows.size(); ++r) {
     result.means.push_back(interval(means[r], level));
     result.differences.push_back(interval(differences[r], level));

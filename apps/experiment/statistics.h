@@ -40,9 +40,9 @@ struct Interval {
 /// Percentile intervals (Efron 1979) of the rows' means over seeds, and of their differences from row 0, seed by seed:
 /// each of `draws` draws takes as many seeds as there are, with replacement, and of each of them as many units, with
 /// replacement, the same for every row.
-struct Bootstrap {
+struct BootstrapIntervals {
   std::vector<Interval> means, differences;
 };
-Bootstrap bootstrap(const Ratios& rows, int64_t draws = 2000, double level = 0.95, uint64_t seed = 0);
+BootstrapIntervals bootstrap(const Ratios& rows, int64_t draws = 2000, double level = 0.95, uint64_t seed = 0);
 
 }  // namespace boxcam

@@ -9,10 +9,12 @@
 #include <set>
 
 #include "apps/common/epoch_rules.h"
+#include "apps/common/report/values.h"
 #include "apps/experiment/statistics.h"
 #include "apps/experiment/thesis.h"
 #include "engine/base/file.h"
 #include "engine/base/text.h"
+#include "nn/data/csv.h"
 #include "nn/files/safetensors.h"
 
 namespace boxcam {
@@ -28,18 +30,6 @@ struct Finished {
   std::string weights{};  ///< SHA-256 of the tensors of last.safetensors; empty: it was not kept
 };
 
-std::vector<nlohmann::json> json_lines(const std::string& path) {
-  std::vector<nlohmann::json> lines;
-  const std::string text = read_file(path);
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = std::min(text.find('\n', begin), text.size());
-    lines.push_back(nlohmann::json::parse(text.substr(begin, end - begin), nullptr, false));
-    check(lines.back().is_object(), path, ": line ", lines.size(), " is no JSON object");
-    begin = end + 1;
-  }
-  return lines;
-}
-
 Finished finished_run(const std::string& folder, const std::string& row) {
   Finished run{read_run_record(folder)};
   run.record.row = row;
@@ -53,11 +43,6 @@ Finished finished_run(const std::string& folder, const std::string& row) {
     run.weights = digest != metadata.end() ? digest->second : tensors_sha256(read_safetensors(last));
   }
   return run;
-}
-
-double value_in(const nlohmann::json& json, const std::string& key) {
-  const auto found = json.find(key);
-  return found != json.end() && found->is_number() ? found->get<double>() : kUnknown;
 }
 
 // ---- measures as ratios of sums over images
@@ -84,8 +69,8 @@ Ratio content_heatmap(const std::vector<nlohmann::json>& images, const nlohmann:
   Ratio ratio;
   double inside = 0, total = 0;
   for (size_t i = 0; i < images.size(); ++i) {
-    const double in = value_in(images[i], "inside"), all = value_in(images[i], "total");
-    const bool counts = value_in(images[i], "box_area") > 0 && all > 0;
+    const double in = number_in(images[i], "inside"), all = number_in(images[i], "total");
+    const bool counts = number_in(images[i], "box_area") > 0 && all > 0;
     if (form == "pooled") {
       ratio.numerators.push_back(counts ? in : 0), ratio.denominators.push_back(counts ? all : 0);
     } else if (form == "image-mean") {
@@ -104,7 +89,7 @@ Ratio content_heatmap(const std::vector<nlohmann::json>& images, const nlohmann:
 
 /// A measure that images do not give, or of a run that did not keep them, is one number.
 Ratio ratio_of(const Finished& run, const std::string& key) {
-  const double value = value_in(run.record.test, key);
+  const double value = number_in(run.record.test, key);
   const std::vector<nlohmann::json>* images = images_of(run, key);
   const std::string of = key.starts_with(kOut)    ? key.substr(std::string(kOut).size())
                          : key.starts_with(kTest) ? key.substr(std::string(kTest).size())
@@ -118,8 +103,8 @@ Ratio ratio_of(const Finished& run, const std::string& key) {
     }
   } else if (images && of == "empty_cams") {
     for (const nlohmann::json& image : *images) {
-      const bool boxed = value_in(image, "box_area") > 0;
-      ratio.numerators.push_back(boxed && !(value_in(image, "total") > 0));
+      const bool boxed = number_in(image, "box_area") > 0;
+      ratio.numerators.push_back(boxed && !(number_in(image, "total") > 0));
       ratio.denominators.push_back(boxed);
     }
   } else if (images && of == "content_heatmap") {
@@ -198,7 +183,7 @@ StudyTable table_of(const std::string& title, const std::vector<std::string>& na
   for (const std::string& name : names) table.rows.push_back({name, {}});
   for (const Measure& measure : measures) {
     const auto cells = column(
-        rows, reference, [&](const Finished& run) { return value_in(run.record.test, measure.key); },
+        rows, reference, [&](const Finished& run) { return number_in(run.record.test, measure.key); },
         [&](const Finished& run) { return ratio_of(run, measure.key); });
     for (size_t r = 0; r < rows.size(); ++r) table.rows[r].cells.push_back(cells[r]);
   }
@@ -232,14 +217,14 @@ TextTable other_rules(const std::vector<std::string>& names, const Rows& rows) {
         if (chosen < 0) continue;
         const nlohmann::json& line = run.record.epochs[static_cast<size_t>(chosen)];
         epoch.push_back(static_cast<double>(chosen + 1));
-        accuracy.push_back(value_in(line, "val_accuracy"));
-        heat.push_back(value_in(line, "val_content_heatmap"));
+        accuracy.push_back(number_in(line, "val_accuracy"));
+        heat.push_back(number_in(line, "val_content_heatmap"));
         nlohmann::json test = nlohmann::json::object();
         if (run.record.test.value("best_epoch", int64_t{-1}) == chosen) test = run.record.test;
         if (const auto kept = run.record.test.find("by_rule"); kept != run.record.test.end() && kept->contains(rule))
           test = kept->at(rule);
-        test_accuracy.push_back(value_in(test, "test_accuracy"));
-        test_heat.push_back(value_in(test, "test_content_heatmap"));
+        test_accuracy.push_back(number_in(test, "test_accuracy"));
+        test_heat.push_back(number_in(test, "test_content_heatmap"));
       }
       if (epoch.empty()) continue;
       // A mean over some of the seeds would be one of other runs than the mean beside it.
@@ -428,20 +413,6 @@ std::string latex_grid(const std::vector<std::vector<std::string>>& rows, const 
   return text + "\\hline\n\\end{tabular}\n\\end{table}\n";
 }
 
-std::string in_csv(const std::string& text) {
-  if (text.find_first_of(",\"\n") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);
-  return quoted + "\"";
-}
-
-std::string csv_number(double value) {
-  if (std::isnan(value)) return "";
-  char text[32];
-  std::snprintf(text, sizeof text, "%.9g", value);
-  return text;
-}
-
 }  // namespace
 
 StudyRecord study_record(const Study& study, const std::vector<PlannedRun>& runs,
@@ -470,6 +441,7 @@ StudyRecord study_record(const Study& study, const std::vector<PlannedRun>& runs
     for (const auto& row : record.rows) records.push_back(row.runs);
     for (StudyTable& table : thesis_tables(study, records)) record.tables.push_back(std::move(table));
   }
+  if (!study.note.empty()) record.remarks.push_back(study.note);
   for (const StudyRowOptions& row : study.rows)
     if (!row.note.empty()) record.remarks.push_back(row.name + ": " + row.note);
   if (missing > failures.size())
@@ -526,7 +498,7 @@ std::string as_markdown(const StudyRecord& record) {
         for (const auto& [size, seed] : all) {
           std::string cell = "-";
           for (const RunRecord& run : row.runs)
-            if (run.seed == seed) cell = in_percent(m, value_in(run.test, m.key));
+            if (run.seed == seed) cell = in_percent(m, number_in(run.test, m.key));
           seeds.back().push_back(cell);
         }
       }
@@ -553,10 +525,10 @@ std::string as_csv(const StudyRecord& record) {
       for (size_t c = 0; c < row.cells.size(); ++c) {
         const StudyCell& cell = row.cells[c];
         const PairedDifference d = cell.difference.value_or(PairedDifference{});
-        text += join({in_csv(table.title), in_csv(row.label), in_csv(table.columns[c].key), csv_number(cell.mean),
+        text += join({csv_text(table.title), csv_text(row.label), csv_text(table.columns[c].key), csv_number(cell.mean),
                       csv_number(cell.sd), std::to_string(cell.n), csv_number(d.mean), csv_number(d.sd),
                       cell.difference ? std::to_string(d.pairs) : "", csv_number(d.p), csv_number(d.holm_p),
-                      csv_number(d.low), csv_number(d.high), in_csv(d.verdict), in_csv(cell.beside)},
+                      csv_number(d.low), csv_number(d.high), csv_text(d.verdict), csv_text(cell.beside)},
                      ",") +
                 "\n";
       }

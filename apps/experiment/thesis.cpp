@@ -5,6 +5,7 @@
 #include <functional>
 #include <set>
 
+#include "apps/common/report/values.h"
 #include "apps/experiment/statistics.h"
 #include "engine/base/check.h"
 #include "engine/base/text.h"
@@ -39,14 +40,7 @@ std::string beside(double percent, double images) {
   return text;
 }
 
-double option_of(const RunRecord& run, const std::string& name) {
-  return std::atof(plain_text(run.run.at("options").value(name, nlohmann::json("0"))).c_str());
-}
-
-double number_in(const nlohmann::json& json, const std::string& key) {
-  const auto found = json.find(key);
-  return found != json.end() && found->is_number() ? found->get<double>() : kUnknown;
-}
+double number_of(const RunRecord& run, const std::string& option) { return std::atof(option_of(run, option).c_str()); }
 
 StudyCell cell_of(const std::vector<RunRecord>& runs, const std::function<double(const RunRecord&)>& value,
                   const std::string& other) {
@@ -71,7 +65,7 @@ double at_tested_epoch(const RunRecord& run, const std::string& key) {
 
 /// Of the test split without a margin.
 double without_margin(const RunRecord& run, const std::string& key) {
-  if (option_of(run, "eval-margin") == 0) return number_in(run.test, key);
+  if (number_of(run, "eval-margin") == 0) return number_in(run.test, key);
   const auto all = run.test.find("at_margin");
   return all != run.test.end() && all->contains("0") ? number_in(all->at("0"), key) : kUnknown;
 }
@@ -82,7 +76,7 @@ std::vector<StudyTable> thesis_tables(const Study& study, const std::vector<std:
   std::set<double> margins;
   for (const auto& row : runs)
     for (const RunRecord& run : row)
-      if (option_of(run, "margin") > 0) margins.insert(option_of(run, "margin"));
+      if (number_of(run, "margin") > 0) margins.insert(number_of(run, "margin"));
   check(margins.size() < 2, "the thesis' tables know training without a margin and with one, found ", margins.size(),
         " margins");
   const std::string margin = margins.empty() ? "none" : str(*margins.begin());
@@ -100,8 +94,8 @@ std::vector<StudyTable> thesis_tables(const Study& study, const std::vector<std:
         "was measured on. The deviations are over seeds.";
   for (size_t r = 0; r < runs.size(); ++r) {
     if (runs[r].empty()) continue;
-    const double lambda = option_of(runs[r][0], "lambda");
-    const bool with_margin = option_of(runs[r][0], "margin") > 0;
+    const double lambda = number_of(runs[r][0], "lambda");
+    const bool with_margin = number_of(runs[r][0], "margin") > 0;
     const auto printed = [&](int table) {
       for (const Printed& p : kThesis)
         if (p.table == table && p.lambda == lambda && p.with_margin == with_margin) return p;

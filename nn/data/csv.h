@@ -52,6 +52,9 @@ class LineReader {
 
 /// The fields of a line of CSV. A field in quotes may hold commas, and quotes, which are doubled.
 std::vector<std::string> csv_fields(std::string_view line);
+/// The other way: a field as it is written, in quotes where it has to be.
+std::string csv_text(const std::string& field);
+std::string csv_number(double value);  ///< nine digits, which read as the same f32; NaN is an empty field
 
 /// A CSV file with a header, of which some columns are wanted, by name.
 class CsvTable {

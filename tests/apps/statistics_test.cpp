@@ -85,7 +85,7 @@ TEST(Statistics, BootstrapOverSeedsAloneIsThatOfTheirMeans) {
   std::sort(all.begin(), all.end());
   Ratios rows(1);
   for (const double v : values) rows[0].push_back(images({v}));
-  const Bootstrap b = bootstrap(rows, 40000, 0.8);
+  const BootstrapIntervals b = bootstrap(rows, 40000, 0.8);
   EXPECT_NEAR(b.means[0].low, all[2], 0.05);
   EXPECT_NEAR(b.means[0].high, all[24], 0.05);
 }
@@ -104,7 +104,7 @@ TEST(Statistics, BootstrapOverImagesHasTheBinomialWidthAndPairsCancelWhatIsCommo
     *std::find(better.begin(), better.end(), 0.0) = 1;
     rows[0].push_back(images(right)), rows[1].push_back(images(better));
   }
-  const Bootstrap b = bootstrap(rows, 2000);
+  const BootstrapIntervals b = bootstrap(rows, 2000);
   const double width = b.means[0].high - b.means[0].low;
   // Each seed of a draw spreads by the binomial sqrt(p (1 - p) / n), and seeds among themselves by as much again.
   const double expected = 2 * 1.96 * std::sqrt(2 * 0.7 * 0.3 / kImages / 10);

@@ -19,13 +19,6 @@ nlohmann::json parsed(const std::string& text, const std::string& path) {
   return json;
 }
 
-std::vector<nlohmann::json> lines_of(const std::string& path) {
-  std::vector<nlohmann::json> lines;
-  std::istringstream text(read_file(path));
-  for (std::string line; std::getline(text, line);) lines.push_back(parsed(line, path));
-  return lines;
-}
-
 TestPicture picture_of(const nlohmann::json& line, const std::string& folder) {
   TestPicture p;
   p.split = text_in(line, "split");
@@ -47,7 +40,7 @@ TestPicture picture_of(const nlohmann::json& line, const std::string& folder) {
 std::vector<TestPicture> pictures_in(const std::string& folder) {
   using Why = TestPicture::Why;
   std::vector<TestPicture> pictures;
-  for (const nlohmann::json& line : lines_of(folder + "/test_images.jsonl")) {
+  for (const nlohmann::json& line : json_lines(folder + "/test_images.jsonl")) {
     if (!line.contains("picture") || !line["picture"].is_string() || !line.contains("shown")) continue;
     TestPicture picture = picture_of(line, folder);
     for (const nlohmann::json& why : line["shown"]) {
@@ -64,6 +57,13 @@ bool there_is(const std::string& path) {
 }
 
 }  // namespace
+
+std::vector<nlohmann::json> json_lines(const std::string& path) {
+  std::vector<nlohmann::json> lines;
+  std::istringstream text(read_file(path));
+  for (std::string line; std::getline(text, line);) lines.push_back(parsed(line, path));
+  return lines;
+}
 
 double number_in(const nlohmann::json& json, const std::string& key) {
   if (!json.is_object()) return kUnknown;
@@ -105,7 +105,7 @@ RunRecord read_run_record(const std::string& folder) {
   RunRecord record;
   record.run = parsed(read_file(folder + "/run.json"), folder + "/run.json");
   record.test = parsed(read_file(folder + "/test.json"), folder + "/test.json");
-  record.epochs = lines_of(folder + "/epochs.jsonl");
+  record.epochs = json_lines(folder + "/epochs.jsonl");
   record.seed = option_of(record, "seed");
   if (there_is(folder + "/test_images.jsonl")) record.pictures = pictures_in(folder);
   return record;

@@ -5,6 +5,8 @@
 
 namespace boxcam {
 
+/// The objects of a file with one a line. Throws Error naming the file.
+std::vector<nlohmann::json> json_lines(const std::string& path);
 double number_in(const nlohmann::json& json, const std::string& key);
 /// A string of an object; `otherwise` where there is none.
 std::string text_in(const nlohmann::json& json, const std::string& key, const std::string& otherwise = "");
