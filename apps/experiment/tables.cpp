@@ -440,6 +440,7 @@ StudyRecord study_record(const Study& study, const std::vector<PlannedRun>& runs
     std::vector<std::vector<RunRecord>> records;
     for (const auto& row : record.rows) records.push_back(row.runs);
     for (StudyTable& table : thesis_tables(study, records)) record.tables.push_back(std::move(table));
+    if (const auto sheet = thesis_sheet(study, records, record.tables.back())) record.sheets.push_back(*sheet);
   }
   if (!study.note.empty()) record.remarks.push_back(study.note);
   for (const StudyRowOptions& row : study.rows)

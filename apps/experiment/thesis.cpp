@@ -120,4 +120,26 @@ std::vector<StudyTable> thesis_tables(const Study& study, const std::vector<std:
   return tables;
 }
 
+std::optional<PictureSheet> thesis_sheet(const Study& study, const std::vector<std::vector<RunRecord>>& runs,
+                                         const StudyTable& test) {
+  std::string without, best;
+  double highest = kUnknown;
+  for (size_t r = 0; r < runs.size(); ++r) {
+    if (runs[r].empty()) continue;
+    const std::string& name = study.rows[r].name;
+    if (number_of(runs[r][0], "lambda") == 0) {
+      if (without.empty() || number_of(runs[r][0], "margin") == 0) without = name;
+      continue;
+    }
+    for (const StudyTableRow& row : test.rows)
+      if (row.label == name && !std::isnan(row.cells[1].mean) && !(row.cells[1].mean <= highest))
+        highest = row.cells[1].mean, best = name;
+  }
+  if (without.empty() || best.empty()) return {};
+  return PictureSheet{"Table 3.4: without the penalty, and with the best one",
+                      "Best: the highest mean Content-Heatmap of table 3.3. It is chosen by the test itself, so the "
+                      "pictures illustrate and prove nothing.",
+                      {without, best}};
+}
+
 }  // namespace boxcam

@@ -1,6 +1,7 @@
-// The thesis' own tables 3.1 to 3.3 (docs/method.md), in its shape, with its numbers beside those of a study.
+// The thesis' own tables 3.1 to 3.4 (docs/method.md), in its shape, with its numbers beside those of a study.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "apps/common/report/report.h"
@@ -14,5 +15,10 @@ namespace boxcam {
 /// images; beside each Content-Heatmap the thesis' alone: its spread over images was not told. Throws Error where the
 /// rows have other margins than none and one, or the runs did not measure their tests without a margin.
 std::vector<StudyTable> thesis_tables(const Study& study, const std::vector<std::vector<RunRecord>>& runs);
+
+/// Table 3.4: the same test pictures without the penalty and with the best one, by table 3.3, which `thesis_tables`
+/// gave last: the row with the highest mean Content-Heatmap. None where one of both has not been run.
+std::optional<PictureSheet> thesis_sheet(const Study& study, const std::vector<std::vector<RunRecord>>& runs,
+                                         const StudyTable& test);
 
 }  // namespace boxcam

@@ -143,6 +143,23 @@ TEST(ReportPage, AStudyIsWholeAndHasEveryNumber) {
   EXPECT_EQ(page, study_page(study_of(8)));
 }
 
+TEST(ReportPage, ASheetShowsItsRowsAlone) {
+  StudyRecord study = study_of(2);
+  const auto pictures = [](const std::string& page) {
+    size_t n = 0;
+    for (size_t at = page.find("class=\"label\""); at != std::string::npos; at = page.find("class=\"label\"", at + 1))
+      ++n;
+    return n;
+  };
+  const size_t without = pictures(study_page(study));
+  study.sheets = {{"Table 3.4", "Without & with", {"boxes <4>"}}};
+  const std::string page = study_page(study);
+  expect_whole(page);
+  EXPECT_NE(page.find("<h3>Table 3.4</h3>\n<p>Without &amp; with</p>"), std::string::npos);
+  EXPECT_EQ(without, 2u);
+  EXPECT_EQ(pictures(page), 3u);
+}
+
 TEST(ReportPage, WhatIsMissingIsLeftOut) {
   expect_whole(run_page({}));
   expect_whole(study_page({}));

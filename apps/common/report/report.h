@@ -115,13 +115,20 @@ struct DifferingOption {
 /// From the options that the first run of each row recorded, but for those that only say where and how it is computed.
 std::vector<DifferingOption> options_that_differ(const std::vector<StudyRow>& rows);
 
+/// The same test pictures under some of the rows.
+struct PictureSheet {
+  std::string title, caption;     ///< of plain text
+  std::vector<std::string> rows;  ///< labels, in the order shown
+};
+
 struct StudyRecord {
-  std::string title;               ///< "thesis", "lambda x margin"
-  std::string reference;           ///< label of the row that the others are compared with
-  std::string selection;           ///< which epoch of a run is tested: "the epoch with the best validation accuracy"
-  std::vector<StudyRow> rows;      ///< in the order of the tables, the reference among them
-  std::vector<StudyTable> tables;  ///< in the order they are shown; the first is the one that the summary speaks of
-  std::vector<TextTable> more;     ///< after the tables
+  std::string title;                 ///< "thesis", "lambda x margin"
+  std::string reference;             ///< label of the row that the others are compared with
+  std::string selection;             ///< which epoch of a run is tested: "the epoch with the best validation accuracy"
+  std::vector<StudyRow> rows;        ///< in the order of the tables, the reference among them
+  std::vector<StudyTable> tables;    ///< in the order they are shown; the first is the one that the summary speaks of
+  std::vector<TextTable> more;       ///< after the tables
+  std::vector<PictureSheet> sheets;  ///< besides the one of every row
   std::vector<FailedRun> failed;
   std::vector<DifferingOption> options;
   std::vector<std::string> remarks;  ///< sentences that belong to what the study shows, or does not

@@ -336,15 +336,15 @@ const TestPicture* same_picture(const RunRecord& run, const TestPicture& wanted)
 }
 
 /// A line of pictures for each row: the same test pictures in the same columns.
-std::string across(const StudyRecord& study, const std::string& seed, const std::string& split,
+std::string across(const std::vector<const StudyRow*>& rows, const std::string& seed, const std::string& split,
                    const std::vector<TestPicture>& wanted) {
   std::string html = formatted(
       "<div class=\"across\" style=\"grid-template-columns: minmax(64px, 1fr) repeat(%zu, minmax(0, 1.3fr))\">\n",
       wanted.size());
-  for (const StudyRow& row : study.rows) {
-    const RunRecord* run = with_pictures(row, seed);
+  for (const StudyRow* row : rows) {
+    const RunRecord* run = with_pictures(*row, seed);
     if (!run) continue;
-    html += "<div class=\"label\">" + escape_html(row.label) + "</div>\n";
+    html += "<div class=\"label\">" + escape_html(row->label) + "</div>\n";
     for (const TestPicture& picture : wanted) {
       const TestPicture* same = same_picture(*run, picture);
       html += same ? picture_html(*same) : "<div></div>\n";
@@ -353,22 +353,40 @@ std::string across(const StudyRecord& study, const std::string& seed, const std:
   return "<h3>" + escape_html(split) + "</h3>\n" + html + "</div>\n";
 }
 
-std::string same_pictures(const StudyRecord& study) {
+/// The first test pictures of each class, split by split, under some rows.
+std::string same_pictures(const std::vector<const StudyRow*>& rows, const std::string& seed) {
   constexpr size_t most = 8;  // columns
-  const std::string seed = seed_of_pictures(study);
   const RunRecord* first = nullptr;
-  for (const StudyRow& row : study.rows)
-    if (!first) first = with_pictures(row, seed);
+  for (const StudyRow* row : rows)
+    if (!first) first = with_pictures(*row, seed);
   if (!first) return "";
-  std::string html =
-      "<p>The first test pictures of each class under every row, seed " + escape_html(seed) +
-      ". White: boxes. Colours: the CAM, from blue (0) to red (1). CH: the share of the CAM in the boxes.</p>\n";
+  std::string html;
   for (const std::string& split : splits_of(first->pictures)) {
     std::vector<TestPicture> wanted;
     for (const TestPicture& picture : first->pictures)
       if (picture.split == split && picture.why == TestPicture::Why::fixed && wanted.size() < most)
         wanted.push_back(picture);
-    if (!wanted.empty()) html += across(study, seed, split, wanted);
+    if (!wanted.empty()) html += across(rows, seed, split, wanted);
+  }
+  return html;
+}
+
+std::string pictures(const StudyRecord& study) {
+  const std::string seed = seed_of_pictures(study);
+  std::vector<const StudyRow*> all;
+  for (const StudyRow& row : study.rows) all.push_back(&row);
+  std::string html = same_pictures(all, seed);
+  if (html.empty()) return "";
+  html = "<p>The first test pictures of each class under every row, seed " + escape_html(seed) +
+         ". White: boxes. Colours: the CAM, from blue (0) to red (1). CH: the share of the CAM in the boxes.</p>\n" +
+         html;
+  for (const PictureSheet& sheet : study.sheets) {
+    std::vector<const StudyRow*> some;
+    for (const std::string& label : sheet.rows)
+      for (const StudyRow& row : study.rows)
+        if (row.label == label) some.push_back(&row);
+    html += "<h3>" + escape_html(sheet.title) + "</h3>\n<p>" + escape_html(sheet.caption) + "</p>\n" +
+            same_pictures(some, seed);
   }
   return html;
 }
@@ -450,7 +468,7 @@ std::string study_page(const StudyRecord& study) {
           section_html("seeds", "Over the seeds", distributions(study)) +
           section_html("curves", "Epoch by epoch", curves(study)) +
           section_html("groups", "Classes and groups", groups(study)) +
-          section_html("pictures", "The same test pictures under every row", same_pictures(study)) +
+          section_html("pictures", "The same test pictures under every row", pictures(study)) +
           section_html("extremes", "Worst and best", extremes(study)) +
           section_html("made", "Data and machine",
                        "<div class=\"two\"><div><h3>Data of the first run</h3>\n" + data +
