@@ -1,5 +1,7 @@
 #include "nn/files/safetensors.h"
 
+#include <zlib.h>
+
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -26,6 +28,13 @@ static_assert(std::endian::native == std::endian::little, "weight files are litt
 
 constexpr uint64_t longest_header = 100'000'000;  // the reference implementation's limit
 constexpr const char* metadata_key = "__metadata__";
+constexpr const char* checksums_key = "tensors-crc32";  // {"fc.bias": "0f1e2d3c", ...} as text, for metadata are text
+
+std::string crc32_digits(const void* bytes, size_t count) {
+  char digits[9];
+  std::snprintf(digits, sizeof digits, "%08lx", crc32_z(0, static_cast<const Bytef*>(bytes), count));
+  return digits;
+}
 
 struct StoredName {
   StoredType type;
@@ -76,20 +85,37 @@ class Reader {
     content.path = path_;
     const std::vector<Entry> entries = parse(header(), content.metadata);
     check_layout(entries);
+    const auto checksums = take_checksums(entries, content.metadata);
     for (const Entry& entry : entries) {
       file_.seekg(static_cast<std::streamoff>(size_ - data_size_ + entry.begin));
-      content.tensors.push_back(load(entry));
+      content.tensors.push_back(load(entry, checksums));
     }
     return content;
   }
 
   std::map<std::string, std::string> metadata() {
     std::map<std::string, std::string> metadata;
-    parse(header(), metadata);
+    take_checksums(parse(header(), metadata), metadata);
     return metadata;
   }
 
  private:
+  /// Of a file that has them, one for each tensor; they leave the metadata, for they are no word about the content.
+  std::map<std::string, std::string> take_checksums(const std::vector<Entry>& entries,
+                                                    std::map<std::string, std::string>& metadata) const {
+    const auto found = metadata.find(checksums_key);
+    if (found == metadata.end()) return {};
+    const json listed = json::parse(found->second, nullptr, false);
+    metadata.erase(found);
+    std::map<std::string, std::string> checksums;
+    for (const Entry& entry : entries) {
+      const bool has = listed.is_object() && listed.contains(entry.name) && listed[entry.name].is_string();
+      check(has, path_, " is damaged: its metadata list checksums, but none of tensor ", entry.name);
+      checksums[entry.name] = listed[entry.name].get<std::string>();
+    }
+    return checksums;
+  }
+
   std::string header() {
     check(size_ >= 8, path_, " is not a safetensors file: it has only ", size_, " bytes");
     uint64_t header_size = 0;
@@ -209,14 +235,23 @@ class Reader {
     check(position == data_size_, path_, ": ", data_size_ - position, " bytes after the last tensor belong to none");
   }
 
-  FileTensor load(const Entry& entry) {
+  FileTensor load(const Entry& entry, const std::map<std::string, std::string>& checksums) {
+    const auto compare = [&](const void* bytes) {
+      if (checksums.empty()) return;
+      const std::string &expected = checksums.at(entry.name), found = crc32_digits(bytes, entry.end - entry.begin);
+      check(found == expected, path_,
+            " is damaged, or another program changed it and kept its checksums: that of tensor ", entry.name, " is ",
+            found, ", expected ", expected);
+    };
     if (entry.type == StoredType::f32 || entry.type == StoredType::f64) {  // straight to where they stay
       Tensor tensor = Tensor::empty(entry.shape, dtype_in_memory(entry.type));
       bytes_to(static_cast<char*>(tensor.raw_data()), entry.end - entry.begin);
+      compare(tensor.raw_data());
       return {entry.name, tensor};
     }
     std::vector<char> bytes(entry.end - entry.begin);
     bytes_to(bytes.data(), bytes.size());
+    compare(bytes.data());
     return decode_tensor(entry.name, entry.type, entry.shape, bytes);
   }
 
@@ -247,6 +282,16 @@ size_t byte_count(const FileTensor& entry) {
   return static_cast<size_t>(entry.shape().numel()) * item_size(stored_type(entry));
 }
 
+FileTensor on_host(const FileTensor& entry) {
+  return entry.is_int64() ? entry : FileTensor(entry.name, entry.tensor.to(Device::cpu));
+}
+
+/// Of an entry that lies on the host.
+std::span<const char> bytes_of(const FileTensor& entry) {
+  const void* bytes = entry.is_int64() ? entry.int64.data() : entry.tensor.raw_data();
+  return {static_cast<const char*>(bytes), byte_count(entry)};
+}
+
 // `order`: which tensor lies where in the data, as positions in content.tensors.
 std::string make_header(const TensorFile& content, const std::vector<size_t>& order) {
   std::vector<size_t> begin(content.tensors.size());
@@ -256,11 +301,18 @@ std::string make_header(const TensorFile& content, const std::vector<size_t>& or
     position += byte_count(content.tensors[i]);
   }
 
+  json checksums = json::object();
+  for (const FileTensor& entry : content.tensors) {
+    const std::span<const char> bytes = bytes_of(entry);
+    checksums[entry.name] = crc32_digits(bytes.data(), bytes.size());
+  }
+  std::map<std::string, std::string> metadata = content.metadata;
+  metadata[checksums_key] = checksums.dump();
   std::string header = "{";
-  if (!content.metadata.empty()) header += json(metadata_key).dump() + ":" + json(content.metadata).dump();
+  header += json(metadata_key).dump() + ":" + json(metadata).dump();
   for (size_t i = 0; i < content.tensors.size(); ++i) {
     const FileTensor& entry = content.tensors[i];
-    header += header.size() > 1 ? "," : "";
+    header += ',';
     header += json(entry.name).dump() + ":{\"dtype\":\"" + stored_name(stored_type(entry)) +
               "\",\"shape\":" + json(entry.shape().dims()).dump() + ",\"data_offsets\":[" + std::to_string(begin[i]) +
               "," + std::to_string(begin[i] + byte_count(entry)) + "]}";
@@ -343,23 +395,22 @@ std::string tensors_sha256(const TensorFile& content) {
   for (const auto& [name, entry] : by_name) {
     const json head = {name, stored_name(stored_type(*entry)), entry->shape().dims()};
     hash.add(head.dump(-1, ' ', true, json::error_handler_t::replace));
-    if (entry->is_int64()) {
-      hash.add(entry->int64.data(), byte_count(*entry));
-    } else {
-      const Tensor on_host = entry->tensor.to(Device::cpu);
-      hash.add(on_host.raw_data(), byte_count(*entry));
-    }
+    const FileTensor here = on_host(*entry);
+    hash.add(bytes_of(here).data(), bytes_of(here).size());
   }
   return hash.digits();
 }
 
-void write_safetensors(const std::string& path, const TensorFile& content) {
+void write_safetensors(const std::string& path, const TensorFile& given) {
+  TensorFile content;
+  content.metadata = given.metadata;
   std::set<std::string> names;
-  for (const FileTensor& entry : content.tensors) {
+  for (const FileTensor& entry : given.tensors) {
     check(entry.name != metadata_key && names.insert(entry.name).second, "cannot write ", path, ": the tensor name ",
           entry.name, entry.name == metadata_key ? " is reserved" : " is used twice");
     check(!entry.is_int64() || entry.int64_shape.numel() == static_cast<int64_t>(entry.int64.size()), "cannot write ",
           path, ": tensor ", entry.name, " ", entry.int64_shape, " has ", entry.int64.size(), " values");
+    content.tensors.push_back(on_host(entry));
   }
   std::vector<size_t> order(content.tensors.size());
   std::iota(order.begin(), order.end(), size_t{0});
@@ -378,13 +429,8 @@ void write_safetensors(const std::string& path, const TensorFile& content) {
   file.write(&header_size, sizeof header_size);
   file.write(header);
   for (const size_t i : order) {
-    const FileTensor& entry = content.tensors[i];
-    if (entry.is_int64()) {
-      file.write(entry.int64.data(), byte_count(entry));
-    } else {
-      const Tensor on_host = entry.tensor.to(Device::cpu);
-      file.write(on_host.raw_data(), byte_count(entry));
-    }
+    const std::span<const char> bytes = bytes_of(content.tensors[i]);
+    file.write(bytes.data(), bytes.size());
   }
   file.commit();
 }

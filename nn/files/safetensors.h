@@ -47,7 +47,8 @@ struct TensorFile {
 };
 
 /// Reads F32, F64, F16, BF16 (both to f32), I64, I32 and U8. Throws Error naming the file, and the tensor where there
-/// is one, unless the header is as the format demands and the tensors fill the rest without gap or overlap.
+/// is one, unless the header is as the format demands, the tensors fill the rest without gap or overlap, and, in a file
+/// that write_safetensors made, each has its checksum.
 TensorFile read_safetensors(const std::string& path);
 
 /// The metadata of a safetensors file; empty for a file of another format. Throws Error when the file cannot be read
@@ -58,10 +59,12 @@ std::map<std::string, std::string> read_metadata(const std::string& path);
 /// whatever their metadata say and whatever their order is.
 std::string tensors_sha256(const TensorFile& content);
 
-/// Writes `tensors` and `metadata`; the same content gives the same bytes. The header lists the tensors in their order;
-/// the data are laid out by descending item size (as the reference implementation does), so that each is aligned.
-/// The bytes go to `path`.partial first, which then takes the place of `path` in one step: whatever happens, `path` is
-/// the old file or the new one, complete. Throws Error when the file cannot be written or two names are equal.
+/// Writes `tensors` and `metadata`, and among the latter the CRC-32 of each tensor's bytes (`tensors-crc32`: a JSON
+/// object as text), which reading compares and takes out again; the same content gives the same bytes. The header lists
+/// the tensors in their order; the data are laid out by descending item size (as the reference implementation does), so
+/// that each is aligned. The bytes go to `path`.partial first, which then takes the place of `path` in one step:
+/// whatever happens, `path` is the old file or the new one, complete. Throws Error when the file cannot be written or
+/// two names are equal.
 void write_safetensors(const std::string& path, const TensorFile& content);
 
 }  // namespace boxcam
