@@ -169,6 +169,15 @@ int main(int argc, char** argv) {
   Options o;
   OptionTable table(app);
   table.required("--checkpoint", o.checkpoint, "the model: best.safetensors or last.safetensors of a run, or a .pth");
+  app.add_option_function<std::string>(
+         "--identity",
+         [](const std::string& file) {
+           std::cout << json_text(file_identity(file), 2) << "\n";
+           throw CLI::Success();
+         },
+         "print what a weight file is: digests (its checksums are compared), what it says of itself, and program, "
+         "machine and data of the run beside it; nothing else is done")
+      ->trigger_on_parse();
   table.text("--split", o.split, "train, validation, test (scenes: in and out of context), out-of-context");
   table.text("--json", o.json, "write the numbers to this file");
   declare_data_set(table, o.data, {"train", "val", "test"});

@@ -1,8 +1,11 @@
 // Trains a classifier with cross-entropy + lambda * penalty: epochs of train_step.cpp's eight steps, each validated and
-// kept, then the test. The loop is Run::operator().
+// kept, then the test. The loop is Run::operator(). --verify is the same run once more, compared with what the first
+// left behind.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <map>
 #include <optional>
@@ -13,6 +16,7 @@
 #include "apps/common/overlays.h"
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
+#include "apps/common/proof.h"
 #include "apps/common/report/report.h"
 #include "apps/common/run_folder.h"
 #include "apps/common/tensorboard/tensorboard.h"
@@ -49,6 +53,7 @@ class Run {
   /// The exit status.
   int operator()() {
     catch_interrupts();  // until here there is nothing to save
+    if (!o_.train.verify.empty()) verification_.emplace(o_.train.verify, run_json_, o_.train.verify_steps);
     o_.train.resume ? resume() : begin();
     if (o_.train.tensorboard) events_.emplace(folder_.path(), progress_.epoch);
     introduce();
@@ -59,10 +64,11 @@ class Run {
         if (!validated) return leave();
         keep(*validated);
         if (interrupted()) return left("after epoch ", progress_.epoch + 1);
+        if (verified_enough()) return report_verified();
       }
-      return test() ? 0 : left("in the test");
+      return test() ? report_verified() : left("in the test");
     } catch (const std::exception& e) {
-      if (!whole_) throw;
+      if (!whole_ || verification_) throw;
       fail(e.what(), "; ", save_after_error());
     }
   }
@@ -80,8 +86,15 @@ class Run {
   bool measure_at_margins(nlohmann::json& test, Classifier& best, const std::vector<Evaluation>& evaluations) const;
   bool test_other_rules(nlohmann::json& test) const;
   int leave();
+  int report_verified() const;
+  bool verified_enough() const { return verification_ && verification_->enough(step_.optimizer().steps()); }
+  void prove();
   template <class... Where>
   int left(const Where&... where) const {
+    if (verification_) {
+      std::cerr << "interrupted: stopped " << str(where...) << ", until then " << verification_->summary() << "\n";
+      return exit_status();
+    }
     std::cerr << "interrupted: stopped " << str(where...) << "; go on with " << resume_command() << "\n";
     return exit_status();
   }
@@ -102,6 +115,7 @@ class Run {
   nlohmann::json run_json_;
   std::map<std::string, std::string> metadata_;  // of model files
   std::optional<EventFile> events_;              // --tensorboard
+  std::optional<Verification> verification_;     // --verify
   const std::map<std::string, int64_t> training_groups_;
   Progress progress_;
   bool whole_ = true;  // weights, statistics and optimiser belong together: false within a step and once they diverged
@@ -117,10 +131,11 @@ void Run::begin() {
 }
 
 void Run::resume() {
-  folder_.check_same_data(run_json_);
+  check_same_data("--resume", folder_.path(), run_json_);
   progress_ = folder_.load_checkpoint(CL_, step_.optimizer());
   step_.renew_copy();
-  folder_.truncate_epochs(progress_.epoch);
+  folder_.truncate_lines(kEpochs, "epoch", progress_.epoch);
+  folder_.truncate_lines(kProof, "step", step_.optimizer().steps() + 1);
   const std::vector<std::string> changes = folder_.record_move(run_json_, progress_);
   if (!changes.empty())
     std::cerr << "note: the machine is not as it was, and so the run's bits will not be those of either: "
@@ -160,13 +175,31 @@ bool Run::train_epoch() {
     whole_ = true;
     ++progress_.batch;
     progress_.terms += step;
+    if (is_proof_step(optimizer.steps())) prove();
     bar_->advance(batch->size, str("cross-entropy ", step.cross_entropy, "  penalty ", step.penalty, "  accuracy ",
                                    percent(metrics_.accuracy()), "  Content-Heatmap ",
                                    percent(metrics_.content_heatmap(method.measuring.content_heatmap))));
-    if (interrupted()) return false;
+    const bool enough = verified_enough() && progress_.batch < loader_.batches();  // at its end, with what it measured
+    if (interrupted() || enough) return false;
   }
   bar_->clear();
   return true;
+}
+
+/// Keeps the digest of the state, or compares it with the one that is kept.
+void Run::prove() {
+  const nlohmann::json proof = proof_of(CL_, step_.optimizer());
+  folder_.add_line(kProof, proof);
+  if (verification_) verification_->check_proof(proof);
+}
+
+int Run::report_verified() const {
+  if (!verification_) return 0;
+  check(verification_->compared(), "--verify: the run in ", o_.train.verify, " recorded nothing of its first ",
+        step_.optimizer().steps(), " steps to compare with: repeat at least an epoch, ", loader_.batches(), " steps");
+  std::cout << "verified    " << o_.train.verify << ": " << verification_->summary()
+            << (o_.train.verify_steps > 0 ? "" : ", the same weights at the end and the same test") << "\n";
+  return 0;
 }
 
 std::optional<Evaluation> Run::validate() {
@@ -219,7 +252,8 @@ void Run::record(const Evaluation& v) {
     line["swapped"] = number(terms.swapped);
     more += str("  swapped ", percent(terms.swapped));
   }
-  folder_.add_epoch(line);
+  folder_.add_line(kEpochs, line);
+  if (verification_) verification_->check_epoch(line);
   if (events_) events_->add_epoch(line);
   std::printf(
       "epoch %lld/%lld  cross-entropy %.4f  penalty %.4f%s  train accuracy %s  |  validation %s%s  |  %.1f images/s\n",
@@ -266,9 +300,10 @@ void Run::keep(const Evaluation& v) {
   progress_.epoch = next.epoch - 1;  // the loop counts on
 }
 
-/// Interrupted within an epoch.
+/// Interrupted within an epoch, or far enough.
 int Run::leave() {
   bar_->clear();
+  if (verified_enough()) return report_verified();
   save_epoch_so_far();
   return left("in epoch ", progress_.epoch + 1, " after batch ", progress_.batch, " of ", loader_.batches());
 }
@@ -376,29 +411,49 @@ bool Run::test() {
   write_overlay_sheet(folder_.file("overlays.png"), *best, splits, o_.data, explain);
   if (events_) events_->add_test(test, folder_.file("overlays.png"));
   folder_.write_json("test.json", test);  // a run that has it is finished
+  if (verification_) verification_->check_end(folder_.path());
   write_run_page(folder_.path());
   std::cout << "overlays    " << folder_.file("overlays.png") << "\nreport      " << folder_.file("report.html")
             << "\n";
   return true;
 }
 
-/// Gives the options that are not on the command line those of the run in --output, and refuses others that are.
-void restore_run(OptionTable& table, TrainingOptions& o) {
-  if (o.train.output.empty()) o.train.output = kDefaultOutput;
-  nlohmann::json recorded = recorded_options(o.train.output), asked = table.json();
+/// Gives the options that are not on the command line those of the run in `folder`, and refuses others that are.
+void restore_run(OptionTable& table, TrainingOptions& o, const std::string& asks, const std::string& folder) {
+  nlohmann::json recorded = recorded_options(asks, folder), asked = table.json();
   for (const auto& [name, value] : recorded.items())
     if (!table.typed("--" + name)) asked.erase(name);
   const std::string planned = recorded.value("epochs", "0");
   const int64_t more = std::max<int64_t>(o.train.epochs - std::atoll(planned.c_str()), 1);
   // As many threads as before keep the bits, but more than there are processors would only wait for each other.
-  if (std::atoi(recorded.value("threads", "0").c_str()) > usable_processors()) recorded.erase("threads");
+  if (o.train.resume && std::atoi(recorded.value("threads", "0").c_str()) > usable_processors())
+    recorded.erase("threads");
   table.restore(recorded);
   const std::string options =
       table.command_line({"--epochs", "--weights", "--weights-allow-missing", "--output", "--resume"});
-  const std::string last = shell_word(o.train.output + "/last.safetensors");
-  check_same_options(recorded, asked, o.train.output,
+  const std::string last = shell_word(folder + "/last.safetensors");
+  check_same_options(asks, recorded, asked, folder,
                      str("train ", options, " --weights ", last, " --epochs ", more, " --output DIR"));
 }
+
+/// Where a repetition is written that nobody asked to keep.
+class ScratchFolder {
+ public:
+  ScratchFolder() : path_((std::filesystem::temp_directory_path() / "boxcam-verify-XXXXXX").string()) {
+    check(::mkdtemp(path_.data()) != nullptr, "--verify: cannot make a folder in ",
+          std::filesystem::temp_directory_path().string());
+  }
+  ~ScratchFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
 
 }  // namespace
 
@@ -409,7 +464,16 @@ int main(int argc, char** argv) {
   declare_training(table, o);
   return run_app(app, argc, argv, [&] {
     take_class_names(table, o.data);
-    if (o.train.resume) restore_run(table, o);
+    std::optional<ScratchFolder> scratch;
+    table.refuse(o.train.verify.empty() && o.train.verify_steps > 0, "--verify-steps", "needs --verify RUN");
+    table.refuse(o.train.resume && !o.train.verify.empty(), "--verify",
+                 "contradicts --resume: a run is repeated from its first step");
+    if (o.train.output.empty() && o.train.verify.empty()) o.train.output = kDefaultOutput;
+    if (o.train.resume) restore_run(table, o, "--resume", o.train.output);
+    if (!o.train.verify.empty()) {
+      restore_run(table, o, "--verify", o.train.verify);
+      if (o.train.output.empty()) o.train.output = scratch.emplace().path();
+    }
     const ModelCard start = o.train.resume ? ModelCard() : read_card(o.model.weights);
     const std::string note = settle_training(table, o, start);
     if (!note.empty()) std::cout << note << "\n";

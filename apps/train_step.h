@@ -65,6 +65,7 @@ class TrainStep {
   StepReport operator()(const StepInput& input, double learning_rate, Metrics& metrics, const StepWatch& watch = {});
 
   Optimizer& optimizer() { return optimizer_; }
+  const Optimizer& optimizer() const { return optimizer_; }
   /// The copy, or null. CL was changed from outside: `renew_copy` makes them equal again.
   const Classifier* copy() const { return GC_.get(); }
   void renew_copy();

@@ -74,6 +74,9 @@ nlohmann::json run_json(const TrainingOptions& o, const OptionTable& table, cons
   nlohmann::json json;
   json["options"] = table.json();
   json["identity"] = {{"boxcam", version()},
+                      {"commit", build_commit()},
+                      {"flags", build_flags()},
+                      {"c_library", c_library()},
                       {"onednn", onednn_version()},
                       {"compiler", __VERSION__},
                       {"jpeg", jpeg_decoder()},

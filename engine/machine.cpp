@@ -1,7 +1,11 @@
 #include "engine/machine.h"
 
+#include <features.h>
 #include <sched.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <gnu/libc-version.h>
+#endif
 
 #include <algorithm>
 #include <filesystem>
@@ -63,6 +67,13 @@ std::string cuda_version() {
   return cuda ? cuda->machine.libraries() : "none";
 }
 std::string cuda_device_name() { return backend(Device::cuda).machine.name(); }
+std::string c_library() {
+#ifdef __GLIBC__
+  return std::string("glibc ") + gnu_get_libc_version();
+#else
+  return "unknown";
+#endif
+}
 std::string processor_name() { return backend(Device::cpu).machine.name(); }
 bool cpu_has_bf16() { return backend(Device::cpu).machine.has_bf16(); }
 bool cuda_has_bf16() { return backend(Device::cuda).machine.has_bf16(); }

@@ -9,6 +9,7 @@ namespace boxcam {
 std::string onednn_version();    ///< "2.6.3", or "none"
 std::string cuda_version();      ///< of the libraries at hand, "13.0, cuDNN 9.19.0"; "none" where built without CUDA
 std::string cuda_device_name();  ///< "NVIDIA H100 80GB HBM3, compute capability 9.0"; throws where there is none
+std::string c_library();         ///< "glibc 2.36", whose exp and log the results depend on
 std::string processor_name();    ///< as the system reports it
 bool native_kernels();           ///< whether the CPU's kernels were compiled for the building machine's processor
 

@@ -140,6 +140,14 @@ inline Outcome train(const std::string& output, const Arguments& more = {}) {
   return result;
 }
 
+/// A run that stopped after its first epochs, so that resuming has something to do.
+inline void train_and_interrupt(const Arguments& options) {
+  Program program("train", words_of(options));
+  program.wait_for("epoch 1/");
+  program.interrupt();
+  ASSERT_EQ(program.finish().status, 130);
+}
+
 /// A JSON file.
 inline nlohmann::json json_of(const std::string& path) { return nlohmann::json::parse(bytes_of(path)); }
 

@@ -7,8 +7,10 @@
 #include "apps/common/data/kinds.h"
 #include "apps/common/json.h"
 #include "engine/base/file.h"
+#include "engine/base/sha256.h"
 #include "engine/base/text.h"
 #include "models/models.h"
+#include "models/weight_file.h"
 #include "nn/input.h"
 
 namespace boxcam {
@@ -174,6 +176,24 @@ nlohmann::json to_json(const std::vector<Override>& overrides) {
   nlohmann::json json = nlohmann::json::object();
   for (const Override& o : overrides) json[o.option.substr(2)] = {{"value", o.value}, {"trained", o.trained}};
   return json;
+}
+
+nlohmann::json file_identity(const std::string& path) {
+  const WeightFile file(path);
+  nlohmann::json identity = {{"sha256", sha256_of_file(path)}};
+  if (is_safetensors(path)) {
+    const TensorFile content = read_safetensors(path);
+    identity["tensors"] = content.tensors.size();
+    identity["tensors-sha256"] = tensors_sha256(content);
+    if (!content.metadata.empty()) identity["says"] = content.metadata;
+  }
+  const fs::path beside = fs::path(path).parent_path() / "run.json";
+  std::error_code error;
+  if (!fs::exists(beside, error)) return identity;
+  const auto run = nlohmann::json::parse(read_file(beside.string()), nullptr, false);
+  for (const char* key : {"identity", "data", "weights", "moved"})
+    if (run.is_object() && run.contains(key)) identity["run"][key] = run[key];
+  return identity;
 }
 
 }  // namespace boxcam

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/common/json.h"
 #include "apps/common/options/data.h"
 #include "nn/files/safetensors.h"
 
@@ -53,5 +54,10 @@ std::vector<Override> overrides(const ModelCard& card, const OptionTable& table)
 std::string summary(const std::vector<Override>& overrides);
 /// {"image-size": {"value": "224", "trained": "96"}}
 nlohmann::json to_json(const std::vector<Override>& overrides);
+
+/// What a weight file is: digests of the file and of its tensors, what it says of itself, and of the run.json beside it
+/// the identity of program and machine, the data's, and the weights the run began with. Reading it compares every
+/// checksum that the file has. Throws Error for what is no weight file.
+nlohmann::json file_identity(const std::string& path);
 
 }  // namespace boxcam

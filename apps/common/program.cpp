@@ -25,13 +25,14 @@ void write_profile() {
 
 std::string version_text() {
   const std::string cuda = cuda_version() == "none" ? "without CUDA" : "CUDA " + cuda_version();
-  return str("boxcam ", version(), ", oneDNN ", onednn_version(), ", ", cuda, ", ", processor_name(), ", ",
-             usable_processors(), " processors");
+  return str("boxcam ", version(), " (", build_commit(), "), oneDNN ", onednn_version(), ", ", cuda, ", ",
+             processor_name(), ", ", usable_processors(), " processors");
 }
 
 }  // namespace
 
 const char* version() { return BOXCAM_VERSION; }
+const char* build_flags() { return BOXCAM_BUILD_FLAGS; }
 
 void start_profile(const std::string& file) {
   profile_file = file;

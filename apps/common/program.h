@@ -9,6 +9,11 @@ namespace boxcam {
 
 /// CMake's PROJECT_VERSION.
 const char* version();
+/// Of the sources that were built, 40 digits, with "-dirty" where the tree had changes besides; "unknown" where they
+/// did not lie in a git checkout.
+const char* build_commit();
+/// CMake's flags for the compiler, those of the build type included.
+const char* build_flags();
 
 /// Runs a program: parses, reports wrong options with the nearest right one, and turns an Error into one sentence on
 /// stderr and exit status 1 (2 for wrong options).

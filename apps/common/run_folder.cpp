@@ -124,29 +124,40 @@ void RunFolder::write_json(const std::string& name, const nlohmann::json& json) 
   write_file(file(name), {json_text(json, 2), "\n"});
 }
 
-nlohmann::json RunFolder::read_json(const std::string& name) const {
-  const std::string text = read_file(file(name));
+nlohmann::json RunFolder::read_json(const std::string& name) const { return read_json_file(file(name)); }
+
+nlohmann::json read_json_file(const std::string& path) {
+  const std::string text = read_file(path);
   try {
     return nlohmann::json::parse(text);
   } catch (const nlohmann::json::exception& e) {
-    fail(file(name), " is not valid JSON: ", e.what());
+    fail(path, " is not valid JSON: ", e.what());
   }
 }
 
-nlohmann::json recorded_options(const std::string& folder) {
+std::vector<nlohmann::json> read_json_lines(const std::string& path) {
+  std::vector<nlohmann::json> lines;
+  std::ifstream in(path);
+  for (std::string line; std::getline(in, line);) {
+    auto json = nlohmann::json::parse(line, nullptr, false);
+    if (json.is_object()) lines.push_back(std::move(json));
+  }
+  return lines;
+}
+
+nlohmann::json recorded_options(const std::string& asks, const std::string& folder) {
   const std::string path = folder + "/run.json";
   std::error_code error;
-  check(fs::exists(path, error), "--resume: ", folder, " holds no run to go on with");
+  check(fs::exists(path, error), asks, ": ", folder, " holds no run");
   const auto run = nlohmann::json::parse(read_file(path), nullptr, false);
-  check(run.is_object() && run.contains("options") && run["options"].is_object(), path,
-        " has no options to go on with");
+  check(run.is_object() && run.contains("options") && run["options"].is_object(), path, " has no options of a run");
   nlohmann::json options = run["options"];
   for (const char* own : {"output", "resume"}) options.erase(own);
   return options;
 }
 
-void check_same_options(const nlohmann::json& recorded, const nlohmann::json& asked, const std::string& folder,
-                        const std::string& train_on) {
+void check_same_options(const std::string& asks, const nlohmann::json& recorded, const nlohmann::json& asked,
+                        const std::string& folder, const std::string& train_on) {
   std::vector<std::string> differences;
   for (const auto& [name, value] : asked.items()) {
     const auto was = recorded.find(name);
@@ -158,12 +169,12 @@ void check_same_options(const nlohmann::json& recorded, const nlohmann::json& as
           "; to train on from its last weights: ", train_on);
     differences.push_back(str("--", name, " is ", json_text(value), ", was ", json_text(*was)));
   }
-  check(differences.empty(), "--resume: the run in ", folder,
+  check(differences.empty(), asks, ": the run in ", folder,
         " was started with other options: ", join(differences, "; "));
 }
 
-void RunFolder::check_same_data(const nlohmann::json& now) const {
-  const nlohmann::json before = read_json("run.json");
+void check_same_data(const std::string& asks, const std::string& folder, const nlohmann::json& now) {
+  const nlohmann::json before = read_json_file(folder + "/run.json");
   std::vector<std::string> differences;
   for (const auto& [split, is] : now.at("data").items()) {
     const auto was = before.at("data").find(split);
@@ -172,24 +183,42 @@ void RunFolder::check_same_data(const nlohmann::json& now) const {
       differences.push_back(
           str("the ", split, " split is ", plain_text(is.at("content")), ", was ", plain_text(was->at("content"))));
   }
-  check(differences.empty(), "--resume: the run in ", path_,
+  check(differences.empty(), asks, ": the run in ", folder,
         " has other data (files, order, labels or boxes): ", join(differences, "; "));
+}
+
+namespace {
+
+/// The identity as it was last: with what later moves changed of it.
+nlohmann::json last_identity(const nlohmann::json& run) {
+  nlohmann::json last = run.at("identity");
+  for (const nlohmann::json& move : run.value("moved", nlohmann::json::array())) last.update(move);
+  return last;
+}
+
+bool is_as_it_was(const nlohmann::json& last, const std::string& name, const nlohmann::json& value) {
+  return last.contains(name) && last[name] == value;
+}
+
+}  // namespace
+
+std::vector<std::string> identity_changes(const nlohmann::json& run, const nlohmann::json& identity) {
+  const nlohmann::json last = last_identity(run);
+  std::vector<std::string> changes;
+  for (const auto& [name, value] : identity.items())
+    if (!is_as_it_was(last, name, value))
+      changes.push_back(str(name, " was ", last.contains(name) ? plain_text(last[name]) : "not recorded", " and is ",
+                            plain_text(value)));
+  return changes;
 }
 
 std::vector<std::string> RunFolder::record_move(const nlohmann::json& now, const Progress& progress) const {
   nlohmann::json run = read_json("run.json");
-  nlohmann::json& moved = run["moved"];
-  // As it was last: the identity, with what later moves changed of it.
-  nlohmann::json last = run["identity"];
-  for (const nlohmann::json& move : moved) last.update(move);
+  const nlohmann::json last = last_identity(run);
   nlohmann::json move = {{"epoch", progress.epoch}, {"batch", progress.batch}};
-  std::vector<std::string> changes;
-  for (const auto& [name, value] : now.at("identity").items()) {
-    if (last.contains(name) && last[name] == value) continue;
-    changes.push_back(str(name, " was ", last.contains(name) ? plain_text(last[name]) : "not recorded", " and is ",
-                          plain_text(value)));
-    move[name] = value;
-  }
+  for (const auto& [name, value] : now.at("identity").items())
+    if (!is_as_it_was(last, name, value)) move[name] = value;
+  std::vector<std::string> changes = identity_changes(run, now.at("identity"));
   const nlohmann::json& place = now.at("options").at("data");
   const bool elsewhere = run["options"]["data"] != place;
   if (elsewhere) {
@@ -197,33 +226,25 @@ std::vector<std::string> RunFolder::record_move(const nlohmann::json& now, const
     run["options"]["data"] = place;
   }
   if (changes.empty() && !elsewhere) return changes;
-  moved.push_back(move);
+  run["moved"].push_back(move);
   write_json("run.json", run);
   return changes;
 }
 
-void RunFolder::add_epoch(const nlohmann::json& line) const {
-  std::ofstream out(file("epochs.jsonl"), std::ios::app);
+void RunFolder::add_line(const char* name, const nlohmann::json& line) const {
+  std::ofstream out(file(name), std::ios::app);
   out << json_text(line) << "\n";
   out.flush();
-  check(out.good(), "cannot write ", file("epochs.jsonl"));
+  check(out.good(), "cannot write ", file(name));
 }
 
-std::vector<nlohmann::json> RunFolder::read_epochs() const {
-  std::vector<nlohmann::json> lines;
-  std::ifstream in(file("epochs.jsonl"));
-  for (std::string line; std::getline(in, line);) {
-    auto json = nlohmann::json::parse(line, nullptr, false);
-    if (json.is_object()) lines.push_back(std::move(json));  // what a crash cut short is no line
-  }
-  return lines;
-}
+std::vector<nlohmann::json> RunFolder::read_epochs() const { return read_json_lines(file(kEpochs)); }
 
-void RunFolder::truncate_epochs(int64_t epoch) const {
+void RunFolder::truncate_lines(const char* name, const char* key, int64_t from) const {
   std::ostringstream kept;
-  for (const nlohmann::json& line : read_epochs())
-    if (line.value("epoch", epoch) < epoch) kept << json_text(line) << "\n";
-  write_file(file("epochs.jsonl"), {kept.str()});
+  for (const nlohmann::json& line : read_json_lines(file(name)))
+    if (line.value(key, from) < from) kept << json_text(line) << "\n";
+  write_file(file(name), {kept.str()});
 }
 
 void RunFolder::save_model(const std::string& name, const Classifier& model,

@@ -23,6 +23,9 @@ struct Progress {
   std::vector<double> metrics;  ///< Metrics::state of the epoch so far
 };
 
+inline constexpr const char* kEpochs = "epochs.jsonl";  ///< a line an epoch
+inline constexpr const char* kProof = "proof.jsonl";    ///< digests of the state (proof.h)
+
 /// What RunFolder throws, in its sentence, where another process holds the folder.
 inline constexpr const char* kFolderIsTaken = "another process is training in the folder";
 
@@ -45,17 +48,15 @@ class RunFolder {
 
   void write_json(const std::string& name, const nlohmann::json& json) const;
   nlohmann::json read_json(const std::string& name) const;
-  /// Throws Error where the data of a resumed run (its run.json) are not those of the run in the folder, describing
-  /// both.
-  void check_same_data(const nlohmann::json& run) const;
   /// Adds to "moved" in run.json where a resumed run goes on and what of the machine is not as it was: place, and of
   /// what changed in `run`'s identity and of the data's place the new values. Returns a sentence for each; none where
   /// nothing changed.
   std::vector<std::string> record_move(const nlohmann::json& run, const Progress& progress) const;
 
-  /// Appends a line to epochs.jsonl; `truncate_epochs` drops lines of `epoch` and later (a resumed run repeats them).
-  void add_epoch(const nlohmann::json& line) const;
-  void truncate_epochs(int64_t epoch) const;
+  /// Appends a line to kEpochs or kProof.
+  void add_line(const char* name, const nlohmann::json& line) const;
+  /// Drops what a resumed run repeats: lines whose `key` is `from` or more.
+  void truncate_lines(const char* name, const char* key, int64_t from) const;
   std::vector<nlohmann::json> read_epochs() const;
 
   /// `metadata`: what the file says of itself; the digest of its tensors is added.
@@ -69,14 +70,27 @@ class RunFolder {
   int lock_ = -1;
 };
 
-/// "options" of the run in a folder, but for those that a resumed run has of its own (output, resume). Throws Error
+/// Of a file. Throws Error naming it.
+nlohmann::json read_json_file(const std::string& path);
+/// The lines of a file that are objects; none where there is no file. What a crash cut short is no line.
+std::vector<nlohmann::json> read_json_lines(const std::string& path);
+
+// Of a run that goes on (--resume) or is repeated (--verify); `asks` is that option.
+
+/// "options" of the run in a folder, but for those that are this process' own (output, resume). Throws Error
 /// where there is no run.
-nlohmann::json recorded_options(const std::string& folder);
+nlohmann::json recorded_options(const std::string& asks, const std::string& folder);
 
 /// Throws Error naming every option in `asked` whose value is not the recorded one, with both; where more epochs are
 /// asked for, with `train_on`, the command for that. Options that change how a run is computed but not what, or name
 /// what may have been moved, may differ.
-void check_same_options(const nlohmann::json& recorded, const nlohmann::json& asked, const std::string& folder,
-                        const std::string& train_on);
+void check_same_options(const std::string& asks, const nlohmann::json& recorded, const nlohmann::json& asked,
+                        const std::string& folder, const std::string& train_on);
+
+/// Throws Error where the data in `now` (a run.json) are not those of the run in the folder, describing both.
+void check_same_data(const std::string& asks, const std::string& folder, const nlohmann::json& now);
+
+/// What in `identity` is not as run.json has it, later moves included: "threads was 2 and is 1".
+std::vector<std::string> identity_changes(const nlohmann::json& run, const nlohmann::json& identity);
 
 }  // namespace boxcam

@@ -380,12 +380,15 @@ int64_t TensorFile::int64_at(const std::string& name) const {
 
 TensorFile read_safetensors(const std::string& path) { return Reader(path).read(); }
 
-std::map<std::string, std::string> read_metadata(const std::string& path) {
+bool is_safetensors(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::array<char, 9> start{};
   file.read(start.data(), start.size());
-  const bool is_safetensors = file.gcount() == static_cast<std::streamsize>(start.size()) && start.back() == '{';
-  return is_safetensors ? Reader(path).metadata() : std::map<std::string, std::string>();
+  return file.gcount() == static_cast<std::streamsize>(start.size()) && start.back() == '{';
+}
+
+std::map<std::string, std::string> read_metadata(const std::string& path) {
+  return is_safetensors(path) ? Reader(path).metadata() : std::map<std::string, std::string>();
 }
 
 std::string tensors_sha256(const TensorFile& content) {

@@ -51,6 +51,9 @@ struct TensorFile {
 /// that write_safetensors made, each has its checksum.
 TensorFile read_safetensors(const std::string& path);
 
+/// Whether the file begins as one of this format; false where it cannot be read.
+bool is_safetensors(const std::string& path);
+
 /// The metadata of a safetensors file; empty for a file of another format. Throws Error when the file cannot be read
 /// and for a damaged header.
 std::map<std::string, std::string> read_metadata(const std::string& path);

@@ -186,14 +186,6 @@ TEST(TrainResume, ARunMayGoOnOnAnotherDeviceAndSaysSo) {
   EXPECT_EQ(json_of(folder / "run/run.json"), run);
 }
 
-/// A run that stopped after its first epochs, so that resuming has something to do.
-void train_and_interrupt(const Arguments& options) {
-  Program program("train", words_of(options));
-  program.wait_for("epoch 1/");
-  program.interrupt();
-  ASSERT_EQ(program.finish().status, 130);
-}
-
 TEST(TrainResume, TakesEveryOptionFromTheRun) {
   const TemporaryFolder folder;
   const Arguments options = {{"--lambda", "2"},    {"--margin", "3"},     {"--eval-margin", "0"}, {"--lr", "0.005"},

@@ -106,6 +106,13 @@ void declare_run(OptionTable& table, TrainOptions& o) {
              "margins at which the test's CAM metrics are taken besides --eval-margin, comma-separated");
   table.text("--output", o.output, str("the run's folder (default: ", kDefaultOutput, ")"));
   table.flag("--resume", o.resume, "go on from the checkpoint in --output; options that are not given are the run's");
+  table.text("--verify", o.verify,
+             "the folder of a run: repeats it as run.json says and compares weights, metrics and test bit by bit; the "
+             "repetition is kept only where --output is given");
+  table.unrecorded();
+  table.whole("--verify-steps", o.verify_steps, at_least(0),
+              "repeat so many steps only; 0: the whole run and its test");
+  table.unrecorded();
   table.flag("--tensorboard", o.tensorboard,
              "also write an event file for TensorBoard into the run's folder; SOURCE_DATE_EPOCH settles its times");
 }

@@ -21,6 +21,8 @@ struct TrainOptions {
   bool class_balance = false;
   std::string output;
   bool resume = false;
+  std::string verify;        ///< folder of a run to repeat; empty: none
+  int64_t verify_steps = 0;  ///< 0: the whole run
   bool tensorboard = false;
   bool keep_epochs = false;
   std::vector<std::string> test_margins;  ///< numbers, which settle_train_options checks
@@ -29,7 +31,7 @@ struct TrainOptions {
 /// All that a training step depends on but for the data set: batches, model, explanation, method, optimiser and
 /// schedule.
 void declare_step(OptionTable& table, DataOptions& data, ModelOptions& model, TrainOptions& train);
-/// --best-by, --keep-epochs, --test-margins, --output, --resume, --tensorboard.
+/// --best-by, --keep-epochs, --test-margins, --output, --resume, --verify, --verify-steps, --tensorboard.
 void declare_run(OptionTable& table, TrainOptions& options);
 
 /// What --thesis implies, for options that were not given, and defaults that depend on others; refuses those that
