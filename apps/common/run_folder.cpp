@@ -14,6 +14,7 @@
 #include "engine/base/file.h"
 #include "engine/base/text.h"
 #include "models/weights.h"
+#include "nn/data/json.h"
 
 namespace boxcam {
 
@@ -125,19 +126,14 @@ void RunFolder::write_json(const std::string& name, const nlohmann::json& json) 
 }
 
 nlohmann::json RunFolder::read_json(const std::string& name) const {
-  const std::string text = read_file(file(name));
-  try {
-    return nlohmann::json::parse(text);
-  } catch (const nlohmann::json::exception& e) {
-    fail(file(name), " is not valid JSON: ", e.what());
-  }
+  return parse_json(read_file(file(name)), file(name));
 }
 
 nlohmann::json recorded_options(const std::string& folder) {
   const std::string path = folder + "/run.json";
   std::error_code error;
   check(fs::exists(path, error), "--resume: ", folder, " holds no run to go on with");
-  const auto run = nlohmann::json::parse(read_file(path), nullptr, false);
+  const nlohmann::json run = parse_json_or_discard(read_file(path));
   check(run.is_object() && run.contains("options") && run["options"].is_object(), path,
         " has no options to go on with");
   nlohmann::json options = run["options"];
@@ -213,7 +209,7 @@ std::vector<nlohmann::json> RunFolder::read_epochs() const {
   std::vector<nlohmann::json> lines;
   std::ifstream in(file("epochs.jsonl"));
   for (std::string line; std::getline(in, line);) {
-    auto json = nlohmann::json::parse(line, nullptr, false);
+    nlohmann::json json = parse_json_or_discard(line);
     if (json.is_object()) lines.push_back(std::move(json));  // what a crash cut short is no line
   }
   return lines;
