@@ -26,9 +26,11 @@ int64_t import_runs(const std::string& from, std::vector<PlannedRun>& runs) {
     if (!fs::exists(folder / "test.json", error)) continue;
     const std::string path = entry.path().string();
     try {
-      found[run_hash(table, parse_json(read_file(path), path))] = folder.string();
-    } catch (const nlohmann::json::exception& error) {
-      fail(path, " is not the record of a run (", error.what(), ")");
+      const nlohmann::json run = parse_json(read_file(path), path);
+      check(run.at("options").is_object() && run.at("data").is_object(), path, " is not the record of a run");
+      found[run_hash(table, run)] = folder.string();
+    } catch (const nlohmann::json::exception& e) {
+      fail(path, " is not the record of a run (", e.what(), ")");
     }
   }
   int64_t count = 0;

@@ -235,7 +235,8 @@ PackedFile::PackedFile(const std::string& path) : path_(path) {
     const json header = parse_json({index.data(), prefix.header_bytes}, "the header of " + path);
     classes_ = header.at("classes").get<std::vector<std::string>>();
     options_ = header.at("options");
-    check(!classes_.empty() && options_.is_object(), path, " is damaged: its header names no class or has no options");
+    check(!classes_.empty() && (options_.is_object() || options_.is_null()), path,
+          " is damaged: its header names no class or has no options");
     for (const json& s : header.at("splits")) {
       splits_.push_back({s.at("name").get<std::string>(), s.at("images").get<int64_t>(), s.at("complete").get<bool>(),
                          s.value("lost_boxes", std::vector<int64_t>()), s.value("groups", std::vector<std::string>()),
