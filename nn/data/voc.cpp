@@ -48,8 +48,9 @@ std::vector<std::string> read_list(const fs::path& path) {
 
 /// The picture's name; where there is none, the one that should be there, and whoever reads it will say so.
 std::string picture_of(const fs::path& pictures, const std::string& id) {
+  std::error_code error;  // a name may be too long for the system
   for (const char* extension : {".jpg", ".jpeg", ".png"})
-    if (fs::exists(pictures / (id + extension))) return id + extension;
+    if (fs::exists(pictures / (id + extension), error)) return id + extension;
   return id + ".jpg";
 }
 
@@ -65,7 +66,8 @@ double number_of(const pugi::xml_node& parent, const char* name, const std::stri
 void read_annotation(const fs::path& path, AnnotationOptions::Difficult difficult, NameNumbers& names,
                      AnnotatedImage& image) {
   pugi::xml_document document;
-  check(fs::exists(path), "there is no file ", path.string(), ", but its image is listed");
+  std::error_code error;
+  check(fs::exists(path, error), "there is no file ", path.string(), ", but its image is listed");
   const std::string text = read_file(path.string());
   const pugi::xml_parse_result parsed = document.load_buffer(text.data(), text.size());
   check(bool(parsed), "cannot read ", path.string(), ": it is no whole XML file (", lower(parsed.description()),

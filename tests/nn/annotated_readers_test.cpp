@@ -190,6 +190,8 @@ TEST_F(Voc, NoNameLeadsOutOfTheFolder) {
     write_bytes(list, "2008_000001\n" + id + "\n");
     expect_parts(error_of(voc, dir, options), {"train.txt, line 2", "outside of the data's folder"});
   }
+  write_bytes(list, std::string(5000, 'a') + "\n");  // longer than the system's names
+  expect_parts(error_of(voc, dir, options), {"aaa.xml", "but its image is listed"});
   write_bytes(list, "..2008\n");
   expect_parts(error_of(voc, dir, options), {"..2008.xml", "but its image is listed"});
   fs::create_directories(xml("..2008"));
