@@ -214,10 +214,10 @@ class Imputation {
       finer = &level.values;
     }
     for (size_t l = levels_.size(); l-- > 0;) {
-      auto& [values, scale] = levels_[l];
+      Grid<T>& values = levels_[l].values;
       for (int64_t y = 0; y < values.h; ++y) {
         T* v = values.at(y);
-        const T* s = scale.at(y);
+        const T* s = levels_[l].scale.at(y);
 #pragma omp simd
         for (int64_t x = 0; x < values.w; ++x) v[x] *= s[x];
       }

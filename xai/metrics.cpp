@@ -146,6 +146,10 @@ void Metrics::restore(const std::vector<double>& s) {
   constexpr size_t sums = 10;
   check(s.size() == sums + confusion_.size(), "metrics: expected a state of ", sums + confusion_.size(),
         " numbers, found ", s.size());
+  for (size_t i = 0; i < s.size(); ++i) {
+    const bool is_count = i < 4 || i >= sums;
+    check(!is_count || (s[i] >= 0 && s[i] <= 0x1p53), "metrics: number ", i, " of a state counts images, found ", s[i]);
+  }
   images_ = static_cast<int64_t>(s[0]);
   boxed_ = static_cast<int64_t>(s[1]);
   empty_ = static_cast<int64_t>(s[2]);

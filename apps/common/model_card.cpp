@@ -11,6 +11,7 @@
 #include "engine/base/text.h"
 #include "models/models.h"
 #include "models/weight_file.h"
+#include "nn/data/json.h"
 #include "nn/input.h"
 
 namespace boxcam {
@@ -86,7 +87,7 @@ ModelCard read_card(const std::string& path) {
     card.says = ours ? std::map<std::string, std::string>{*model} : std::map<std::string, std::string>();
   }
   if (const auto found = card.says.find(kClasses); found != card.says.end()) {
-    const auto names = nlohmann::json::parse(found->second, nullptr, false);
+    const nlohmann::json names = parse_json_or_discard(found->second);
     check(names.is_array() && std::all_of(names.begin(), names.end(), [](const auto& n) { return n.is_string(); }),
           path, ": the metadata 'classes' are not a list of names, found ", found->second);
     card.classes = names.get<std::vector<std::string>>();
@@ -127,7 +128,7 @@ std::string adopt_data(const std::string& checkpoint, OptionTable& table, const 
   const std::string path = (fs::path(checkpoint).parent_path() / "run.json").string();
   std::error_code error;
   if (!fs::exists(path, error)) return "";
-  const auto run = nlohmann::json::parse(read_file(path), nullptr, false);
+  const nlohmann::json run = parse_json_or_discard(read_file(path));
   if (!run.is_object() || !run.contains("options") || !run["options"].is_object()) return "";
   const nlohmann::json& options = run["options"];
   const auto place = options.find("data");
@@ -190,7 +191,7 @@ nlohmann::json file_identity(const std::string& path) {
   const fs::path beside = fs::path(path).parent_path() / "run.json";
   std::error_code error;
   if (!fs::exists(beside, error)) return identity;
-  const auto run = nlohmann::json::parse(read_file(beside.string()), nullptr, false);
+  const nlohmann::json run = parse_json_or_discard(read_file(beside.string()));
   for (const char* key : {"identity", "data", "weights", "moved"})
     if (run.is_object() && run.contains(key)) identity["run"][key] = run[key];
   return identity;

@@ -14,6 +14,7 @@
 #include "engine/base/file.h"
 #include "engine/base/text.h"
 #include "models/weights.h"
+#include "nn/data/json.h"
 
 namespace boxcam {
 
@@ -126,20 +127,13 @@ void RunFolder::write_json(const std::string& name, const nlohmann::json& json) 
 
 nlohmann::json RunFolder::read_json(const std::string& name) const { return read_json_file(file(name)); }
 
-nlohmann::json read_json_file(const std::string& path) {
-  const std::string text = read_file(path);
-  try {
-    return nlohmann::json::parse(text);
-  } catch (const nlohmann::json::exception& e) {
-    fail(path, " is not valid JSON: ", e.what());
-  }
-}
+nlohmann::json read_json_file(const std::string& path) { return parse_json(read_file(path), path); }
 
 std::vector<nlohmann::json> read_json_lines(const std::string& path) {
   std::vector<nlohmann::json> lines;
   std::ifstream in(path);
   for (std::string line; std::getline(in, line);) {
-    auto json = nlohmann::json::parse(line, nullptr, false);
+    nlohmann::json json = parse_json_or_discard(line);
     if (json.is_object()) lines.push_back(std::move(json));
   }
   return lines;
@@ -149,7 +143,7 @@ nlohmann::json recorded_options(const std::string& asks, const std::string& fold
   const std::string path = folder + "/run.json";
   std::error_code error;
   check(fs::exists(path, error), asks, ": ", folder, " holds no run");
-  const auto run = nlohmann::json::parse(read_file(path), nullptr, false);
+  const nlohmann::json run = parse_json_or_discard(read_file(path));
   check(run.is_object() && run.contains("options") && run["options"].is_object(), path, " has no options of a run");
   nlohmann::json options = run["options"];
   for (const char* own : {"output", "resume"}) options.erase(own);

@@ -6,6 +6,7 @@
 #include "apps/experiment/runner.h"
 #include "apps/training.h"
 #include "engine/base/file.h"
+#include "nn/data/json.h"
 
 namespace boxcam {
 
@@ -23,10 +24,14 @@ int64_t import_runs(const std::string& from, std::vector<PlannedRun>& runs) {
     if (entry.path().filename() != "run.json") continue;
     const fs::path folder = entry.path().parent_path();
     if (!fs::exists(folder / "test.json", error)) continue;
-    const auto run = nlohmann::json::parse(read_file(entry.path().string()), nullptr, false);
-    check(run.is_object() && run.contains("options") && run.contains("data"), entry.path().string(),
-          " is not the record of a run");
-    found[run_hash(table, run)] = folder.string();
+    const std::string path = entry.path().string();
+    try {
+      const nlohmann::json run = parse_json(read_file(path), path);
+      check(run.at("options").is_object() && run.at("data").is_object(), path, " is not the record of a run");
+      found[run_hash(table, run)] = folder.string();
+    } catch (const nlohmann::json::exception& e) {
+      fail(path, " is not the record of a run (", e.what(), ")");
+    }
   }
   int64_t count = 0;
   for (PlannedRun& run : runs) {

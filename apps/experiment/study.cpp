@@ -13,6 +13,8 @@ namespace boxcam {
 
 namespace {
 
+constexpr size_t kMostRows = 10'000, kMostSeeds = 1000;  // far above any study; a short file can ask for any number
+
 /// Options of train that are the study's affair, with the reason.
 const std::vector<std::pair<std::string, std::string>> kNotOfARow = {
     {"output", "each run gets a folder of its own"},     {"resume", "runs that are not finished are gone on with"},
@@ -227,6 +229,10 @@ GridAxis read_axis(const std::string& text) {
 std::vector<StudyRowOptions> crossed(const std::vector<StudyRowOptions>& rows, const std::vector<GridAxis>& grid) {
   if (grid.empty()) return rows;
   std::vector<StudyRowOptions> list = rows.empty() ? std::vector<StudyRowOptions>{{"", {}}} : rows;
+  size_t count = list.size();
+  for (const GridAxis& axis : grid)
+    check(!__builtin_mul_overflow(count, axis.values.size(), &count) && count <= kMostRows,
+          "the grid has more rows than the ", kMostRows, " that a study may have");
   for (const GridAxis& axis : grid) {
     std::vector<StudyRowOptions> next;
     for (const StudyRowOptions& row : list)
@@ -250,19 +256,19 @@ std::vector<uint64_t> read_seeds(const std::string& text) {
   std::vector<uint64_t> seeds;
   uint64_t first = 0, last = 0;
   if (whole_number(text, last)) {
-    if (last < 1 || last > 1000) refuse();
+    if (last < 1 || last > kMostSeeds) refuse();
     for (uint64_t s = 0; s < last; ++s) seeds.push_back(s);
     return seeds;
   }
   if (const size_t dash = text.find('-'); dash != std::string::npos) {
     const bool range = whole_number(text.substr(0, dash), first) && whole_number(text.substr(dash + 1), last);
-    if (!range || last < first || last - first >= 1000) refuse();
+    if (!range || last < first || last - first >= kMostSeeds) refuse();
     for (uint64_t s = first; s <= last; ++s) seeds.push_back(s);
     return seeds;
   }
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = std::min(text.find(',', begin), text.size());
-    if (!whole_number(text.substr(begin, end - begin), first)) refuse();
+    if (!whole_number(text.substr(begin, end - begin), first) || seeds.size() == kMostSeeds) refuse();
     if (std::find(seeds.begin(), seeds.end(), first) != seeds.end()) refuse();
     seeds.push_back(first);
     begin = end + 1;
@@ -272,12 +278,13 @@ std::vector<uint64_t> read_seeds(const std::string& text) {
 }
 
 void put_over(OptionList& options, const OptionList& more) {
-  for (const auto& [name, value] : more) {
-    const auto found = std::find_if(options.begin(), options.end(), [&](const auto& o) { return o.first == name; });
+  for (const auto& one : more) {
+    const auto found =
+        std::find_if(options.begin(), options.end(), [&](const auto& o) { return o.first == one.first; });
     if (found != options.end())
-      found->second = value;
+      found->second = one.second;
     else
-      options.emplace_back(name, value);
+      options.push_back(one);
   }
 }
 

@@ -24,8 +24,12 @@ size_t edit_distance(const std::string& a, const std::string& b) {
   return row.back();
 }
 
+// Longer ones are no mistyped words, and comparing them takes time by the square.
+constexpr size_t longest_word = 200;
+
 size_t distance(const std::string& word, const std::string& known) {
-  const size_t edits = edit_distance(word, known);
+  const size_t longer = std::max(word.size(), known.size());
+  const size_t edits = longer > longest_word ? longer : edit_distance(word, known);
   const bool prefix = !word.empty() && (known.starts_with(word) || word.starts_with(known));
   return prefix ? std::min<size_t>(edits, 1) : edits;
 }

@@ -174,6 +174,11 @@ void choose_classes(Annotations& a, const std::vector<std::string>& names, const
   }
 }
 
+bool leads_out(const std::string& name) {
+  const fs::path path(name);
+  return path.is_absolute() || name.find('\0') != name.npos || std::find(path.begin(), path.end(), "..") != path.end();
+}
+
 Box checked_shares(const Box& shares, const std::string& where) {
   const auto inside = [](double value) { return value >= -0.01 && value <= 1.01; };  // NaN is outside
   check(inside(shares.x_min) && inside(shares.y_min) && inside(shares.x_max) && inside(shares.y_max), where,

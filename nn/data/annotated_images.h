@@ -78,6 +78,20 @@ struct Annotations {
 /// than `max_images`.
 std::unique_ptr<Dataset> annotated_images(Annotations annotations, const AnnotationOptions& options);
 
+/// The numbers of names, in the order in which they are met.
+class NameNumbers {
+ public:
+  int number_of(const std::string& name) {
+    const auto [found, added] = numbers_.emplace(name, static_cast<int>(list.size()));
+    if (added) list.push_back(name);
+    return found->second;
+  }
+  std::vector<std::string> list;
+
+ private:
+  std::unordered_map<std::string, int> numbers_;
+};
+
 /// What a wanted class may be called in the data, beside its own name: "Airplane" or "aeroplane" for "plane".
 bool is_alias(const std::string& wanted, const std::string& name);
 std::vector<std::string> alias_words();
@@ -92,6 +106,10 @@ std::unordered_map<std::string, int> find_classes(Annotations& annotations, cons
 /// in `names` until here. In splits other than train a wanted class need not be among them. Throws as find_classes.
 void choose_classes(Annotations& annotations, const std::vector<std::string>& names,
                     const std::vector<std::string>& wanted, const std::string& where);
+
+/// Whether a file's name leads out of its folder, or nowhere: an absolute path, one with "..", or one with a zero byte.
+/// Data of others could name any file in this way, so it is refused, but in a table of one's own (csv_images).
+bool leads_out(const std::string& name);
 
 /// A box in pixels as shares of the sides of a picture of `width` x `height`. What lies at most 1 % outside is cut
 /// off. Throws Error, beginning with `where`, for one that lies

@@ -155,6 +155,8 @@ class Reader : public nlohmann::json_sax<nlohmann::json> {
     Image& read = images.emplace_back();
     read.id = whole(item_.id, "id");
     if (!item_.file_name || item_.file_name->empty()) fail(where(), ": file_name is missing");
+    if (leads_out(*item_.file_name))
+      fail(where(), ": file_name lies outside of the data's folder: '", *item_.file_name, "'");
     const int64_t width = whole(item_.width, "width"), height = whole(item_.height, "height");
     if (width < 1 || height < 1 || width > 1 << 24 || height > 1 << 24)
       fail(where(), ": the picture's size is ", width, " x ", height, ", expected its pixels");

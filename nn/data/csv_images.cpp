@@ -100,23 +100,12 @@ class Rows {
   std::optional<size_t> split_, group_, source_;
 };
 
-/// The numbers of labels, in the order in which they are met.
-class Names {
- public:
-  std::vector<std::string> list;
-  int number_of(const std::string& name) {
-    const auto place = std::find(list.begin(), list.end(), name) - list.begin();
-    if (place == static_cast<std::ptrdiff_t>(list.size())) list.push_back(name);
-    return static_cast<int>(place);
-  }
-};
-
 bool same(const Box& a, const Box& b) {
   return a.x_min == b.x_min && a.y_min == b.y_min && a.x_max == b.x_max && a.y_max == b.y_max;
 }
 
 /// Adds what a row says to its image.
-void add_row(const Row& row, const std::string& where, Names& names, AnnotatedImage& image) {
+void add_row(const Row& row, const std::string& where, NameNumbers& names, AnnotatedImage& image) {
   const bool first = !image.listed, whole = image.listed && image.boxes.empty();
   check(first || (row.box && !whole), where, ": ", row.path,
         " has another row already, but one without a box must be the only one");
@@ -149,7 +138,7 @@ std::unique_ptr<Dataset> csv_images(const std::string& file, const std::string& 
                 .split = split,
                 .in_pixels = rows.pixels};
   if (!rows.has_sources()) a.no_sources = "it has no column source";
-  Names names;
+  NameNumbers names;
   std::unordered_map<std::string, std::pair<size_t, std::string>> seen;  // place and split of each path
   while (const auto row = rows.next()) {
     const auto [known, added] = seen.try_emplace(row->path, a.images.size(), row->split);

@@ -208,7 +208,8 @@ FileHeader read_header(ImageFile& file) {
   return file.format() == ImageFile::Format::jpeg ? read_jpeg_header(file) : read_png_header(file);
 }
 
-bool has_end_marker(std::string_view bytes, uint64_t scan_at) {
+JpegScans scans_of(std::string_view bytes, uint64_t scan_at) {
+  JpegScans scans;
   for (size_t at = scan_at; at + 2 <= bytes.size();) {
     const unsigned char marker = byte(bytes, at + 1);
     if (byte(bytes, at) != 0xFF) {  // the scan's data, or what some cameras leave behind them
@@ -218,13 +219,48 @@ bool has_end_marker(std::string_view bytes, uint64_t scan_at) {
     } else if (stands_alone(marker)) {
       at += 2;
     } else if (marker == 0xD9) {
-      return true;
+      scans.has_end = true;
+      return scans;
     } else {
-      if (at + 4 > bytes.size()) return false;
+      if (at + 4 > bytes.size()) return scans;
+      scans.count += marker == 0xDA;
       at += 2 + number(bytes, at + 2, 2);
     }
   }
-  return false;
+  return scans;
+}
+
+namespace {
+
+/// Of the tables in one segment, which begins with its length. A reader may go on behind the segment's end.
+bool tables_fit(std::string_view segment) {
+  const size_t end = segment.size() < 2 ? 0 : number(segment, 0, 2);
+  for (size_t at = 2; at < end;) {  // a table: its number, how many codes of 1 to 16 bits, the codes
+    uint64_t codes = 0;
+    for (size_t i = at + 1; i <= at + 16 && i < segment.size(); ++i) codes += byte(segment, i);
+    if (codes > 256) return false;
+    at += 17 + codes;
+  }
+  return true;
+}
+
+}  // namespace
+
+bool huffman_tables_fit(std::string_view bytes, uint64_t scan_at) {
+  constexpr std::string_view marker = "\xFF\xC4";
+  for (size_t at = 2; at + 4 <= scan_at;) {
+    const unsigned char second = byte(bytes, at + 1);
+    if (byte(bytes, at) != 0xFF || second == 0xFF || stands_alone(second)) {
+      ++at;
+      continue;
+    }
+    if (bytes.substr(at).starts_with(marker) && !tables_fit(bytes.substr(at + 2))) return false;
+    at += 2 + number(bytes, at + 2, 2);
+  }
+  // Within a scan's data these two bytes are a marker wherever they stand.
+  for (size_t at = bytes.find(marker, scan_at); at != bytes.npos; at = bytes.find(marker, at + 2))
+    if (!tables_fit(bytes.substr(at + 2))) return false;
+  return true;
 }
 
 int exif_orientation(std::string_view tiff) {

@@ -53,8 +53,16 @@ struct FileHeader {
 /// Walks a PNG to its end, which has to be there, and a JPEG to its first scan.
 FileHeader read_header(ImageFile& file);
 
-/// Whether a JPEG has an end marker after `scan_at`. Its two bytes anywhere would not do: thumbnails have them too.
-bool has_end_marker(std::string_view bytes, uint64_t scan_at);
+/// What of a JPEG stands from its first scan on.
+struct JpegScans {
+  int count = 0;
+  bool has_end = false;  ///< an end marker; its two bytes anywhere would not do: thumbnails have them too
+};
+JpegScans scans_of(std::string_view bytes, uint64_t scan_at);
+
+/// Whether no Huffman table of a JPEG has more than the 256 codes that there can be: stb_image does not look, and
+/// writes them behind its tables.
+bool huffman_tables_fit(std::string_view bytes, uint64_t scan_at);
 
 /// The orientation that EXIF data hold (a TIFF file, in APP1 behind "Exif", in PNG's eXIf); 1 where they say nothing
 /// or are damaged.

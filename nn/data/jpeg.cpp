@@ -16,6 +16,21 @@
 
 namespace boxcam {
 
+namespace {
+
+/// Cameras and programs write a dozen. Each goes over the whole picture, and takes a handful of bytes where it changes
+/// nothing: a short file could ask for hours.
+constexpr int kMostScans = 100;
+
+JpegScans checked_scans(std::string_view bytes, const FileHeader& header, const std::string& name) {
+  const JpegScans scans = scans_of(bytes, header.scan_at);
+  check(scans.count <= kMostScans, name, " is a JPEG of ", scans.count, " scans; boxcam reads those of at most ",
+        kMostScans);
+  return scans;
+}
+
+}  // namespace
+
 #ifdef BOXCAM_HAS_LIBJPEG
 
 namespace {
@@ -111,11 +126,15 @@ void cmyk_to_rgb(const JSAMPLE* cmyk, uint8_t* rgb, int width) {
     }
 }
 
-void read_start(Decoder& decoder, std::string_view bytes) {
+void read_markers(Decoder& decoder, std::string_view bytes) {
   jpeg_decompress_struct& jpeg = decoder.jpeg;
   jpeg_create_decompress(&jpeg);
   jpeg_mem_src(&jpeg, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
   jpeg_read_header(&jpeg, TRUE);
+}
+
+void start_decoding(Decoder& decoder) {
+  jpeg_decompress_struct& jpeg = decoder.jpeg;
   jpeg.out_color_space = jpeg.num_components == 4 ? JCS_CMYK : JCS_RGB;
   // The pixels hang on these two. They are Pillow's and torchvision's choice, too.
   jpeg.dct_method = JDCT_ISLOW;
@@ -138,17 +157,20 @@ void read_rows(Decoder& decoder, Image& image, std::vector<JSAMPLE>& cmyk) {
 std::string jpeg_decoder() { return "libjpeg-turbo"; }
 
 DecodedJpeg decode_jpeg(std::string_view bytes, const FileHeader& header, const std::string& name) {
+  checked_scans(bytes, header, name);
   Decoder decoder;
   const auto check_read = [&](bool well) {
     check(well || !decoder.truncated, name, " is truncated: ", bytes.size(), " bytes of JPEG end before the picture");
     check(well, name, " is broken: ", decoder.reason);
   };
-  check_read(guarded(decoder, [&] { read_start(decoder, bytes); }));
-  check(!jpeg_has_multiple_scans(&decoder.jpeg) || has_all_scans(decoder.jpeg), name, " is truncated: ", bytes.size(),
-        " bytes of JPEG without the last scans of the picture");
-  const int height = static_cast<int>(decoder.jpeg.output_height), width = static_cast<int>(decoder.jpeg.output_width);
+  check_read(guarded(decoder, [&] { read_markers(decoder, bytes); }));
+  // Before memory is asked for: how much, the header has answered for.
+  const int height = static_cast<int>(decoder.jpeg.image_height), width = static_cast<int>(decoder.jpeg.image_width);
   check(height == header.height && width == header.width && decoder.jpeg.num_components == header.components, name,
         " is broken: it has two frame headers");
+  check_read(guarded(decoder, [&] { start_decoding(decoder); }));
+  check(!jpeg_has_multiple_scans(&decoder.jpeg) || has_all_scans(decoder.jpeg), name, " is truncated: ", bytes.size(),
+        " bytes of JPEG without the last scans of the picture");
 
   DecodedJpeg decoded{Image(height, width), false};
   std::vector<JSAMPLE> cmyk(header.components == 4 ? size_t(width) * 4 : 0);
@@ -164,8 +186,9 @@ std::string jpeg_decoder() { return "stb_image"; }
 DecodedJpeg decode_jpeg(std::string_view bytes, const FileHeader& header, const std::string& name) {
   check(header.components != 4, name, " is a CMYK JPEG, which takes a build with libjpeg-turbo");
   // stb decodes a cut-off JPEG without complaint: the rest is grey.
-  check(has_end_marker(bytes, header.scan_at), name, " is truncated: ", bytes.size(),
+  check(checked_scans(bytes, header, name).has_end, name, " is truncated: ", bytes.size(),
         " bytes of JPEG without an end marker (whether the picture is whole, only a build with libjpeg-turbo can see)");
+  check(huffman_tables_fit(bytes, header.scan_at), name, " is broken: a Huffman table of more than 256 codes");
   return {decode_with_stb(bytes, name), true};
 }
 

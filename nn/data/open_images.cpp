@@ -2,18 +2,18 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
 
 #include "engine/base/check.h"
+#include "engine/base/file.h"
 #include "engine/base/text.h"
 #include "nn/data/csv.h"
+#include "nn/data/json.h"
 #include "nn/data/labelled_images.h"
 
 namespace boxcam {
@@ -143,8 +143,8 @@ std::unordered_map<std::string, int> labels_by_mid(const Layout& layout, const C
       if (node.contains("Subcategory"))
         for (const nlohmann::json& child : node.at("Subcategory")) visit(child, inherited);
     };
-    std::ifstream file(layout.hierarchy);
-    visit(nlohmann::json::parse(file), -1);
+    const std::string path = layout.hierarchy.string();
+    visit(parse_json(read_file(path, "the class hierarchy"), "the class hierarchy " + path), -1);
   } catch (const nlohmann::json::exception& error) {
     fail("cannot read the class hierarchy ", layout.hierarchy.string(), ": ", error.what());
   }

@@ -19,6 +19,7 @@
 #include "engine/base/check.h"
 #include "engine/base/text.h"
 #include "nn/data/identity.h"
+#include "nn/data/json.h"
 
 namespace boxcam {
 namespace {
@@ -228,19 +229,25 @@ PackedFile::PackedFile(const std::string& path) : path_(path) {
   check(checksum_of(index.data(), index.size()) == prefix.index_checksum, path,
         " is damaged: its index does not match its checksum");
 
+  const auto most_images = static_cast<int64_t>((prefix.index_bytes - prefix.header_bytes) / sizeof(PackedEntry));
   int64_t images = 0;
   try {
-    const json header = json::parse(index.begin(), index.begin() + static_cast<std::ptrdiff_t>(prefix.header_bytes));
+    const json header = parse_json({index.data(), prefix.header_bytes}, "the header of " + path);
     classes_ = header.at("classes").get<std::vector<std::string>>();
     options_ = header.at("options");
+    check(!classes_.empty() && (options_.is_object() || options_.is_null()), path,
+          " is damaged: its header names no class or has no options");
     for (const json& s : header.at("splits")) {
       splits_.push_back({s.at("name").get<std::string>(), s.at("images").get<int64_t>(), s.at("complete").get<bool>(),
                          s.value("lost_boxes", std::vector<int64_t>()), s.value("groups", std::vector<std::string>()),
                          s.value("group_of", std::vector<int64_t>())});
-      check(splits_.back().images >= 0, path, " is damaged: split ", splits_.back().name, " has fewer than 0 images");
+      check(splits_.back().images >= 0 && splits_.back().images <= most_images, path, " is damaged: split ",
+            splits_.back().name, " has ", splits_.back().images, " images, its index room for ", most_images);
       check(groups_are_whole(splits_.back()), path, " is damaged: the groups of split ", splits_.back().name,
             " are not those of its images");
       images += splits_.back().images;
+      check(images <= most_images, path, " is damaged: its splits have more images than the ", most_images,
+            " that its index has room for");
     }
   } catch (const json::exception& error) {
     fail(path, " is damaged: its header is not what a packed data set holds (", error.what(), ")");

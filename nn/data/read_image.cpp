@@ -20,7 +20,7 @@ ImageHeader inspect_image(const std::string& path) {
   ImageHeader header{found.height, found.width, found.orientation, ""};
   if (file.format() == ImageFile::Format::png || file.bytes(file.size() - 2, 2) == "\xFF\xD9") return header;
   const std::string_view bytes = file.all();
-  if (!has_end_marker(bytes, found.scan_at) && !decode_jpeg(bytes, found, file.name()).has_end)
+  if (!scans_of(bytes, found.scan_at).has_end && !decode_jpeg(bytes, found, file.name()).has_end)
     header.note = file.name() + " has no end marker; its picture is whole";
   return header;
 }

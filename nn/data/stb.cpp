@@ -9,6 +9,12 @@
 #include "engine/base/file.h"
 #include "nn/data/image.h"
 
+// stb_image asks for memory and may use, of a broken picture, what it never set (tables of codes). Of zeros it makes
+// pixels of no meaning; of what lay there before, it would look anywhere.
+#define STBI_MALLOC(size) std::calloc(1, size)
+#define STBI_REALLOC(block, size) std::realloc(block, size)
+#define STBI_FREE(block) std::free(block)
+
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wall"
 #pragma GCC diagnostic ignored "-Wextra"

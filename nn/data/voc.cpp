@@ -5,6 +5,7 @@
 #include <pugixml.hpp>
 
 #include "engine/base/check.h"
+#include "engine/base/file.h"
 #include "engine/base/text.h"
 #include "nn/data/csv.h"
 
@@ -37,6 +38,7 @@ std::vector<std::string> read_list(const fs::path& path) {
   while (const auto line = lines.next()) {
     const std::string id(line->substr(0, line->find_first_of(" \t")));
     if (id.empty()) continue;
+    check(!leads_out(id), lines.where(), ": an image lies outside of the data's folder: '", id, "'");
     check(seen.insert(id).second, lines.where(), ": image ", id, " is there for the second time");
     ids.push_back(id);
   }
@@ -46,8 +48,9 @@ std::vector<std::string> read_list(const fs::path& path) {
 
 /// The picture's name; where there is none, the one that should be there, and whoever reads it will say so.
 std::string picture_of(const fs::path& pictures, const std::string& id) {
+  std::error_code error;  // a name may be too long for the system
   for (const char* extension : {".jpg", ".jpeg", ".png"})
-    if (fs::exists(pictures / (id + extension))) return id + extension;
+    if (fs::exists(pictures / (id + extension), error)) return id + extension;
   return id + ".jpg";
 }
 
@@ -59,26 +62,14 @@ double number_of(const pugi::xml_node& parent, const char* name, const std::stri
   return *value;
 }
 
-/// The numbers of class names, in the order in which they are met.
-class Names {
- public:
-  int number_of(const std::string& name) {
-    const auto [found, added] = numbers_.emplace(name, static_cast<int>(list.size()));
-    if (added) list.push_back(name);
-    return found->second;
-  }
-  std::vector<std::string> list;
-
- private:
-  std::unordered_map<std::string, int> numbers_;
-};
-
 /// Fills in an image from its XML file.
-void read_annotation(const fs::path& path, AnnotationOptions::Difficult difficult, Names& names,
+void read_annotation(const fs::path& path, AnnotationOptions::Difficult difficult, NameNumbers& names,
                      AnnotatedImage& image) {
   pugi::xml_document document;
-  const pugi::xml_parse_result parsed = document.load_file(path.c_str());
-  check(parsed.status != pugi::status_file_not_found, "there is no file ", path.string(), ", but its image is listed");
+  std::error_code error;
+  check(fs::exists(path, error), "there is no file ", path.string(), ", but its image is listed");
+  const std::string text = read_file(path.string());
+  const pugi::xml_parse_result parsed = document.load_buffer(text.data(), text.size());
   check(bool(parsed), "cannot read ", path.string(), ": it is no whole XML file (", lower(parsed.description()),
         " at byte ", parsed.offset, ")");
   const pugi::xml_node annotation = document.child("annotation");
@@ -112,7 +103,7 @@ void read_annotation(const fs::path& path, AnnotationOptions::Difficult difficul
 std::unique_ptr<Dataset> voc(const std::string& dir, const std::string& split, const AnnotationOptions& options) {
   const fs::path root = dir, pictures = root / "JPEGImages";
   Annotations a{.what = "Pascal VOC in " + dir, .dir = dir, .images_folder = pictures.string(), .split = split};
-  Names names;
+  NameNumbers names;
   for (const std::string& id : read_list(list_of(dir, split))) {
     AnnotatedImage& image = a.images.emplace_back();
     image.file = picture_of(pictures, id);

@@ -52,6 +52,8 @@ std::vector<AnnotatedImage> read_metadata_file(const std::string& dir, const std
     check(!table.at(file).empty(), table.where(), ": img_filename is empty");
     AnnotatedImage& image = images.emplace_back();
     image.file = table.at(file);
+    check(!leads_out(image.file), table.where(), ": img_filename lies outside of the data's folder: '", image.file,
+          "'");
     image.source = category(table.at(background));
     image.group = name + " on " + ground;
     image.listed = true;

@@ -158,6 +158,20 @@ TEST(Experiment, TakesRunsThatWereMadeElsewhere) {
   EXPECT_TRUE(contains(result.out, "their intervals are over seeds alone"));
 }
 
+TEST(Experiment, SaysWhichFileIsNoRecordOfARun) {
+  const TemporaryFolder folder;
+  fs::create_directories(folder / "old");
+  write_bytes(folder / "old/test.json", "{}");
+  const std::string deep = std::string(100'000, '[') + std::string(100'000, ']');
+  for (const std::string& run : {std::string("{}"), std::string(R"({"options": [], "data": 3})"), std::string("{"),
+                                 R"({"options": {"lambda": )" + deep + R"(}, "data": {}})"}) {
+    write_bytes(folder / "old/run.json", run);
+    const Outcome result = experiment(tiny_study(folder / "s", {"--import", folder / "old", "--dry-run"}));
+    EXPECT_EQ(result.status, 1);
+    EXPECT_TRUE(contains(result.err, "old/run.json is n")) << result.err;  // not JSON, not a record, or nested too deep
+  }
+}
+
 TEST(Experiment, ComparesTwoRunsAndTellsTheirFirstDifference) {
   const TemporaryFolder folder;
   train(folder / "a");

@@ -3,6 +3,7 @@
 #include "nn/data/packed.h"
 
 #include <sys/stat.h>
+#include <zlib.h>
 
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -169,6 +170,34 @@ TEST(PackedFile, SaysWhatIsWrong) {
   expect_error([&] { PackedFile(folder.path()); }, {folder.path(), "not a regular file"});
   ASSERT_EQ(mkfifo((folder / "pipe").c_str(), 0600), 0);
   expect_error([&] { PackedFile(folder / "pipe"); }, {folder / "pipe", "not a regular file"});
+}
+
+/// A file of this header, without samples, with its checksum.
+std::string file_of(const std::string& header) {
+  const uint64_t sizes[] = {header.size(), header.size(), 40 + header.size()};
+  const auto* index = reinterpret_cast<const Bytef*>(header.data());
+  const uint32_t start[] = {1, static_cast<uint32_t>(crc32_z(0, index, header.size()))};
+  std::string bytes = "BOXCAMPK";
+  bytes.append(reinterpret_cast<const char*>(start), sizeof start);
+  bytes.append(reinterpret_cast<const char*>(sizes), sizeof sizes);
+  return bytes + header;
+}
+
+TEST(PackedFile, ItsHeaderCannotAskForMemoryOrTheStack) {
+  const TemporaryFolder folder;
+  const auto expect = [&](const std::string& header, const std::string& part) {
+    expect_error([&] { PackedFile(write_bytes(folder / "x", file_of(header))); }, {folder / "x", part});
+  };
+  const auto splits = [](const std::string& images) {
+    return R"({"classes":["a"],"options":{},"splits":[)" + images + "]}";
+  };
+  const auto split = [](const char* images) { return str(R"({"name":"s","complete":true,"images":)", images, "}"); };
+  EXPECT_NO_THROW(PackedFile(write_bytes(folder / "x", file_of(splits(split("0"))))));
+  expect(splits(split("2305843009213693952")), "images, its index room for 0");  // 40 times it is 0 in 64 bits
+  expect(splits(split("-1")), "has -1 images");
+  expect(R"({"classes":[],"options":{},"splits":[]})", "names no class");
+  expect(R"({"classes":["a"],"options":3,"splits":[]})", "has no options");
+  expect(R"({"classes":["a"],"options":)" + std::string(100'000, '[') + std::string(100'000, ']') + "}", "64 deep");
 }
 
 TEST(PackedWriter, LeavesNothingUnfinished) {

@@ -79,6 +79,18 @@ TEST(StudyFile, WhatIsWrongIsSaidWithTheLineAndTheNearestWord) {
   EXPECT_EQ(refusal_of("[[row]]\nname=3"), "a.toml:2: name: expected text in quotes");
 }
 
+TEST(StudyFile, AShortFileCannotAskForAnyNumberOfRuns) {
+  std::string grid = "[grid]\n";
+  for (const char* option : {"lambda", "margin", "epochs", "batch", "lr"})
+    grid += str(option, " = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]\n");
+  EXPECT_EQ(refusal_of(grid), "the grid has more rows than the 10000 that a study may have");
+  EXPECT_EQ(refusal_of("[grid]\nlambda = []\n"), "a.toml has no row: expected [[row]] or [grid]");
+  std::string list = "0";
+  for (int seed = 1; seed < 1001; ++seed) list += str(",", seed);
+  EXPECT_THROW(read_seeds(list), Error);
+  EXPECT_EQ(read_seeds(list.substr(0, list.rfind(','))).size(), 1000u);
+}
+
 TEST(StudyFile, ThePresetsCanBeRead) {
   ASSERT_EQ(presets().size(), 4u);
   for (const Preset& p : presets()) EXPECT_FALSE(preset(p.name).rows.empty()) << p.name;

@@ -23,6 +23,11 @@ TEST(Text, NearestAlwaysGivesOneWordWhereThereIsAny) {
   EXPECT_TRUE(nearest("boat", {"Boat"}, 0).empty());
 }
 
+TEST(Text, LongWordsAreNotComparedLetterByLetter) {  // which would take hours
+  const std::string long_word(1 << 20, 'a');
+  EXPECT_EQ(nearest(long_word, {"Boat", long_word + "b"}), Words{long_word + "b"});
+}
+
 TEST(Text, JoinAndLower) {
   EXPECT_EQ(join({"a", "b", "c"}), "a, b, c");
   EXPECT_EQ(join({}), "");

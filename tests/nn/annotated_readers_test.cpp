@@ -182,6 +182,22 @@ TEST_F(Voc, WhatIsWrongIsASentence) {
   expect_parts(error_of(voc, dir, {}), {"train.txt, line 2: image 2008_000001 is there for the second time"});
 }
 
+// Found by fuzzing: "/" and a zero byte, which led to the folder "/" and asked for 2^63 bytes.
+TEST_F(Voc, NoNameLeadsOutOfTheFolder) {
+  const std::string list = dir + "/ImageSets/Main/train.txt";
+  for (const std::string& id :
+       {std::string("/\0x", 3), std::string("../a"), std::string("a/../../b"), std::string("/a")}) {
+    write_bytes(list, "2008_000001\n" + id + "\n");
+    expect_parts(error_of(voc, dir, options), {"train.txt, line 2", "outside of the data's folder"});
+  }
+  write_bytes(list, std::string(5000, 'a') + "\n");  // longer than the system's names
+  expect_parts(error_of(voc, dir, options), {"aaa.xml", "but its image is listed"});
+  write_bytes(list, "..2008\n");
+  expect_parts(error_of(voc, dir, options), {"..2008.xml", "but its image is listed"});
+  fs::create_directories(xml("..2008"));
+  expect_parts(error_of(voc, dir, options), {"cannot read", "..2008.xml"});
+}
+
 TEST_F(Voc, AMissingPictureAndOneOfAnotherSizeAreSeen) {
   fs::remove(dir + "/JPEGImages/2008_000004.png");
   add_picture(dir + "/JPEGImages/2008_000001.png", 30, 20);

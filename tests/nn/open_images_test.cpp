@@ -331,6 +331,15 @@ TEST_F(OpenImagesTest, AHierarchyThatNamesNoneOfTheClassesIsAnError) {
   expect_parts(notes_of(*data), {"warning: ", "does not name class 'plane'"});
 }
 
+TEST_F(OpenImagesTest, AHierarchyCannotTakeTheStack) {
+  official();
+  std::string deep;
+  for (int i = 0; i < 100'000; ++i) deep += R"({"LabelName":"x","Subcategory":[)";
+  for (int i = 0; i < 100'000; ++i) deep += "]}";
+  write("bbox_labels_600_hierarchy.json", deep);
+  expect_parts(error({.expand_children = true}), {"bbox_labels_600_hierarchy.json", "more than 64 deep"});
+}
+
 TEST_F(OpenImagesTest, BoxesAtTheBorder) {
   official(row("d", "/m/0k4j", "-0.003,0.5,0.25,1.002"));
   const Sample d = open_images(dir_, "train")->load(3);

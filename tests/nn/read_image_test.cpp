@@ -247,6 +247,34 @@ TEST_F(ReadImage, AHeaderAloneGetsNoMemory) {
   EXPECT_EQ(read_image(path).pixels, flat.pixels);
 }
 
+// A progressive picture with a last scan that changes nothing, again and again.
+TEST_F(ReadImage, ScansAreNotWithoutEnd) {
+  const std::string& jpeg = named("progressive").jpeg;
+  const auto with_scans = [&](int count) {
+    std::string bytes = jpeg.substr(0, jpeg.size() - 2);
+    for (int i = 0; i < count; ++i) bytes += "\xFF\xDA\x00\x08\x01\x01\x00\x01\x3F\x00"s;
+    return bytes + "\xFF\xD9";
+  };
+  EXPECT_EQ(error_of_reading(with_scans(20)).find("scans"), std::string::npos);
+  EXPECT_NE(error_of_reading(with_scans(1000)).find("scans; boxcam reads those of at most 100"), std::string::npos);
+}
+
+// Found by fuzzing: stb_image wrote such a table's codes behind its memory.
+TEST_F(ReadImage, AHuffmanTableHasAtMost256Codes) {
+  const Case& c = named("colour 4:2:0");
+  std::string jpeg = c.jpeg;
+  jpeg.replace(find_marker(jpeg, 0xC4) + 5, 16, 16, '\xFF');
+  EXPECT_NE(error_of_reading(jpeg).find("broken: "), std::string::npos) << error_of_reading(jpeg);
+  // The same where a scan has begun, and behind a segment's end.
+  const std::string table = "\xFF\xC4\x00\x03\x00"s + std::string(16, '\xFF');
+  jpeg = c.jpeg;
+  jpeg.insert(find_marker(jpeg, 0xDA) + 50, table);
+  EXPECT_NE(error_of_reading(jpeg), "no error");
+  jpeg = c.jpeg;
+  jpeg.insert(2, table);
+  EXPECT_NE(error_of_reading(jpeg), "no error");
+}
+
 TEST_F(ReadImage, KindsThatItDoesNotDecodeAreNamed) {
   const std::string jpeg = named("colour 4:2:0").jpeg;
   const size_t frame = find_marker(jpeg, 0xC0);

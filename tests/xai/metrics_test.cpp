@@ -171,6 +171,11 @@ TEST(Metrics, StateGoesToACheckpointAndBack) {
   EXPECT_EQ(again.accuracy(), m.accuracy());
   EXPECT_EQ(again.content_heatmap(ContentHeatmap::batch), m.content_heatmap(ContentHeatmap::batch));
   EXPECT_THROW(Metrics(4).restore(m.state()), Error);
+  for (const double no_count : {-1.0, 1e300, std::nan("")}) {
+    std::vector<double> state = m.state();
+    state[10] = no_count;
+    EXPECT_THROW(again.restore(state), Error) << no_count;
+  }
 }
 
 }  // namespace

@@ -8,21 +8,34 @@
 #include "apps/common/report/values.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
+#include "nn/data/json.h"
 
 namespace boxcam {
 
 namespace {
 
+constexpr std::string_view kPictures = "pictures/";
+
 nlohmann::json parsed(const std::string& text, const std::string& path) {
-  auto json = nlohmann::json::parse(text, nullptr, false);
-  check(json.is_object(), path, " is not valid JSON");
+  nlohmann::json json = parse_json(text, path);
+  check(json.is_object(), path, " is not valid JSON for a record: expected an object");
   return json;
+}
+
+/// Of a run that somebody else made it could name any file, whose bytes the page would hold.
+std::string picture_file(const nlohmann::json& line, const std::string& folder) {
+  const auto name = line.at("picture").get<std::string>();
+  const std::string_view file = std::string_view(name).substr(std::min(name.size(), kPictures.size()));
+  check(name.starts_with(kPictures) && file.find('/') == file.npos && !file.starts_with('.'), folder,
+        "/test_images.jsonl: the picture '", name, "' is none of those in ", kPictures);
+  return name;
 }
 
 TestPicture picture_of(const nlohmann::json& line, const std::string& folder) {
   TestPicture p;
   p.split = text_in(line, "split");
-  p.index = static_cast<int64_t>(number_in(line, "index"));
+  const double index = number_in(line, "index");
+  p.index = index >= 0 && index < 0x1p53 ? static_cast<int64_t>(index) : 0;
   p.id = text_in(line, "id");
   p.source = text_in(line, "source");
   p.label = text_in(line, "label");
@@ -32,7 +45,7 @@ TestPicture picture_of(const nlohmann::json& line, const std::string& folder) {
   const bool boxed = number_in(line, "box_area") > 0;
   p.empty_cam = boxed && total <= 0;
   if (boxed && total > 0) p.content_heatmap = number_in(line, "inside") / total;
-  p.png = read_file(folder + "/" + line["picture"].get<std::string>(), "image");
+  p.png = read_file(folder + "/" + picture_file(line, folder), "image");
   return p;
 }
 

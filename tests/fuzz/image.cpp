@@ -1,0 +1,33 @@
+// A picture: what its header says, then its pixels.
+#include "nn/data/image.h"
+
+#include <optional>
+
+#include "engine/base/check.h"
+#include "tests/fuzz/target.h"
+
+namespace boxcam::fuzz {
+namespace {
+
+std::optional<ImageHeader> header_of(const std::string& path) {
+  try {
+    return inspect_image(path);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+}  // namespace
+
+void run(std::string_view input) {
+  const std::string path = write("picture", input);
+  const std::optional<ImageHeader> header = header_of(path);
+  const Image image = read_image(path);
+  require(image.pixels.size() == static_cast<size_t>(image.height) * static_cast<size_t>(image.width) * 3,
+          "an image has its pixels");
+  require(header && header->height == image.height && header->width == image.width,
+          "a picture that can be decoded has a header, of its size");
+  turned(image, header->orientation);
+}
+
+}  // namespace boxcam::fuzz
