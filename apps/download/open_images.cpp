@@ -254,8 +254,9 @@ int download_open_images(const OpenImagesOptions& o, const OptionTable& table) {
     return tell_interrupted(str(all - static_cast<size_t>(left), " of ", all, " pictures are there"));
   }
   check_data(o);
-  std::cout << "use         --data open-images:" << shell_word(o.output) << " --classes "
-            << shell_word(table.value("--classes")) << "\n";
+  if (missing.size() < all)
+    std::cout << "use         --data open-images:" << shell_word(o.output) << " --classes "
+              << shell_word(table.value("--classes")) << "\n";
   if (missing.empty()) return 0;
   std::cerr << "download: " << missing.size() << " of " << all
             << " pictures could not be had; the same command asks for them again:\n";

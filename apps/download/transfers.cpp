@@ -335,14 +335,14 @@ class Fetcher {
   Fetcher& operator=(const Fetcher&) = delete;
 
   std::vector<Missing> run() {
-    while (!interrupted()) {
-      start();
-      if (active_.empty() && waiting_.empty() && next_ == transfers_.size()) break;
+    start();
+    while (!interrupted() && !(active_.empty() && waiting_.empty() && next_ == transfers_.size())) {
       int running = 0;
       curl_multi_perform(multi_.get(), &running);
       int queued = 0;
       while (const CURLMsg* message = curl_multi_info_read(multi_.get(), &queued))
         if (message->msg == CURLMSG_DONE) finish(message->easy_handle, message->data.result);
+      start();
       show();
       curl_multi_poll(multi_.get(), nullptr, 0, milliseconds_to_wait(), nullptr);
     }

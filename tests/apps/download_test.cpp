@@ -182,8 +182,10 @@ TEST_F(Download, WhatIsKilledGoesOnAndWhatIsThereIsNotAskedForAgain) {
 TEST_F(Download, ATableIsGoneOnWithAfterAKillUnlessItChanged) {
   make_world(5);
   const std::string url = addresses().boxes.at("train");
+  const std::string long_one = "abcdef0123456789", late_one = "abcdef012345678a";
+  for (const std::string& id : {long_one, late_one}) put_picture("train", id);
   std::string table = bytes_of(place(url));
-  while (table.size() < 600'000) table += box_row("abcdef0123456789", "/m/07r04");
+  while (table.size() < 600'000) table += box_row(long_one, "/m/07r04");
   put(url, table);
   for (const bool changed : {false, true}) {
     const std::string output = folder_ / (changed ? "changed" : "same"), log = folder_ / (changed ? "log2" : "log1");
@@ -198,7 +200,7 @@ TEST_F(Download, ATableIsGoneOnWithAfterAKillUnlessItChanged) {
       program.finish();
     }
     ASSERT_TRUE(fs::exists(partial));
-    if (changed) put(url, table + box_row("abcdef0123456780", "/m/07r04"));
+    if (changed) put(url, table + box_row(late_one, "/m/07r04"));
     const Server good(world(), "good", log);
     const Outcome rest = open_images(arguments(good, output));
     ASSERT_EQ(rest.status, 0) << rest.err;
