@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "nn/data/open_images.h"
+#include "nn/data/open_images_tables.h"
 
 namespace boxcam {
 

@@ -11,6 +11,7 @@
 #include "engine/base/file.h"
 #include "engine/base/text.h"
 #include "nn/data/image.h"
+#include "nn/data/open_images.h"
 
 namespace boxcam {
 

@@ -13,8 +13,8 @@
 
 #include "engine/base/check.h"
 #include "engine/base/text.h"
-#include "nn/data/csv.h"
 #include "nn/data/labelled_images.h"
+#include "nn/data/open_images_tables.h"
 
 namespace boxcam {
 namespace {
