@@ -51,6 +51,15 @@ if(BOXCAM_APPS AND NOT BOXCAM_TENSORBOARD STREQUAL "OFF")
   endif()
 endif()
 
+set(BOXCAM_HAS_CURL OFF)
+if(BOXCAM_APPS)
+  find_package(CURL 7.85)
+  set(BOXCAM_HAS_CURL ${CURL_FOUND})
+  if(NOT CURL_FOUND)
+    message(STATUS "boxcam: without libcurl 7.85 or newer (there will be no program download)")
+  endif()
+endif()
+
 include(cuda)
 
 if(BOXCAM_TESTS)

@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # ocl-icd-opencl-dev: boxcam does not use OpenCL, but the CMake file of libdnnl-dev looks for it.
 packages=(cmake ninja-build g++ pkg-config libdnnl-dev ocl-icd-opencl-dev libstb-dev libjpeg-dev libcli11-dev
-          nlohmann-json3-dev libzip-dev libpugixml-dev libtomlplusplus-dev zlib1g-dev libssl-dev libprotobuf-dev
+          nlohmann-json3-dev libzip-dev libpugixml-dev libtomlplusplus-dev zlib1g-dev libssl-dev libcurl4-openssl-dev libprotobuf-dev
           protobuf-compiler libgtest-dev libbenchmark-dev)
 install=yes
 jobs=$(nproc)

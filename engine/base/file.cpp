@@ -1,6 +1,7 @@
 #include "engine/base/file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -26,14 +27,16 @@ std::string read_file(const std::string& path, const std::string& what) {
   return bytes;
 }
 
-AtomicFile::AtomicFile(const std::string& path) : path_(path), partial_(path + ".partial") {
-  descriptor_ = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+AtomicFile::AtomicFile(const std::string& path, Unfinished unfinished)
+    : path_(path), partial_(path + ".partial"), unfinished_(unfinished) {
+  const int how = unfinished == Unfinished::stays ? O_APPEND : O_TRUNC;
+  descriptor_ = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | how, 0666);
   check(descriptor_ >= 0, "cannot write ", path_, ": ", std::strerror(errno));
 }
 
 AtomicFile::~AtomicFile() {
   if (descriptor_ >= 0) ::close(descriptor_);
-  if (!done_) ::unlink(partial_.c_str());
+  if (!done_ && unfinished_ == Unfinished::vanishes) ::unlink(partial_.c_str());
 }
 
 void AtomicFile::write(const void* bytes, size_t count) {
@@ -55,6 +58,18 @@ void AtomicFile::write_at(uint64_t position, const void* bytes, size_t count) {
   seek(static_cast<off_t>(position), SEEK_SET);
   write(bytes, count);
   seek(0, SEEK_END);
+}
+
+void AtomicFile::clear() {
+  const bool emptied = ::ftruncate(descriptor_, 0) == 0 && ::lseek(descriptor_, 0, SEEK_SET) == 0;
+  check(emptied, "cannot write ", path_, ": ", std::strerror(errno));
+}
+
+uint64_t AtomicFile::size() const {
+  struct stat status {};
+  const bool known = ::fstat(descriptor_, &status) == 0;
+  check(known, "cannot write ", path_, ": ", std::strerror(errno));
+  return static_cast<uint64_t>(status.st_size);
 }
 
 void AtomicFile::commit() {

@@ -22,18 +22,24 @@ std::string read_file(const std::string& path, const std::string& what = "");
 /// Everything throws Error naming the path and the system's reason.
 class AtomicFile {
  public:
-  explicit AtomicFile(const std::string& path);
+  /// What is not committed vanishes; or it stays, and the next of the same path and kind goes on behind it.
+  enum class Unfinished { vanishes, stays };
+  explicit AtomicFile(const std::string& path, Unfinished unfinished = Unfinished::vanishes);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 
   void write(const void* bytes, size_t count);
   void write(std::string_view bytes) { write(bytes.data(), bytes.size()); }
-  void write_at(uint64_t position, const void* bytes, size_t count);  ///< over what was written before
+  void write_at(uint64_t position, const void* bytes, size_t count);  ///< over what was written; of what vanishes only
+  void clear();                                                       ///< nothing is written yet
+  uint64_t size() const;                                              ///< written so far
+  const std::string& partial() const { return partial_; }             ///< where that lies
   void commit();  ///< `path` is complete, on the disk too: the machine may go down now
 
  private:
   std::string path_, partial_;
+  Unfinished unfinished_;
   int descriptor_ = -1;
   bool done_ = false;
 };

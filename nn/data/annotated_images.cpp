@@ -22,21 +22,10 @@ float area(const Box& box) {
   return side(box.x_min, box.x_max) * side(box.y_min, box.y_max);
 }
 
-/// Gives each image its class and the boxes of that class alone; removes images that are to be left out.
+/// Removes images that are to be left out.
 void choose_labels(std::vector<AnnotatedImage>& images, int none, AnnotationOptions::SeveralClasses several) {
-  for (AnnotatedImage& image : images) {
-    if (image.label >= 0) continue;
-    const auto largest =
-        std::max_element(image.boxes.begin(), image.boxes.end(),
-                         [](const LabelledBox& a, const LabelledBox& b) { return area(a.box) < area(b.box); });
-    if (largest == image.boxes.end()) {
-      image.label = image.unusable ? -1 : none;
-      continue;
-    }
-    image.label = largest->label;
-    const size_t others = std::erase_if(image.boxes, [&](const LabelledBox& box) { return box.label != image.label; });
-    if (others > 0 && several == AnnotationOptions::SeveralClasses::drop) image.label = -1;
-  }
+  for (AnnotatedImage& image : images)
+    if (image.label < 0) choose_label(image, none, several);
   std::erase_if(images, [](const AnnotatedImage& image) { return image.label < 0; });
 }
 
@@ -96,6 +85,19 @@ std::vector<LabelledImage> files_of(Annotations& a) {
 }
 
 }  // namespace
+
+void choose_label(AnnotatedImage& image, int none, AnnotationOptions::SeveralClasses several) {
+  const auto largest =
+      std::max_element(image.boxes.begin(), image.boxes.end(),
+                       [](const LabelledBox& a, const LabelledBox& b) { return area(a.box) < area(b.box); });
+  if (largest == image.boxes.end()) {
+    image.label = image.unusable ? -1 : none;
+    return;
+  }
+  image.label = largest->label;
+  const size_t others = std::erase_if(image.boxes, [&](const LabelledBox& box) { return box.label != image.label; });
+  if (others > 0 && several == AnnotationOptions::SeveralClasses::drop) image.label = -1;
+}
 
 std::string AnnotatedImage::id() const { return fs::path(file).replace_extension().generic_string(); }
 

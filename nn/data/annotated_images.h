@@ -57,6 +57,10 @@ struct AnnotatedImage {
   std::string id() const;  ///< `file` without its extension
 };
 
+/// Gives an image the class of its largest box and the boxes of that class alone, or `none`; -1 where it is to be left
+/// out.
+void choose_label(AnnotatedImage& image, int none, AnnotationOptions::SeveralClasses several);
+
 /// One split as a reader has read it.
 struct Annotations {
   std::string what = {};                     ///< for describe(): "OpenImages in DIR, official CSV layout"

@@ -55,12 +55,14 @@ std::optional<std::string_view> LineReader::next() {
     if (const void* end = std::memchr(start, '\n', end_ - begin_)) {
       const size_t length = static_cast<const char*>(end) - start;
       begin_ += length + 1;
+      position_ += length + 1;
       return line(start, length);
     }
     if (!refill()) {
       if (begin_ == end_) return std::nullopt;
       unfinished_ = true;
       start = block_.data() + begin_;
+      position_ += end_ - begin_;
       return line(start, end_ - std::exchange(begin_, end_));
     }
   }

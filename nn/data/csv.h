@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -33,6 +34,7 @@ class LineReader {
   std::optional<std::string_view> next();
 
   FilePlace where() const { return {path_, number_}; }  ///< of the line given last
+  uint64_t position() const { return position_; }       ///< in the file, behind that line and its end
   bool unfinished() const { return unfinished_; }       ///< whether the file ends within it
   /// The end of a message about it: whether the file was perhaps cut off there.
   const char* cut_off() const { return unfinished_ ? " (the file ends within this line: was it cut off?)" : ""; }
@@ -47,6 +49,7 @@ class LineReader {
   std::vector<char> block_ = std::vector<char>(size_t{1} << 20);
   size_t begin_ = 0, end_ = 0;  // what is not yet given lies in block_[begin_, end_)
   size_t number_ = 0;
+  uint64_t position_ = 0;
   bool unfinished_ = false;
 };
 
@@ -78,6 +81,7 @@ class CsvTable {
   /// The text as a number; throws Error, naming it `name`, where it is none. NaN and infinity are numbers.
   double number(size_t column, const char* name) const;
   FilePlace where() const { return lines_.where(); }
+  uint64_t position() const { return lines_.position(); }  ///< in the file, behind the row
   bool unfinished() const { return lines_.unfinished(); }
   const char* cut_off() const { return lines_.cut_off(); }
 

@@ -15,6 +15,7 @@
 #include "nn/data/csv.h"
 #include "nn/data/json.h"
 #include "nn/data/labelled_images.h"
+#include "nn/data/open_images_tables.h"
 
 namespace boxcam {
 namespace {
@@ -70,10 +71,10 @@ struct ClassList {
   std::map<std::string, std::string> names;  // MID -> display name, all that the data set knows
 };
 
-ClassList read_classes(const Layout& layout, const std::vector<std::string>& wanted) {
+ClassList read_classes(const fs::path& file, const std::vector<std::string>& wanted) {
   ClassList list;
   std::vector<std::string> known;
-  LineReader lines(layout.classes);
+  LineReader lines(file);
   while (const auto line = lines.next()) {
     if (line->empty()) continue;
     const std::vector<std::string> row = csv_fields(*line);
@@ -89,7 +90,7 @@ ClassList read_classes(const Layout& layout, const std::vector<std::string>& wan
     });
     if (found == list.names.end()) {
       for (const std::string& alias : alias_words()) known.push_back(alias);
-      fail("class '", word, "' is not in the data (", layout.classes.string(), " lists ", list.names.size(),
+      fail("class '", word, "' is not in the data (", file.string(), " lists ", list.names.size(),
            " classes); the nearest are ", join(nearest(word, known)));
     }
     const auto twice = std::find(list.mids.begin(), list.mids.end(), found->first);
@@ -120,14 +121,14 @@ class MidOf {
 };
 
 /// MID -> output number, for the classes and, where asked for, their subclasses.
-std::unordered_map<std::string, int> labels_by_mid(const Layout& layout, const ClassList& classes, bool expand,
+std::unordered_map<std::string, int> labels_by_mid(const fs::path& hierarchy, const ClassList& classes, bool expand,
                                                    std::vector<Note>& notes) {
   std::unordered_map<std::string, int> labels;
   for (const std::string& mid : classes.mids) labels.emplace(mid, static_cast<int>(labels.size()));
   if (!expand) return labels;
   const std::unordered_map<std::string, int> own = labels;
 
-  if (layout.hierarchy.empty() || !fs::exists(layout.hierarchy)) {
+  if (hierarchy.empty() || !fs::exists(hierarchy)) {
     for (const auto& [child, parent] : built_in_children)
       if (const auto found = own.find(parent); found != own.end()) labels.emplace(child, found->second);
     return labels;
@@ -143,16 +144,16 @@ std::unordered_map<std::string, int> labels_by_mid(const Layout& layout, const C
       if (node.contains("Subcategory"))
         for (const nlohmann::json& child : node.at("Subcategory")) visit(child, inherited);
     };
-    const std::string path = layout.hierarchy.string();
+    const std::string path = hierarchy.string();
     visit(parse_json(read_file(path, "the class hierarchy"), "the class hierarchy " + path), -1);
   } catch (const nlohmann::json::exception& error) {
-    fail("cannot read the class hierarchy ", layout.hierarchy.string(), ": ", error.what());
+    fail("cannot read the class hierarchy ", hierarchy.string(), ": ", error.what());
   }
-  check(!known.empty(), "the class hierarchy ", layout.hierarchy.string(), " names none of the classes ",
+  check(!known.empty(), "the class hierarchy ", hierarchy.string(), " names none of the classes ",
         join(classes.outputs), ", so it adds no subclasses: expected their MIDs or display names");
   for (size_t label = 0; label < classes.outputs.size(); ++label)
     if (!known.contains(static_cast<int>(label)))
-      notes.push_back({true, str("the class hierarchy ", layout.hierarchy.string(), " does not name class '",
+      notes.push_back({true, str("the class hierarchy ", hierarchy.string(), " does not name class '",
                                  classes.outputs[label], "': it gets no subclasses")});
   return labels;
 }
@@ -199,43 +200,22 @@ double coordinate(const CsvTable& table, size_t column, const char* name) {
 std::set<std::string> read_boxes(const fs::path& path, const std::unordered_map<std::string, int>& labels,
                                  AnnotationOptions::GroupOf group_of, const Index& index,
                                  std::vector<AnnotatedImage>& entries, std::vector<Note>& notes) {
-  CsvTable table(path);
-  const size_t image = table.want("ImageID"), mid = table.want("LabelName");
-  const size_t x_min = table.want("XMin"), x_max = table.want("XMax");
-  const size_t y_min = table.want("YMin"), y_max = table.want("YMax");
-  const bool drop_groups = group_of == AnnotationOptions::GroupOf::drop;
-  const size_t group = drop_groups ? table.want("IsGroupOf") : 0;
-
+  OpenImagesBoxes rows(path, labels, group_of);
   std::set<std::string> shown;
-  std::string previous_image, label_name;
+  std::string previous_image;
   auto found = index.end();
-  while (table.next()) {
+  while (rows.next()) {
     // The rows of an image stand together: one look-up for all of them.
-    if (table.at(image) != previous_image) {
-      previous_image = table.at(image);
+    if (rows.image() != previous_image) {
+      previous_image = rows.image();
       found = index.find(previous_image);
     }
     if (found == index.end()) continue;
-    AnnotatedImage& entry = entries[found->second];
-    entry.listed = true;
-    label_name = table.at(mid);
-    shown.insert(label_name);
-    const auto label = labels.find(label_name);
-    if (label == labels.end()) continue;
-
-    const Box box{coordinate(table, x_min, "XMin"), coordinate(table, y_min, "YMin"), coordinate(table, x_max, "XMax"),
-                  coordinate(table, y_max, "YMax")};
-    check(box.x_min <= box.x_max, table.where(), ": XMin ", table.at(x_min), " > XMax ", table.at(x_max),
-          table.cut_off());
-    check(box.y_min <= box.y_max, table.where(), ": YMin ", table.at(y_min), " > YMax ", table.at(y_max),
-          table.cut_off());
-    if (!has_area(box) || (drop_groups && table.at(group) == "1"))
-      entry.unusable = true;
-    else
-      entry.boxes.push_back({label->second, box});
+    shown.emplace(rows.mid());
+    rows.add_to(entries[found->second]);
   }
-  if (table.unfinished())
-    notes.push_back({false, str(table.where(),
+  if (rows.table().unfinished())
+    notes.push_back({false, str(rows.table().where(),
                                 ", has all columns but no line end: if the file was cut off, rows that "
                                 "came behind it are missing")});
   return shown;
@@ -266,17 +246,56 @@ void note_unlisted(const std::vector<AnnotatedImage>& entries, const fs::path& b
 
 }  // namespace
 
+OpenImagesBoxes::OpenImagesBoxes(const fs::path& path, const std::unordered_map<std::string, int>& labels,
+                                 AnnotationOptions::GroupOf group_of)
+    : table_(path),
+      labels_(labels),
+      drop_groups_(group_of == AnnotationOptions::GroupOf::drop),
+      image_(table_.want("ImageID")),
+      mid_(table_.want("LabelName")),
+      x_min_(table_.want("XMin")),
+      x_max_(table_.want("XMax")),
+      y_min_(table_.want("YMin")),
+      y_max_(table_.want("YMax")),
+      group_(drop_groups_ ? table_.want("IsGroupOf") : 0) {}
+
+void OpenImagesBoxes::add_to(AnnotatedImage& entry) {
+  entry.listed = true;
+  label_name_ = mid();
+  const auto label = labels_.find(label_name_);
+  if (label == labels_.end()) return;
+
+  const Box box{coordinate(table_, x_min_, "XMin"), coordinate(table_, y_min_, "YMin"),
+                coordinate(table_, x_max_, "XMax"), coordinate(table_, y_max_, "YMax")};
+  check(box.x_min <= box.x_max, table_.where(), ": XMin ", table_.at(x_min_), " > XMax ", table_.at(x_max_),
+        table_.cut_off());
+  check(box.y_min <= box.y_max, table_.where(), ": YMin ", table_.at(y_min_), " > YMax ", table_.at(y_max_),
+        table_.cut_off());
+  if (!has_area(box) || (drop_groups_ && table_.at(group_) == "1"))
+    entry.unusable = true;
+  else
+    entry.boxes.push_back({label->second, box});
+}
+
+OpenImagesClasses open_images_classes(const std::string& class_file, const std::string& hierarchy_file,
+                                      const AnnotationOptions& options) {
+  const ClassList list = read_classes(class_file, options.classes);
+  OpenImagesClasses classes{.outputs = list.outputs, .mids = list.mids};
+  classes.labels = labels_by_mid(hierarchy_file, list, options.expand_children, classes.notes);
+  return classes;
+}
+
 std::unique_ptr<Dataset> open_images(const std::string& dir, const std::string& split,
                                      const AnnotationOptions& options) {
   const Layout layout = find_layout(dir, split);
-  const ClassList classes = read_classes(layout, options.classes);
+  const ClassList classes = read_classes(layout.classes, options.classes);
   Annotations a{.what = str("OpenImages in ", dir, ", ", layout.name, " layout"),
                 .dir = dir,
                 .images_folder = layout.images.string(),
                 .split = split,
                 .classes = classes.outputs};
   for (const std::string& mid : classes.mids) a.data_names.push_back(classes.names.at(mid));
-  const auto labels = labels_by_mid(layout, classes, options.expand_children, a.notes);
+  const auto labels = labels_by_mid(layout.hierarchy, classes, options.expand_children, a.notes);
   a.images = list_images(layout.images);
   const Index index = index_of(a.images, layout.images);
 

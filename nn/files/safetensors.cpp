@@ -18,6 +18,7 @@
 #include "engine/base/check.h"
 #include "engine/base/file.h"
 #include "engine/base/sha256.h"
+#include "nn/data/json.h"
 
 namespace boxcam {
 namespace {
@@ -105,7 +106,7 @@ class Reader {
                                                     std::map<std::string, std::string>& metadata) const {
     const auto found = metadata.find(checksums_key);
     if (found == metadata.end()) return {};
-    const json listed = json::parse(found->second, nullptr, false);
+    const json listed = parse_json_or_discard(found->second);
     metadata.erase(found);
     std::map<std::string, std::string> checksums;
     for (const Entry& entry : entries) {

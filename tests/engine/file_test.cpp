@@ -48,6 +48,29 @@ TEST_F(File, TakesItsPlaceInOneStep) {
   EXPECT_TRUE(alone());
 }
 
+TEST_F(File, StaysForTheNextWhereItIsToldTo) {
+  const auto stays = AtomicFile::Unfinished::stays;
+  { AtomicFile(path, stays).write("one, "); }
+  EXPECT_FALSE(fs::exists(path));
+  {
+    AtomicFile file(path, stays);
+    EXPECT_EQ(file.size(), 5u);
+    file.write("two");
+    EXPECT_EQ(read_file(file.partial()), "one, two");
+    file.commit();
+  }
+  EXPECT_EQ(read_file(path), "one, two");
+  {
+    AtomicFile file(path, stays);
+    file.write("three");
+    file.clear();
+    file.write("four");
+    file.commit();
+  }
+  EXPECT_EQ(read_file(path), "four");
+  EXPECT_TRUE(alone());
+}
+
 TEST_F(File, VanishesUnlessItIsCommitted) {
   write_file(path, {"o", "", "ld"});
   { AtomicFile(path).write("new"); }
