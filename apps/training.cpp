@@ -31,6 +31,7 @@ const std::set<std::string> kNoPart = {
 void declare_training(OptionTable& table, TrainingOptions& o) {
   declare_data_set(table, o.data, {"train", "val", "test"});
   declare_step(table, o.data, o.model, o.train);
+  declare_background_variants(table, o.data);
   declare_run(table, o.train);
   declare_seed(table, o.run);
   declare_cpu(table, o.run);

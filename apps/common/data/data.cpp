@@ -86,6 +86,8 @@ void settle_data_options(OptionTable& table, DataOptions& o) {
   const DataKind& kind = data_kind(o);
   table.refuse(table.typed("--missing-images") && !kind.image_files, "--missing-images",
                str("--data ", o.data, " has no image files that could be missing"));
+  table.refuse(o.background_variants && kind.variants.empty(), "--background-variants",
+               str("--data ", o.data, " does not say which pixels are an object's: expected scenes"));
   for (const char* option : kind.ignores)
     table.refuse(table.typed(option), option, str("decides nothing of --data ", kind.form));
   if (kind.settle) kind.settle(table, o);

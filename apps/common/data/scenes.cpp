@@ -29,6 +29,13 @@ std::vector<std::string> splits(const DataOptions&) {
   return names;
 }
 
+/// The names of the variants that the test split in context has.
+std::vector<std::string> variants() {
+  std::vector<std::string> names;
+  for (const auto& [name, variant] : scene_variants()) names.push_back(name);
+  return names;
+}
+
 std::unique_ptr<Dataset> open(const DataOptions& o, const std::string& split) {
   SceneOptions options;
   options.image_size = o.image_size;
@@ -39,13 +46,19 @@ std::unique_ptr<Dataset> open(const DataOptions& o, const std::string& split) {
   for (const auto& [name, kind] : kSplits)
     if (split == name)
       return std::make_unique<Scenes>(o.data_seed, count ? count : split == "train" ? 2000 : 500, kind, options);
+  for (const auto& [name, variant] : scene_variants())
+    if (split == name) {
+      options.variant = variant;
+      return std::make_unique<Scenes>(o.data_seed, count ? count : 500, ScenesSplit::test_in, options);
+    }
   fail("scenes has no split '", split, "'", did_you_mean(split, splits(o)));
 }
 
 }  // namespace
 
 DataKind scenes_kind() {
-  return {.form = "scenes", .what = "procedural", .splits = splits, .open = open, .settle = settle};
+  return {
+      .form = "scenes", .what = "procedural", .splits = splits, .variants = variants(), .open = open, .settle = settle};
 }
 
 }  // namespace boxcam

@@ -76,6 +76,14 @@ void declare_batch(OptionTable& table, DataOptions& o) {
   table.whole("--batch", o.batch, between(1, 4096), "images in a batch");
 }
 
+void declare_background_variants(OptionTable& table, DataOptions& o) {
+  table.group("Data");
+  table.flag(
+      "--background-variants", o.background_variants,
+      "test also what is left of the pictures without their ground or without their objects, and their objects on "
+      "other grounds (scenes; after ImageNet-9)");
+}
+
 void declare_loader(OptionTable& table, DataOptions& o) {
   table.group("Machine");
   table.whole("--loader-threads", o.loader_threads, between(0, 1024),

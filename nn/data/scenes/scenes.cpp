@@ -12,6 +12,7 @@
 #include "nn/data/scenes/backgrounds.h"
 #include "nn/data/scenes/objects.h"
 #include "nn/data/scenes/raster.h"
+#include "nn/data/scenes/variants.h"
 
 namespace boxcam {
 namespace {
@@ -23,7 +24,7 @@ constexpr std::array<const char*, 3> background_names{"sky", "sea", "road"};
 
 // The decisions about a scene that draw on random numbers independently of each other, so that one never shifts
 // another's numbers: the layout of the objects is the same whatever their class turns out to be.
-enum class Part : uint64_t { plan, background, layout, camera, noise, object };
+enum class Part : uint64_t { plan, background, layout, camera, noise, object, other_ground = 15 };
 
 void check_options(const SceneOptions& options) {
   check(options.image_size >= 32 && options.image_size <= 1024,
@@ -32,23 +33,35 @@ void check_options(const SceneOptions& options) {
         "scenes: the context correlation must lie in [0, 1], found ", options.context_correlation);
 }
 
-// One image owns 2^32 positions of its split's stream, each part 2^28 of them: no two ever share a number.
-Random part_random(uint64_t seed, ScenesSplit split, int64_t index, Part part, uint64_t which = 0) {
-  const uint64_t stream = stream_of(str("scenes/", split_names[static_cast<size_t>(split)]));
-  return Random(seed, stream, (static_cast<uint64_t>(index) << 32) + ((static_cast<uint64_t>(part) + which) << 28));
+std::string variant_name(SceneVariant variant) {
+  for (const auto& [name, known] : scene_variants())
+    if (known == variant) return name;
+  return "";
 }
+
+struct Picture {
+  uint64_t seed;
+  ScenesSplit split;
+  int64_t index;
+
+  // A picture owns 2^32 positions of its split's stream, each part 2^28 of them: no two ever share a number.
+  Random part(Part part, uint64_t which = 0) const {
+    const uint64_t stream = stream_of(str("scenes/", split_names[static_cast<size_t>(split)]));
+    return Random(seed, stream, (static_cast<uint64_t>(index) << 32) + ((static_cast<uint64_t>(part) + which) << 28));
+  }
+};
 
 struct Plan {
   int64_t label;
   Background background;
 };
 
-Plan plan_scene(uint64_t seed, ScenesSplit split, int64_t index, double context_correlation) {
-  Random random = part_random(seed, split, index, Part::plan);
+Plan plan_scene(const Picture& picture, double context_correlation) {
+  Random random = picture.part(Part::plan);
   const int64_t label = random.below(4);
   double usual = context_correlation;
-  if (split == ScenesSplit::test_in) usual = 1;
-  if (split == ScenesSplit::test_out) usual = 0;
+  if (picture.split == ScenesSplit::test_in) usual = 1;
+  if (picture.split == ScenesSplit::test_out) usual = 0;
   const bool in_context = random.chance(usual);
   const int64_t wrong = (label + 1 + random.below(2)) % 3, any = random.below(3);
   const int64_t background = label == none_label ? any : (in_context ? label : wrong);
@@ -180,13 +193,88 @@ void expose(const Canvas& canvas, const Exposure& exposure, Random& noise, Image
     }
 }
 
+struct Object {
+  SceneShape shape;
+  Box box;
+};
+
+/// Over their own ground, before any of them hides it: their colours stand out against that.
+std::vector<Object> plan_objects(const Canvas& ground, double horizon, int64_t label, const Picture& picture) {
+  Random layout_random = picture.part(Part::layout);
+  const std::vector<Placement> placements = lay_out(horizon, layout_random);
+  std::vector<std::pair<Colour, Colour>> colours;
+  for (const Placement& p : placements) colours.push_back(pick_colours(ground, p.box, layout_random));
+  std::vector<Object> objects;
+  for (size_t i = 0; i < placements.size(); ++i) {
+    Random object_random = picture.part(Part::object, i);
+    Object object{draw_object(label, placements[i].aspect, colours[i].first, colours[i].second, object_random), {}};
+    place(object.shape, placements[i]);
+    object.box = bounds(object.shape);
+    objects.push_back(std::move(object));
+  }
+  return objects;
+}
+
+void paint(Canvas& canvas, const std::vector<Object>& objects) {
+  for (const Object& object : objects)
+    for (const ShapePart& piece : object.shape) canvas.fill(piece.polygon, piece.top, piece.bottom);
+}
+
+Coverage coverage_of(const std::vector<Object>& objects, int size) {
+  Canvas canvas(size);
+  for (const Object& object : objects)
+    for (const ShapePart& piece : object.shape) canvas.fill(piece.polygon, Colour{1, 1, 1});
+  Coverage coverage;
+  for (int y = 0; y < size; ++y)
+    for (int x = 0; x < size; ++x) coverage.push_back(canvas.at(y, x).r);
+  return coverage;
+}
+
+bool mixes(SceneVariant variant) { return variant >= SceneVariant::mixed_same; }
+
+/// The picture that lends a variant its ground: another one of the split, which has no end, with objects of the class
+/// that the variant asks for.
+Picture other_picture(const Picture& picture, int64_t label, const SceneOptions& options) {
+  Random random = picture.part(Part::other_ground);
+  const int64_t any = random.below(none_label);
+  const int64_t wanted = options.variant == SceneVariant::mixed_same   ? label
+                         : options.variant == SceneVariant::mixed_rand ? any
+                                                                       : (label + 1) % none_label;
+  for (Picture other = picture;;) {
+    other.index = random.below(index_limit);
+    if (other.index != picture.index && plan_scene(other, options.context_correlation).label == wanted) return other;
+  }
+}
+
+/// What a variant takes away from the picture of an object.
+void show(SceneVariant variant, const std::vector<Object>& objects, Sample& sample) {
+  Image& image = sample.image;
+  if (variant == SceneVariant::only_fg) keep_objects(image, coverage_of(objects, image.width));
+  if (variant == SceneVariant::no_fg) remove_objects(image, coverage_of(objects, image.width));
+  if (variant == SceneVariant::only_bg_b) blacken_boxes(image, sample.boxes);
+  if (variant == SceneVariant::only_bg_t) tile_boxes(image, sample.boxes);
+  const bool seen = variant <= SceneVariant::only_fg || mixes(variant);
+  if (!seen) sample.boxes.clear();
+}
+
 }  // namespace
+
+const std::vector<std::pair<std::string, SceneVariant>>& scene_variants() {
+  static const std::vector<std::pair<std::string, SceneVariant>> variants = {
+      {"only-fg", SceneVariant::only_fg},       {"no-fg", SceneVariant::no_fg},
+      {"only-bg-b", SceneVariant::only_bg_b},   {"only-bg-t", SceneVariant::only_bg_t},
+      {"mixed-same", SceneVariant::mixed_same}, {"mixed-rand", SceneVariant::mixed_rand},
+      {"mixed-next", SceneVariant::mixed_next}};
+  return variants;
+}
 
 Sample draw_scene(uint64_t seed, ScenesSplit split, int64_t index, const SceneOptions& options) {
   check_options(options);
   check(index >= 0 && index < index_limit, "scenes: image ", index, " is not in [0, ", index_limit, ")");
-  const auto part = [&](Part which, uint64_t number = 0) { return part_random(seed, split, index, which, number); };
-  const Plan plan = plan_scene(seed, split, index, options.context_correlation);
+  const Picture picture{seed, split, index};
+  const Plan plan = plan_scene(picture, options.context_correlation);
+  check(options.variant == SceneVariant::whole || plan.label != none_label, "scenes: image ", index,
+        " shows no object, so it has no variant without its ground or its objects");
 
   Sample sample;
   sample.label = plan.label;
@@ -195,30 +283,31 @@ Sample draw_scene(uint64_t seed, ScenesSplit split, int64_t index, const SceneOp
   sample.image = Image(options.image_size, options.image_size);
 
   Canvas canvas(options.image_size);
-  Random background_random = part(Part::background);
+  Random background_random = picture.part(Part::background);
   const double horizon = paint_background(canvas, plan.background, background_random);
 
-  if (plan.label != none_label && options.objects) {
-    Random layout_random = part(Part::layout);
-    const std::vector<Placement> placements = lay_out(horizon, layout_random);
-    std::vector<std::pair<Colour, Colour>> colours;  // chosen before any object hides the background
-    for (const Placement& p : placements) colours.push_back(pick_colours(canvas, p.box, layout_random));
-    for (size_t i = 0; i < placements.size(); ++i) {
-      Random object_random = part(Part::object, i);
-      SceneShape shape =
-          draw_object(plan.label, placements[i].aspect, colours[i].first, colours[i].second, object_random);
-      place(shape, placements[i]);
-      for (const ShapePart& piece : shape) canvas.fill(piece.polygon, piece.top, piece.bottom);
-      const Box box = bounds(shape);
-      const double size = options.image_size;
-      sample.boxes.push_back({box.x_min * size, box.y_min * size, box.x_max * size, box.y_max * size});
-    }
+  std::vector<Object> objects;
+  if (plan.label != none_label && options.objects) objects = plan_objects(canvas, horizon, plan.label, picture);
+  if (mixes(options.variant)) {
+    const Picture other = other_picture(picture, plan.label, options);
+    const Background ground = plan_scene(other, options.context_correlation).background;
+    Random other_random = other.part(Part::background);
+    canvas = Canvas(options.image_size);
+    paint_background(canvas, ground, other_random);
+    sample.source = background_names[static_cast<size_t>(ground)];
+  }
+  paint(canvas, objects);
+  const double size = options.image_size;
+  for (const Object& object : objects) {
+    const Box& b = object.box;
+    sample.boxes.push_back({b.x_min * size, b.y_min * size, b.x_max * size, b.y_max * size});
   }
 
   Exposure exposure{{1, 1, 1}, 1, 0};
-  Random camera_random = part(Part::camera), noise_random = part(Part::noise);
+  Random camera_random = picture.part(Part::camera), noise_random = picture.part(Part::noise);
   if (options.camera) exposure = draw_exposure(camera_random);
   expose(canvas, exposure, noise_random, sample.image);
+  show(options.variant, objects, sample);
   return sample;
 }
 
@@ -227,16 +316,23 @@ Scenes::Scenes(uint64_t seed, int64_t count, ScenesSplit split, const SceneOptio
   check(count >= 0 && count < index_limit, "scenes: the number of images must lie in [0, ", index_limit, "), found ",
         count);
   check_options(options);
+  for (int64_t i = 0; options.variant != SceneVariant::whole && i < count; ++i)
+    if (plan_scene({seed, split, i}, options.context_correlation).label != none_label) shown_.push_back(i);
 }
 
-Sample Scenes::load(int64_t index) const {
-  check(index >= 0 && index < count_, "scenes: image ", index, " is not in [0, ", count_, ")");
-  return draw_scene(seed_, split_, index, options_);
+int64_t Scenes::size() const {
+  return options_.variant == SceneVariant::whole ? count_ : static_cast<int64_t>(shown_.size());
 }
+
+int64_t Scenes::picture(int64_t index) const {
+  check(index >= 0 && index < size(), "scenes: image ", index, " is not in [0, ", size(), ")");
+  return options_.variant == SceneVariant::whole ? index : shown_[static_cast<size_t>(index)];
+}
+
+Sample Scenes::load(int64_t index) const { return draw_scene(seed_, split_, picture(index), options_); }
 
 int64_t Scenes::label(int64_t index) const {
-  check(index >= 0 && index < count_, "scenes: image ", index, " is not in [0, ", count_, ")");
-  return plan_scene(seed_, split_, index, options_.context_correlation).label;
+  return plan_scene({seed_, split_, picture(index)}, options_.context_correlation).label;
 }
 
 const std::vector<std::string>& Scenes::classes() const {
@@ -254,6 +350,8 @@ std::string Scenes::identity() const {
   identity.add(options_.context_correlation);
   identity.add(int64_t{options_.objects});
   identity.add(int64_t{options_.camera});
+  // What came later plays no part where it is not used, so that older runs keep their names.
+  if (options_.variant != SceneVariant::whole) identity.add(variant_name(options_.variant));
   return identity.digits();
 }
 
@@ -262,8 +360,10 @@ std::string Scenes::describe() const {
                               : split_ == ScenesSplit::test_out
                                   ? "out of context"
                                   : str("context correlation ", options_.context_correlation);
-  return str("scenes: ", count_, " procedural images of ", options_.image_size, "x", options_.image_size, " (",
-             split_names[static_cast<size_t>(split_)], ", ", context, ", seed ", seed_, ")");
+  const bool whole = options_.variant == SceneVariant::whole;
+  return str("scenes: ", size(), " procedural images of ", options_.image_size, "x", options_.image_size, " (",
+             split_names[static_cast<size_t>(split_)], ", ", context,
+             whole ? "" : ", " + variant_name(options_.variant), ", seed ", seed_, ")");
 }
 
 }  // namespace boxcam

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "nn/data/dataset.h"
@@ -15,24 +16,36 @@ namespace boxcam {
 /// does. "none" (a background with its distractors only) is spread evenly over the backgrounds in every split.
 enum class ScenesSplit { train, validation, test_in, test_out };
 
+/// What is shown of a picture with objects, after the variants of ImageNet-9 (Xiao et al., ICLR 2021): all of it; the
+/// objects on black; all but the objects, which are black; the ground with the boxes black, or tiled with the largest
+/// rectangle of ground; the same objects painted over the ground of another picture of the split: of one with the same
+/// class, with a class drawn at random, or with the next class. The first and the last three have boxes.
+enum class SceneVariant { whole, only_fg, no_fg, only_bg_b, only_bg_t, mixed_same, mixed_rand, mixed_next };
+
+/// The variants' names, "only-fg" and so on, in the enum's order but for `whole`.
+const std::vector<std::pair<std::string, SceneVariant>>& scene_variants();
+
 struct SceneOptions {
   int image_size = 96;             ///< pixels, 32 to 1024; the same scene at every size, but for the noise
   double context_correlation = 1;  ///< the share in [0, 1] of training objects in their usual context
   bool objects = true;             ///< false: the same background, and no boxes
   bool camera = true;              ///< false: without exposure, colour cast and noise
+  SceneVariant variant = SceneVariant::whole;
 };
 
 /// Draws image `index` (>= 0, below 2^32). The label is 0 plane, 1 ship, 2 car or 3 none; the boxes are the tight
 /// bounds of the drawn objects, all inside the image and apart from each other; `id` is the index, `source` is "sky",
-/// "sea" or "road". Throws Error when the index or an option is out of range.
+/// "sea" or "road", of what ground there is in the picture. Throws Error when the index or an option is out of range,
+/// and for a variant of a picture of "none".
 Sample draw_scene(uint64_t seed, ScenesSplit split, int64_t index, const SceneOptions& options = {});
 
+/// The first `count` pictures of a split; of a variant those of them with objects.
 class Scenes : public Dataset {
  public:
   /// Throws Error when `count` is not in [0, 2^32) or an option is out of range.
   Scenes(uint64_t seed, int64_t count, ScenesSplit split, const SceneOptions& options = {});
 
-  int64_t size() const override { return count_; }
+  int64_t size() const override;
   Sample load(int64_t index) const override;
   int64_t label(int64_t index) const override;  ///< without drawing
   const std::vector<std::string>& classes() const override;
@@ -41,10 +54,13 @@ class Scenes : public Dataset {
   std::string identity() const override;
 
  private:
+  int64_t picture(int64_t index) const;  // its number in the split
+
   uint64_t seed_;
   int64_t count_;
   ScenesSplit split_;
   SceneOptions options_;
+  std::vector<int64_t> shown_;  // of a variant
 };
 
 }  // namespace boxcam
