@@ -24,7 +24,7 @@ const std::set<std::string> kNoPart = {
     "thesis",
     // data
     "data", "classes", "train-images", "val-images", "test-images", "data-seed", "group-of", "several-classes",
-    "expand-children", "difficult", "sources", "context-correlation", "none-class", "missing-images"};
+    "expand-children", "difficult", "sources", "context-correlation", "scenes-level", "none-class", "missing-images"};
 
 }  // namespace
 

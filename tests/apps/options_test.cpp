@@ -195,8 +195,10 @@ Names operator+(Names a, const Names& b) {
 
 const Names kAlways = {"--help", "--version"};
 const Names kSize = {"--classes", "--class-names", "--image-size", "--resize"};
-const Names kImages = {"--data",    "--data-seed",           "--group-of",   "--several-classes", "--expand-children",
-                       "--sources", "--context-correlation", "--none-class", "--missing-images",  "--difficult"};
+const Names kImages = {
+    "--data",        "--data-seed",           "--group-of",   "--several-classes", "--expand-children",
+    "--sources",     "--context-correlation", "--none-class", "--missing-images",  "--difficult",
+    "--scenes-level"};
 const Names kCounts = {"--train-images", "--val-images", "--test-images"};
 const Names kExplain = {"--model", "--explainer", "--tap", "--cam-target", "--cam-profile"};
 const Names kMeasure = {"--cam-class", "--content-heatmap", "--eval-margin"};

@@ -372,9 +372,10 @@ TEST(Scenes, IdentityChangesWithEveryOption) {
   for (const SceneOptions& options :
        {SceneOptions{.image_size = 64}, SceneOptions{.context_correlation = 0.5}, SceneOptions{.objects = false},
         SceneOptions{.camera = false}, SceneOptions{.variant = SceneVariant::only_fg},
-        SceneOptions{.variant = SceneVariant::mixed_rand}})
+        SceneOptions{.variant = SceneVariant::mixed_rand}, SceneOptions{.set = SceneSet::car_motorbike_person},
+        SceneOptions{.level = SceneLevel::hard}})
     others.insert(Scenes(1, 10, ScenesSplit::train, options).identity());
-  EXPECT_EQ(others.size(), 10u);
+  EXPECT_EQ(others.size(), 12u);
 }
 
 }  // namespace

@@ -43,6 +43,10 @@ void declare_choice_of_images(OptionTable& table, DataOptions& o) {
              "split, but always one)");
   table.number("--context-correlation", o.context_correlation, between(0, 1),
                "scenes: the share of objects in their usual context (1: every ship on water)");
+  table.word(
+      "--scenes-level", o.scenes_level,
+      "scenes: hard ones have small objects, in part hidden, among things of the same colours, and when training "
+      "nearer the centre than in the test");
 }
 
 }  // namespace

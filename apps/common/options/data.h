@@ -4,6 +4,7 @@
 #include "apps/common/options/table.h"
 #include "nn/data/annotated_images.h"
 #include "nn/data/image.h"
+#include "nn/data/scenes/scenes.h"
 
 namespace boxcam {
 
@@ -28,6 +29,7 @@ struct DataOptions {
   NoneClass none_class = NoneClass::automatic;  ///< open_splits settles it
   MissingImages missing_images = MissingImages::error;
   double context_correlation = 1;
+  SceneLevel scenes_level = SceneLevel::plain;
   bool background_variants = false;
   int loader_threads = 0;    ///< 0: settle_loader decides
   int64_t loader_cache = 0;  ///< bytes; no option: settled

@@ -1,5 +1,5 @@
-// Procedural scenes: planes, ships and cars over sky, sea and road. Image i is a pure function of (seed, split, i,
-// options), at any size and in any number, and its boxes are exact.
+// Procedural scenes: planes, ships and cars over sky, sea and road, or cars, motorbikes and persons. Image i is a pure
+// function of (seed, split, i, options), at any size and in any number, and its boxes are exact.
 #pragma once
 
 #include <cstdint>
@@ -11,9 +11,20 @@
 
 namespace boxcam {
 
-/// Each split draws from its own stream of the seed. Planes belong in the sky, ships on the sea, cars on the road:
-/// train and validation follow SceneOptions::context_correlation, test_in never leaves that context, test_out always
-/// does. "none" (a background with its distractors only) is spread evenly over the backgrounds in every split.
+/// The classes that are drawn together, each with the ground that it belongs on: planes in the sky, ships on the sea,
+/// cars on the road; or, nearer to each other, cars on the road, motorbikes on a dirt track, persons in a park.
+enum class SceneSet { plane_ship_car, car_motorbike_person };
+
+/// The names of a set's classes in the order of their labels, without "none".
+const std::vector<std::string>& classes_of(SceneSet set);
+
+/// How hard: plain; or small objects (1.2 % to 6 % of the picture) that are in part hidden, among things of no class in
+/// the same colours, and in training and validation nearer the centre than in the tests.
+enum class SceneLevel { plain, hard };
+
+/// Each split draws from its own stream of the seed.
+/// train and validation follow SceneOptions::context_correlation, test_in never leaves the usual context, test_out
+/// always does. "none" (a background with its distractors only) is spread evenly over the backgrounds in every split.
 enum class ScenesSplit { train, validation, test_in, test_out };
 
 /// What is shown of a picture with objects, after the variants of ImageNet-9 (Xiao et al., ICLR 2021): all of it; the
@@ -31,12 +42,14 @@ struct SceneOptions {
   bool objects = true;             ///< false: the same background, and no boxes
   bool camera = true;              ///< false: without exposure, colour cast and noise
   SceneVariant variant = SceneVariant::whole;
+  SceneSet set = SceneSet::plane_ship_car;
+  SceneLevel level = SceneLevel::plain;
 };
 
-/// Draws image `index` (>= 0, below 2^32). The label is 0 plane, 1 ship, 2 car or 3 none; the boxes are the tight
-/// bounds of the drawn objects, all inside the image and apart from each other; `id` is the index, `source` is "sky",
-/// "sea" or "road", of what ground there is in the picture. Throws Error when the index or an option is out of range,
-/// and for a variant of a picture of "none".
+/// Draws image `index` (>= 0, below 2^32). The label is that of the set's class, 3 none; the boxes are the tight
+/// bounds of the drawn objects, hidden parts included, all inside the image and apart from each other; `id` is the
+/// index, `source` is "sky", "sea", "road", "track" or "park", of what ground there is in the picture. Throws Error
+/// when the index or an option is out of range, and for a variant of a picture of "none".
 Sample draw_scene(uint64_t seed, ScenesSplit split, int64_t index, const SceneOptions& options = {});
 
 /// The first `count` pictures of a split; of a variant those of them with objects.
@@ -60,6 +73,7 @@ class Scenes : public Dataset {
   int64_t count_;
   ScenesSplit split_;
   SceneOptions options_;
+  std::vector<std::string> classes_;
   std::vector<int64_t> shown_;  // of a variant
 };
 
