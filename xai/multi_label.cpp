@@ -30,6 +30,29 @@ Tensor sigmoid_cross_entropies(const Tensor& logits, const Tensor& present) {
   return mean(reshape(cross_entropies(both, labels), {pictures, classes}), {1});
 }
 
+Tensor pair_losses(const Tensor& present, const std::vector<Tensor>& masks,
+                   const std::function<Tensor(const Tensor& classes, const Tensor& masks)>& loss_of) {
+  check(present.dtype() == DType::i32 && present.ndim() == 2 && static_cast<int64_t>(masks.size()) == present.dim(1) &&
+            present.dim(1) > 0,
+        "pair_losses: expected i32 [N, Q] that says which class each picture shows and masks of Q classes, found ",
+        name(present.dtype()), " ", present.shape(), " and masks of ", masks.size());
+  const int64_t pictures = present.dim(0), classes = present.dim(1);
+  const std::vector<double> marks = present.to_vector();
+  Tensor losses = Tensor::zeros({pictures, classes}, masks[0].dtype(), masks[0].device());
+  for (int64_t q = 0; q < classes; ++q) {
+    std::vector<double> shown;  // [N], of this class
+    for (int64_t n = 0; n < pictures; ++n) shown.push_back(marks[static_cast<size_t>(n * classes + q)]);
+    if (std::count(shown.begin(), shown.end(), 0.0) == pictures) continue;
+    const Tensor labels =
+        Tensor::from({pictures}, std::vector<int32_t>(static_cast<size_t>(pictures), static_cast<int32_t>(q)))
+            .to(masks[0].device());
+    const Tensor each = loss_of(labels, masks[static_cast<size_t>(q)]);
+    const Tensor weights = Tensor::from({pictures}, shown).to(each.dtype()).to(each.device());
+    losses = losses + pad(reshape(each * weights, {pictures, 1}), 1, q, classes - q - 1);
+  }
+  return losses;
+}
+
 Tensor mean_over_pairs(const Tensor& losses, const Tensor& present) {
   check_pairs("mean_over_pairs", losses, present);
   const std::vector<double> marks = present.to_vector();

@@ -1,6 +1,7 @@
 // --classes and --scenes-level of scenes in the programs: what a model file and a packed file keep of them.
 #include <gtest/gtest.h>
 
+#include "apps/training.h"
 #include "tests/programs.h"
 
 namespace boxcam {
@@ -47,6 +48,23 @@ TEST(SceneOptionsOfPrograms, APackedFileKeepsThem) {
       "train", with(plain, {{"--data", "packed:" + packed}, {"--scenes-level", "plain"}, {"--output", folder / "c"}}));
   EXPECT_EQ(other.status, 1);
   EXPECT_TRUE(contains(other.err, "--scenes-level: "));
+}
+
+// Runs of before there were these options keep their names.
+TEST(SceneOptionsOfPrograms, AtTheirDefaultsTheyPlayNoPartInARunsHash) {
+  CLI::App app;
+  TrainingOptions options;
+  OptionTable table(app);
+  declare_training(table, options);
+  const auto hash = [&](const nlohmann::json& recorded) {
+    return run_hash(table, {{"options", recorded}, {"data", nlohmann::json::object()}});
+  };
+  const nlohmann::json now = table.json();
+  nlohmann::json before = now, tested = now;
+  for (const char* option : {"scenes-level", "background-variants"}) ASSERT_EQ(before.erase(option), 1u) << option;
+  EXPECT_EQ(hash(now), hash(before));
+  tested["background-variants"] = true;  // test.json is another
+  EXPECT_NE(hash(tested), hash(now));
 }
 
 TEST(SceneOptionsOfPrograms, OtherClassesAreNeverDrawnTogether) {

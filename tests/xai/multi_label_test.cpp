@@ -11,6 +11,8 @@
 #include "engine/base/check.h"
 #include "nn/files/safetensors.h"
 #include "tests/gradcheck.h"
+#include "xai/boxes.h"
+#include "xai/explain.h"
 
 namespace boxcam {
 namespace {
@@ -86,7 +88,78 @@ TEST(MeanOverPairs, CountsEachPresentClassOnce) {
   EXPECT_TRUE(check_second_order(f, {losses}));
 }
 
+constexpr int64_t kPictures = 4, kClasses = 3;
+
+/// Of each class other boxes, and of the second none in the first picture.
+std::vector<Tensor> class_masks() {
+  std::vector<Tensor> masks;
+  for (int q = 0; q < kClasses; ++q) {
+    std::vector<std::vector<Box>> boxes(kPictures, {Box{1.0 + q, 1, 4.0 + q, 5}});
+    if (q == 1) boxes[0].clear();
+    masks.push_back(box_masks(boxes, 6, 8, 0, DType::f64));
+  }
+  return masks;
+}
+
+/// A tap that a square and pooling follow, so that the weights of its CAM depend on it.
+Explanation explained(const Tensor& tap, const Tensor& classes, const Tensor& masks) {
+  const Tensor W = random_tensor({kClasses, 4}, 12);
+  const Tensor logits = matmul(global_avg_pool(tap * tap), W, {.transpose_b = true});
+  return explain(logits, classes, {tap}, 6, 8, {.target = CamTarget::centered, .gradient = CamGradient::full},
+                 {&cam_losses().front(), masks});
+}
+
+Tensor all_pair_losses(const Tensor& tap) {
+  return pair_losses(kPresent, class_masks(),
+                     [&](const Tensor& classes, const Tensor& B) { return explained(tap, classes, B).losses; });
+}
+
+// A pair's loss is what its picture alone gives when its class is explained.
+TEST(PairLosses, AreThoseOfEachPairAlone) {
+  Tensor tap = random_tensor({kPictures, 3, 3, 4}, 5, 0, 1);
+  tap.set_requires_grad();
+  const Values losses = all_pair_losses(tap).to_vector(), present = kPresent.to_vector();
+  ASSERT_EQ(losses.size(), size_t{kPictures * kClasses});
+  for (int64_t n = 0; n < kPictures; ++n)
+    for (int64_t q = 0; q < kClasses; ++q) {
+      const auto pair = static_cast<size_t>(n * kClasses + q);
+      if (present[pair] == 0) {
+        EXPECT_EQ(losses[pair], 0);
+        continue;
+      }
+      Tensor one = slice(tap.detach(), 0, n, 1);
+      one.set_requires_grad();
+      const Tensor B = slice(class_masks()[static_cast<size_t>(q)], 0, n, 1);
+      const double alone =
+          explained(one, Tensor::from({1}, std::vector<int32_t>{static_cast<int32_t>(q)}), B).losses.item();
+      EXPECT_NEAR(losses[pair], alone, 1e-12) << n << " " << q;
+      EXPECT_GT(alone, 0) << n << " " << q;
+    }
+}
+
+TEST(PairLosses, BothDerivativesOfTheirMean) {
+  const Tensor tap = random_tensor({kPictures, 3, 3, 4}, 5, 0, 1);
+  const Function f = function([](const std::vector<Tensor>& in) {
+    const GradMode recorded(true);  // a CAM needs it, also where no derivative is asked for
+    return mean_over_pairs(all_pair_losses(in[0] * in[0]), kPresent);
+  });
+  EXPECT_TRUE(check_first_order(f, {tap}));
+  EXPECT_TRUE(check_second_order(f, {tap}));
+}
+
+TEST(PairLosses, ClassesThatNoPictureShowsAreNotExplained) {
+  std::vector<Values> asked;
+  const Tensor losses = pair_losses(marks({4, 3}, {0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0}), class_masks(),
+                                    [&](const Tensor& classes, const Tensor&) {
+                                      asked.push_back(classes.to_vector());
+                                      return Tensor::full({4}, 2, DType::f64);
+                                    });
+  EXPECT_EQ(asked, (std::vector<Values>{{2, 2, 2, 2}}));
+  EXPECT_EQ(losses.to_vector(), (Values{0, 0, 2, 0, 0, 0, 0, 0, 2, 0, 0, 0}));
+}
+
 TEST(MultiLabel, ShapesMustAgree) {
+  EXPECT_THROW(pair_losses(kPresent, {class_masks()[0]}, {}), Error);
   for (const Tensor& present :
        {marks({4}, {1, 0, 1, 0}), marks({3, 4}, std::vector<int32_t>(12, 0)), Tensor::zeros({4, 3}, DType::f64)}) {
     EXPECT_THROW(sigmoid_cross_entropies(random_tensor({4, 3}, 1), present), Error);
