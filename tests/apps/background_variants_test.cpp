@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "apps/common/report/report.h"
 #include "tests/programs.h"
 
 namespace boxcam {
@@ -20,6 +21,19 @@ TEST(BackgroundVariants, TheGapIsWhatTheGroundDecides) {
   BackgroundVariants variants{8, {{"mixed-same", 0.75}, {"mixed-rand", 0.5}}};
   EXPECT_EQ(variants.bg_gap(), 0.25);
   EXPECT_THROW(variants.accuracy_on("mixed-next"), Error);
+}
+
+TEST(BackgroundVariants, TablesOfExperimentShowThem) {
+  BackgroundVariants variants{8, {}};
+  for (const std::string& name : kVariants) variants.accuracy.emplace_back(name, 0.5);
+  RunRecord run;
+  run.test = {{"test_accuracy", 0.5}};
+  EXPECT_EQ(measures_of({run}).size(), 1u);
+  add_to_json(run.test, variants);
+  std::vector<std::string> shown;
+  for (const Measure& measure : measures_of({run})) shown.push_back(measure.key);
+  for (const std::string& name : kVariants) EXPECT_TRUE(std::count(shown.begin(), shown.end(), key_of(name))) << name;
+  EXPECT_TRUE(std::count(shown.begin(), shown.end(), "bg_gap"));
 }
 
 TEST(BackgroundVariants, TrainAndEvaluateMeasureWhatEvaluateMeasuresOneByOne) {
