@@ -2,6 +2,7 @@
 // source; or a page of explainers by metrics.
 #include <iostream>
 
+#include "apps/common/background_variants.h"
 #include "apps/common/evaluation.h"
 #include "apps/common/explainer_page.h"
 #include "apps/common/groups.h"
@@ -158,6 +159,12 @@ int run(const OptionTable& table, Options& o, const ModelCard& card) {
     if (!warning.empty()) std::cout << warning << "\n";
     json[split.name] = entry;
   }
+  if (o.data.background_variants) {
+    const auto variants = measure_background_variants(*model, o.data, interrupted);
+    if (!variants) return exit_status();
+    add_to_json(json["background_variants"], *variants);
+    std::cout << background_variants_text(*variants);
+  }
   if (!o.json.empty()) write_file(o.json, {json_text(json, 2), "\n"});
   return 0;
 }
@@ -178,9 +185,12 @@ int main(int argc, char** argv) {
          "print what a weight file is: digests (its checksums are compared), what it says of itself, and program, "
          "machine and data of the run beside it; nothing else is done")
       ->trigger_on_parse();
-  table.text("--split", o.split, "train, validation, test (scenes: in and out of context), out-of-context");
+  table.text("--split", o.split,
+             "train, validation, test (scenes: in and out of context), out-of-context; scenes also only-fg, no-fg, "
+             "only-bg-b, only-bg-t, mixed-same, mixed-rand, mixed-next");
   table.text("--json", o.json, "write the numbers to this file");
   declare_data_set(table, o.data, {"train", "val", "test"});
+  declare_background_variants(table, o.data);
   declare_batch(table, o.data);
   declare_model(table, o.model);
   declare_explanation(table, o.explain);
@@ -195,6 +205,8 @@ int main(int argc, char** argv) {
   return run_app(app, argc, argv, [&] {
     table.refuse(o.sanity && !o.page.metrics.empty(), "--metrics",
                  "are of the page of explainers; --sanity has its own");
+    table.refuse(o.data.background_variants && (o.sanity || o.page.asked() || o.split != "test"),
+                 "--background-variants", "measures the test split, without --sanity, --explainers and --metrics");
     const ModelCard card = settle(table, o);
     return run(table, o, card);
   });

@@ -10,6 +10,7 @@
 #include <map>
 #include <optional>
 
+#include "apps/common/background_variants.h"
 #include "apps/common/epoch_rules.h"
 #include "apps/common/evaluation.h"
 #include "apps/common/groups.h"
@@ -403,6 +404,12 @@ bool Run::test() {
     test["confusion"] = confusion_json(e->metrics);
     test["empty_cams_by_class"] = empty_by_class_json(*e, train_.classes());
     test["centred_bias"] = centred_bias_json(*best, train_.classes());
+  }
+  if (o_.data.background_variants) {
+    const auto variants = measure_background_variants(*best, o_.data, interrupted);
+    if (!variants) return false;
+    add_to_json(test, *variants);
+    std::cout << background_variants_text(*variants);
   }
   if (!measure_at_margins(test, *best, evaluations) || !test_other_rules(test)) return false;
   std::vector<TestedSplit> tested;

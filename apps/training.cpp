@@ -24,13 +24,14 @@ const std::set<std::string> kNoPart = {
     "thesis",
     // data
     "data", "classes", "train-images", "val-images", "test-images", "data-seed", "group-of", "several-classes",
-    "expand-children", "difficult", "sources", "context-correlation", "none-class", "missing-images"};
+    "expand-children", "difficult", "sources", "context-correlation", "scenes-level", "none-class", "missing-images"};
 
 }  // namespace
 
 void declare_training(OptionTable& table, TrainingOptions& o) {
   declare_data_set(table, o.data, {"train", "val", "test"});
   declare_step(table, o.data, o.model, o.train);
+  declare_background_variants(table, o.data);
   declare_run(table, o.train);
   declare_seed(table, o.run);
   declare_cpu(table, o.run);

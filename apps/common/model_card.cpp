@@ -31,7 +31,8 @@ const std::vector<std::string> kMeasured = {"--image-size",  "--precision",     
 const std::vector<std::string> kData = {"--data",        "--train-images",        "--val-images",
                                         "--test-images", "--data-seed",           "--group-of",
                                         "--difficult",   "--several-classes",     "--expand-children",
-                                        "--sources",     "--context-correlation", "--missing-images"};
+                                        "--sources",     "--context-correlation", "--missing-images",
+                                        "--scenes-level"};
 
 // Its value is the version of the card. Files without it are not ours, or from before there were cards.
 constexpr const char* kMark = "boxcam";

@@ -59,7 +59,7 @@ class Opened {
     const std::string key =
         run.key({"data", "classes", "train-images", "val-images", "test-images", "data-seed", "image-size", "resize",
                  "augment", "group-of", "several-classes", "expand-children", "difficult", "sources", "none-class",
-                 "missing-images", "context-correlation"});
+                 "missing-images", "context-correlation", "scenes-level"});
     auto found = splits_.find(key);
     if (found == splits_.end()) {
       const RunSplits opened = training_splits(run.options.data, run.options.train.best_by);

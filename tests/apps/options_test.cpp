@@ -195,8 +195,10 @@ Names operator+(Names a, const Names& b) {
 
 const Names kAlways = {"--help", "--version"};
 const Names kSize = {"--classes", "--class-names", "--image-size", "--resize"};
-const Names kImages = {"--data",    "--data-seed",           "--group-of",   "--several-classes", "--expand-children",
-                       "--sources", "--context-correlation", "--none-class", "--missing-images",  "--difficult"};
+const Names kImages = {
+    "--data",        "--data-seed",           "--group-of",   "--several-classes", "--expand-children",
+    "--sources",     "--context-correlation", "--none-class", "--missing-images",  "--difficult",
+    "--scenes-level"};
 const Names kCounts = {"--train-images", "--val-images", "--test-images"};
 const Names kExplain = {"--model", "--explainer", "--tap", "--cam-target", "--cam-profile"};
 const Names kMeasure = {"--cam-class", "--content-heatmap", "--eval-margin"};
@@ -249,11 +251,12 @@ TEST(Programs, TrainWithExplainersThatCanTeachAlone) {
 
 TEST(Programs, OfferWhatActsInThem) {
   const Names trained = kSize + kImages + kExplain + kMeasure + kCpu + kStep;
-  const Names of_train = {"--best-by", "--keep-epochs", "--test-margins",  "--output",
-                          "--resume",  "--tensorboard", "--loader-threads"};
+  const Names of_train = {"--best-by", "--keep-epochs", "--test-margins",   "--output",
+                          "--resume",  "--tensorboard", "--loader-threads", "--background-variants"};
   const Names of_walk = {"--train-images", "--checkpoint", "--html", "--dump"};
-  const Names of_evaluate = {"--batch",      "--checkpoint", "--split", "--json",     "--loader-threads", "--csv",
-                             "--explainers", "--metrics",    "--seed",  "--ablation", "--sanity"};
+  const Names of_evaluate = {"--batch",          "--checkpoint", "--split",      "--json",
+                             "--loader-threads", "--csv",        "--explainers", "--metrics",
+                             "--seed",           "--ablation",   "--sanity",     "--background-variants"};
   const Names of_explain = {"--checkpoint", "--image", "--class", "--output", "--dump", "--overlay-size", "--ablation"};
   const Names of_prepare = {"--augment", "--output"},
               of_experiment = {"--study",        "--preset", "--grid", "--seeds",  "--reference",

@@ -24,7 +24,7 @@ DataKind coco_kind() {
   return {.form = "coco:DIR",
           .what = "COCO: annotations/instances_*.json and folders of pictures",
           .image_files = true,
-          .ignores = {"--difficult", "--expand-children", "--context-correlation"},
+          .ignores = {"--difficult", "--expand-children", "--context-correlation", "--scenes-level"},
           .splits = splits,
           .open = open};
 }

@@ -26,7 +26,7 @@ DataKind csv_kind() {
           .what = "a table path,label[,xmin,ymin,xmax,ymax][,split][,group][,source]",
           .has_boxes = has_boxes,
           .image_files = true,
-          .ignores = {"--group-of", "--difficult", "--expand-children", "--context-correlation"},
+          .ignores = {"--group-of", "--difficult", "--expand-children", "--context-correlation", "--scenes-level"},
           .splits = splits,
           .open = open,
           .settle = settle};

@@ -86,6 +86,8 @@ void settle_data_options(OptionTable& table, DataOptions& o) {
   const DataKind& kind = data_kind(o);
   table.refuse(table.typed("--missing-images") && !kind.image_files, "--missing-images",
                str("--data ", o.data, " has no image files that could be missing"));
+  table.refuse(o.background_variants && kind.variants.empty(), "--background-variants",
+               str("--data ", o.data, " does not say which pixels are an object's: expected scenes"));
   for (const char* option : kind.ignores)
     table.refuse(table.typed(option), option, str("decides nothing of --data ", kind.form));
   if (kind.settle) kind.settle(table, o);
@@ -96,6 +98,7 @@ nlohmann::json packing_options(const OptionTable& table, const DataOptions& o) {
                          {"stored", o.augment == Preprocess::Augment::crop_flip ? "decoded" : "resized"}};
   const nlohmann::json all = table.json();
   for (const std::string& option : sample_options()) json[option.substr(2)] = all.at(option.substr(2));
+  if (o.scenes_level == SceneLevel::plain) json.erase("scenes-level");  // so that files stay what they were
   // Where nothing is drawn, any seed may pick a subset later.
   if (json["data"] != "scenes" && o.train_images == 0 && o.val_images == 0 && o.test_images == 0)
     json.erase("data-seed");

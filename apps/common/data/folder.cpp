@@ -46,6 +46,7 @@ DataKind folder_kind() {
           .what = "SPLIT/CLASS/*.jpg, as torchvision's ImageFolder; no boxes",
           .has_boxes = [](const DataOptions&) { return false; },
           .image_files = true,
+          .ignores = {"--difficult", "--scenes-level"},
           .splits = splits,
           .open = open,
           .settle = settle};

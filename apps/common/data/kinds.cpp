@@ -75,7 +75,7 @@ const std::vector<std::string>& sample_options() {
   static const std::vector<std::string> names = {
       "--classes",  "--data-seed",           "--image-size",      "--resize",
       "--group-of", "--difficult",           "--several-classes", "--expand-children",
-      "--sources",  "--context-correlation", "--none-class"};
+      "--sources",  "--context-correlation", "--scenes-level",    "--none-class"};
   return names;
 }
 

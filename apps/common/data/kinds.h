@@ -23,6 +23,9 @@ struct DataKind {
 
   /// The splits that the data have: "train", "validation", "test", and of some "out-of-context" beside "test".
   std::vector<std::string> (*splits)(const DataOptions& options);
+  /// What else there is of the test pictures: splits that show them without their ground or without their objects, each
+  /// of which `open` knows too.
+  std::vector<std::string> variants = {};
   /// The named split. Throws Error where it does not exist.
   std::unique_ptr<Dataset> (*open)(const DataOptions& options, const std::string& split);
   /// Gives options that were not given what the data say, and refuses those that contradict them; may be null.

@@ -51,7 +51,8 @@ std::unique_ptr<Dataset> open(const DataOptions& o, const std::string& name) {
 
 void settle(OptionTable& table, DataOptions& o) {
   const PackedFile file(data_place(o));
-  nlohmann::json made = file.options();  // files from before there was this option do not have it
+  nlohmann::json made = file.options();  // files from before there were these options do not have them
+  if (!made.contains("scenes-level")) made["scenes-level"] = "plain";
   made["none-class"] = file.classes().back() == "none" ? "on" : "off";
   const nlohmann::json here = table.json();
   for (const std::string& option : sample_options()) {

@@ -24,7 +24,7 @@ DataKind voc_kind() {
   return {.form = "voc:DIR",
           .what = "Pascal VOC's XML files: a folder such as VOCdevkit/VOC2012",
           .image_files = true,
-          .ignores = {"--group-of", "--expand-children", "--context-correlation"},
+          .ignores = {"--group-of", "--expand-children", "--context-correlation", "--scenes-level"},
           .splits = splits,
           .open = open};
 }

@@ -26,7 +26,8 @@ DataKind waterbirds_kind() {
           .what = "Waterbirds as WILDS lays it out, with CUB's boxes; groups are class x place",
           .has_boxes = has_boxes,
           .image_files = true,
-          .ignores = {"--group-of", "--difficult", "--several-classes", "--expand-children", "--context-correlation"},
+          .ignores = {"--group-of", "--difficult", "--several-classes", "--expand-children", "--context-correlation",
+                      "--scenes-level"},
           .splits = splits,
           .open = open,
           .settle = settle};

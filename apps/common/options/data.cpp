@@ -43,6 +43,10 @@ void declare_choice_of_images(OptionTable& table, DataOptions& o) {
              "split, but always one)");
   table.number("--context-correlation", o.context_correlation, between(0, 1),
                "scenes: the share of objects in their usual context (1: every ship on water)");
+  table.word(
+      "--scenes-level", o.scenes_level,
+      "scenes: hard ones have small objects, in part hidden, among things of the same colours, and when training "
+      "nearer the centre than in the test");
 }
 
 }  // namespace
@@ -74,6 +78,14 @@ void declare_size(OptionTable& table, DataOptions& o) {
 void declare_batch(OptionTable& table, DataOptions& o) {
   table.group("Data");
   table.whole("--batch", o.batch, between(1, 4096), "images in a batch");
+}
+
+void declare_background_variants(OptionTable& table, DataOptions& o) {
+  table.group("Data");
+  table.flag(
+      "--background-variants", o.background_variants,
+      "test also what is left of the pictures without their ground or without their objects, and their objects on "
+      "other grounds (scenes; after ImageNet-9)");
 }
 
 void declare_loader(OptionTable& table, DataOptions& o) {

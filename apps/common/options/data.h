@@ -4,6 +4,7 @@
 #include "apps/common/options/table.h"
 #include "nn/data/annotated_images.h"
 #include "nn/data/image.h"
+#include "nn/data/scenes/scenes.h"
 
 namespace boxcam {
 
@@ -28,6 +29,8 @@ struct DataOptions {
   NoneClass none_class = NoneClass::automatic;  ///< open_splits settles it
   MissingImages missing_images = MissingImages::error;
   double context_correlation = 1;
+  SceneLevel scenes_level = SceneLevel::plain;
+  bool background_variants = false;
   int loader_threads = 0;    ///< 0: settle_loader decides
   int64_t loader_cache = 0;  ///< bytes; no option: settled
   bool fitted = false;       ///< the data hold images of image_size already (packed); no option: settled
@@ -43,6 +46,8 @@ void declare_classes(OptionTable& table, DataOptions& options);
 /// --image-size and --resize.
 void declare_size(OptionTable& table, DataOptions& options);
 void declare_batch(OptionTable& table, DataOptions& options);
+/// --background-variants.
+void declare_background_variants(OptionTable& table, DataOptions& options);
 /// --loader-threads.
 void declare_loader(OptionTable& table, DataOptions& options);
 void declare_augment(OptionTable& table, DataOptions& options, const std::string& help);

@@ -22,6 +22,7 @@ BOXCAM_WORDS(AnnotationOptions::GroupOf, {{"keep", E::keep}, {"drop", E::drop}})
 BOXCAM_WORDS(AnnotationOptions::Difficult, {{"keep", E::keep}, {"drop", E::drop}})
 BOXCAM_WORDS(AnnotationOptions::SeveralClasses, {{"largest", E::largest}, {"drop", E::drop}})
 BOXCAM_WORDS(NoneClass, {{"auto", E::automatic}, {"on", E::on}, {"off", E::off}})
+BOXCAM_WORDS(SceneLevel, {{"plain", E::plain}, {"hard", E::hard}})
 BOXCAM_WORDS(MissingImages, {{"error", E::error}, {"skip", E::skip}})
 
 BOXCAM_WORDS(CamTarget, {{"logit", E::logit}, {"centered", E::centered}})

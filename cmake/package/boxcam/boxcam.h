@@ -49,5 +49,6 @@
 #include "xai/losses.h"
 #include "xai/metric_estimates.h"
 #include "xai/metrics.h"
+#include "xai/multi_label.h"
 #include "xai/overlay.h"
 #include "xai/sanity.h"

@@ -23,6 +23,8 @@ constexpr std::array<Gradient, 4> seas{{{{62, 112, 152}, {24, 64, 108}},
                                         {{72, 142, 142}, {24, 94, 104}},
                                         {{98, 114, 124}, {54, 70, 84}},
                                         {{44, 84, 134}, {18, 40, 82}}}};
+constexpr std::array<Colour, 3> dry_lands{{{186, 156, 106}, {168, 122, 84}, {152, 140, 112}}};
+constexpr std::array<Colour, 3> lawns{{{96, 150, 62}, {72, 126, 58}, {122, 154, 76}}};
 constexpr std::array<Colour, 4> lands{{{90, 130, 60}, {152, 140, 82}, {112, 112, 92}, {62, 102, 56}}};
 
 template <class Array>
@@ -271,6 +273,14 @@ void paint_road_across(Canvas& canvas, double horizon, Colour asphalt, Colour ma
   }
 }
 
+void paint_grain(Canvas& canvas, double horizon, double grain, const Texture& texture) {
+  canvas.each_pixel(0, horizon, 1, 1, [&](double x, double y, Colour& c) {
+    const double near = (y - horizon) / (1 - horizon) + .15;
+    const double light = grain * (texture.at((x - .5) * 9 / near, 14 / near) + texture.at(x * 40, y * 40));
+    c = {c.r + light, c.g + light, c.b + light};
+  });
+}
+
 double paint_road(Canvas& canvas, const Texture& texture, Random& random) {
   const double horizon = random.uniform(.10, .38);
   paint_sky(canvas, horizon, random.below(3), texture, random);
@@ -285,12 +295,7 @@ double paint_road(Canvas& canvas, const Texture& texture, Random& random) {
     paint_road_ahead(canvas, horizon, asphalt, marking, random);
   else
     paint_road_across(canvas, horizon, asphalt, marking, random);
-  const double grain = random.uniform(4, 9);
-  canvas.each_pixel(0, horizon, 1, 1, [&](double x, double y, Colour& c) {
-    const double near = (y - horizon) / (1 - horizon) + .15;
-    const double light = grain * (texture.at((x - .5) * 9 / near, 14 / near) + texture.at(x * 40, y * 40));
-    c = {c.r + light, c.g + light, c.b + light};
-  });
+  paint_grain(canvas, horizon, random.uniform(4, 9), texture);
   const int64_t things = random.below(6);
   for (int64_t i = 0; i < things; ++i) {  // along the horizon
     const double x = random.uniform(), r = random.uniform(.03, .07);
@@ -304,12 +309,68 @@ double paint_road(Canvas& canvas, const Texture& texture, Random& random) {
   return horizon;
 }
 
+// A dirt track through dry land, with stones.
+double paint_track(Canvas& canvas, const Texture& texture, Random& random) {
+  const double horizon = random.uniform(.10, .38);
+  paint_sky(canvas, horizon, random.below(3), texture, random);
+  const Colour land = jitter(pick(dry_lands, random), 10, random);
+  if (random.chance(.6)) paint_ridge(canvas, horizon - .06, .03, horizon + .05, mix(land, {170, 160, 160}, .4), random);
+  canvas.fill(rectangle(-.1, horizon, 1.1, 1.001), land * 1.08, land * .9);
+  const Colour dirt = land * random.uniform(.66, .8);
+  const double vanish = random.uniform(.2, .8), bend = random.uniform(-.3, .3), half = random.uniform(.2, .45);
+  Polygon track;
+  const auto middle = [&](double t) { return vanish + (.5 - vanish) * t + bend * std::sin(3.1 * t) * t; };
+  for (int k = 0; k <= 8; ++k) track.push_back({middle(k / 8.) - .01 - half * k / 8, horizon + (1 - horizon) * k / 8});
+  for (int k = 8; k >= 0; --k) track.push_back({middle(k / 8.) + .01 + half * k / 8, horizon + (1 - horizon) * k / 8});
+  canvas.fill(track, dirt * 1.05, dirt * .95);
+  paint_grain(canvas, horizon, random.uniform(6, 13), texture);
+  const int64_t stones = 3 + random.below(10);
+  for (int64_t i = 0; i < stones; ++i) {
+    const double t = random.uniform(), x = random.uniform(), r = (.006 + .02 * t) * random.uniform(.6, 1.4);
+    const double grey = random.uniform(96, 150);
+    canvas.fill(ellipse(x, horizon + (1 - horizon) * t, r * 1.4, r), {grey + 8, grey + 4, grey},
+                {grey * .6, grey * .6, grey * .6});
+  }
+  if (random.chance(.35)) paint_sign(canvas, horizon, random);
+  paint_birds(canvas, random.below(2), random);
+  return horizon;
+}
+
+// A lawn with trees behind it, a path, and flowers.
+double paint_park(Canvas& canvas, const Texture& texture, Random& random) {
+  const double horizon = random.uniform(.10, .38);
+  paint_sky(canvas, horizon, random.below(3), texture, random);
+  const Colour lawn = jitter(pick(lawns, random), 9, random);
+  canvas.fill(rectangle(-.1, horizon, 1.1, 1.001), lawn, lawn * .82);
+  if (random.chance(.7)) {
+    const double y0 = random.uniform(horizon + .1, .6), y1 = random.uniform(.5, .95), w = random.uniform(.05, .12);
+    canvas.fill(rounded({{-.1, y0}, {.4, y0 + .05}, {1.1, y1}, {1.1, y1 + w * 1.4}, {.4, y0 + .05 + w}, {-.1, y0 + w}}),
+                {196, 184, 156}, {176, 164, 138});
+  }
+  paint_grain(canvas, horizon, random.uniform(5, 11), texture);
+  const int64_t trees = 4 + random.below(6);
+  for (int64_t i = 0; i < trees; ++i) {
+    const double x = random.uniform(), r = random.uniform(.05, .11);
+    paint_tree(canvas, x, horizon + r * .4, r * 2, random);
+  }
+  const int64_t flowers = random.below(30);
+  for (int64_t i = 0; i < flowers; ++i) {
+    const double t = random.uniform(.1, 1), x = random.uniform(), r = .003 + .007 * t;
+    canvas.fill(ellipse(x, horizon + (1 - horizon) * t, r, r), pick(scene_palette(), random));
+  }
+  if (random.chance(.35)) paint_sign(canvas, horizon, random);
+  paint_birds(canvas, random.below(3), random);
+  return horizon;
+}
+
 }  // namespace
 
 double paint_background(Canvas& canvas, Background background, Random& random) {
   const Texture texture(random);
   if (background == Background::sea) return paint_sea(canvas, texture, random);
   if (background == Background::road) return paint_road(canvas, texture, random);
+  if (background == Background::track) return paint_track(canvas, texture, random);
+  if (background == Background::park) return paint_park(canvas, texture, random);
   paint_sky(canvas, 1, 1 + random.below(5), texture, random);
   if (random.chance(.3)) {
     const double height = random.uniform(.86, .95);

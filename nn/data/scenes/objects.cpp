@@ -26,6 +26,12 @@ class Builder {
       rect(x + step * 0.18, y0, x + step * 0.82, y1, c);
     }
   }
+  /// A bar of even width between two points; the width is in units of y.
+  void bar(Point from, Point to, double width, Colour c) {
+    const double dx = (to.x - from.x) * half_, dy = to.y - from.y, length = std::hypot(dx, dy);
+    const double nx = -dy / length * width / 2 / half_, ny = dx / length * width / 2;
+    flat({{from.x + nx, from.y + ny}, {to.x + nx, to.y + ny}, {to.x - nx, to.y - ny}, {from.x - nx, from.y - ny}}, c);
+  }
   void wheel(double x, double y, double radius) {
     circle(x, y, radius, {26, 26, 29});
     circle(x, y, radius * 0.52, metal);
@@ -255,10 +261,133 @@ void pickup(Builder& b, Colour body, Colour trim, Random& random) {
   b.wheel(.60, .275, .225);
 }
 
+void tyre(Builder& b, double x, double radius) {
+  b.circle(x, .5 - radius, radius, {26, 26, 29});
+  b.circle(x, .5 - radius, radius * .62, metal);
+  b.circle(x, .5 - radius, radius * .44, {40, 40, 44});
+}
+
+// A racing motorbike: full fairing, high tail.
+void sports_bike(Builder& b, Colour body, Colour trim, Random& random) {
+  const bool stripe = random.chance(.5);
+  tyre(b, -.66, .24);
+  tyre(b, .70, .24);
+  b.bar({.48, -.20}, {.70, .26}, .06, metal);                                                     // fork
+  b.bar({-.20, .16}, {-.66, .26}, .07, dark);                                                     // swing arm
+  b.lit({{-.28, .02}, {.36, -.02}, {.22, .34}, {-.14, .34}}, {70, 70, 76});                       // engine
+  b.lit(rounded({{.10, -.30}, {.52, -.44}, {.78, -.10}, {.40, .16}, {.10, .10}}), body);          // fairing
+  b.lit(rounded({{-.30, -.10}, {.08, -.36}, {.24, -.10}, {-.10, .04}}), trim);                    // tank
+  b.lit({{-1, -.34}, {-.30, -.14}, {-.20, .02}, {-.60, -.02}}, body);                             // tail
+  b.flat({{.44, -.42}, {.52, -.5}, {.66, -.26}, {.54, -.24}}, glass);                             // screen
+  if (stripe) b.flat({{.20, -.12}, {.66, -.22}, {.70, -.12}, {.22, .0}}, trim);
+}
+
+// A cruiser: low seat, high handlebar, long pipes.
+void cruiser(Builder& b, Colour body, Colour trim, Random& random) {
+  const bool screen = random.chance(.5);
+  tyre(b, -.66, .25);
+  tyre(b, .70, .23);
+  b.bar({.30, -.36}, {.70, .27}, .06, metal);
+  b.bar({.30, -.36}, {.08, -.48}, .06, dark);                                                     // handlebar
+  b.lit({{-.26, .0}, {.26, .0}, {.18, .34}, {-.22, .34}}, {92, 92, 98});
+  b.bar({-.95, .36}, {.16, .30}, .07, metal);                                                     // pipe
+  b.lit(rounded({{-.06, -.22}, {.34, -.20}, {.30, .02}, {-.12, .04}}), body);
+  b.lit(rounded({{-.62, -.14}, {-.10, -.10}, {-.04, .04}, {-.52, .04}}), dark);                   // seat
+  b.lit(rounded({{-1, .10}, {-.74, -.06}, {-.42, .10}, {-.46, .18}, {-.92, .20}}), trim);         // mudguard
+  b.lit(rounded({{.46, .16}, {.72, -.04}, {.96, .14}, {.90, .20}, {.52, .22}}), trim);
+  b.circle(.46, -.16, .07, {252, 240, 176});
+  if (screen) b.flat({{.34, -.5}, {.42, -.5}, {.50, -.24}, {.40, -.22}}, glass);
+}
+
+// A scooter: step-through body, shield, small wheels.
+void scooter(Builder& b, Colour body, Colour trim, Random& random) {
+  const bool trunk = random.chance(.5);
+  tyre(b, -.60, .17);
+  tyre(b, .70, .17);
+  b.bar({.42, -.40}, {.70, .34}, .08, body * .8);
+  b.lit(rounded({{-1, .02}, {-.84, -.16}, {-.20, -.14}, {-.12, .30}, {-.62, .30}}), body);        // rear
+  b.lit({{-.20, .20}, {.40, .20}, {.44, .31}, {-.24, .31}}, trim * .7);                           // floor
+  b.lit(rounded({{.30, -.32}, {.48, -.34}, {.66, .16}, {.44, .28}, {.34, .24}}), body);           // shield
+  b.lit(rounded({{-.86, -.24}, {-.16, -.22}, {-.12, -.12}, {-.82, -.12}}), dark);
+  b.lit(rounded({{.50, .20}, {.72, .10}, {.96, .26}, {.92, .34}, {.54, .34}}), trim);
+  b.bar({.44, -.38}, {.20, -.46}, .06, dark);
+  b.circle(.48, -.42, .08, {252, 240, 176});
+  if (trunk) b.lit({{-1, -.5}, {-.62, -.5}, {-.60, -.24}, {-1, -.24}}, trim);
+}
+
+// A motocross machine: high mudguards, long fork, knobbly tyres.
+void motocross(Builder& b, Colour body, Colour trim, Random& random) {
+  const bool plate = random.chance(.6);
+  tyre(b, -.68, .25);
+  tyre(b, .72, .26);
+  b.bar({.36, -.42}, {.72, .24}, .07, trim * .8);
+  b.bar({-.16, .14}, {-.68, .25}, .06, metal);
+  b.lit({{-.20, .04}, {.20, .0}, {.16, .30}, {-.14, .32}}, {80, 80, 86});
+  b.lit({{.02, -.26}, {.40, -.16}, {.34, .12}, {.06, .02}}, body);                                // shroud
+  b.lit({{-1, -.34}, {-.88, -.38}, {.16, -.26}, {.10, -.16}, {-.40, -.14}}, dark);                // seat
+  b.flat({{-1, -.34}, {-.52, -.24}, {-.50, -.16}, {-.80, -.20}}, body);
+  b.flat({{.40, -.24}, {1, -.12}, {.98, -.06}, {.46, -.14}}, body);                               // mudguard
+  b.bar({.38, -.40}, {.16, -.48}, .05, dark);
+  if (plate) b.flat({{.38, -.42}, {.54, -.36}, {.52, -.18}, {.40, -.20}}, trim);
+}
+
+constexpr Colour skins[] = {{238, 200, 172}, {204, 152, 112}, {146, 98, 68}, {92, 62, 46}};
+
+// Head, trunk and limbs; each limb is bent at a joint.
+struct Pose {
+  Point head, neck, hip;
+  Point elbow[2], hand[2], knee[2], foot[2];
+};
+
+void figure(Builder& b, const Pose& pose, Colour shirt, Colour trousers, Random& random) {
+  const Colour skin = skins[random.below(4)];
+  const Colour hair = skin * random.uniform(.2, .6);
+  const bool sleeves = random.chance(.5);
+  for (int side = 0; side < 2; ++side) {
+    const double shade = side == 0 ? .72 : 1;  // the far side first
+    b.bar(pose.hip, pose.knee[side], .15, trousers * shade);
+    b.bar(pose.knee[side], pose.foot[side], .12, trousers * (shade * .92));
+    const double toe = pose.foot[side].x + .16;
+    b.bar({pose.foot[side].x - .05, pose.foot[side].y - .03}, {toe, pose.foot[side].y - .03}, .06, dark);
+    if (side == 0) {
+      b.bar(pose.neck, pose.elbow[0], .10, shirt * shade);
+      b.bar(pose.elbow[0], pose.hand[0], .08, sleeves ? shirt * shade : skin * shade);
+    }
+  }
+  b.bar(pose.neck, pose.hip, .25, shirt);
+  b.bar(pose.neck, pose.elbow[1], .10, shirt * .92);
+  b.bar(pose.elbow[1], pose.hand[1], .08, sleeves ? shirt * .88 : skin);
+  b.bar({pose.head.x, pose.head.y + .06}, pose.neck, .09, skin * .9);
+  b.circle(pose.head.x, pose.head.y, .105, skin);
+  b.flat(ellipse(pose.head.x - .02, pose.head.y - .05, .10, .07), hair);
+}
+
+void walker(Builder& b, Colour body, Colour trim, Random& random) {
+  figure(b, {{.06, -.39}, {.02, -.26}, {-.02, .06}, {{-.40, -.10}, {.44, -.12}}, {{-.74, .06}, {.82, -.02}},
+             {{-.30, .26}, {.40, .24}}, {{-.82, .46}, {.62, .5}}}, body, trim, random);
+}
+
+void runner(Builder& b, Colour body, Colour trim, Random& random) {
+  figure(b, {{.30, -.39}, {.20, -.27}, {-.04, .04}, {{-.30, -.22}, {.56, -.06}}, {{-.50, .02}, {.92, -.20}},
+             {{-.34, .24}, {.48, .12}}, {{-.94, .22}, {.56, .5}}}, body, trim, random);
+}
+
+void waving_person(Builder& b, Colour body, Colour trim, Random& random) {
+  figure(b, {{.0, -.33}, {.0, -.21}, {.0, .10}, {{-.46, -.22}, {.46, -.22}}, {{-.84, -.46}, {.84, -.46}},
+             {{-.28, .28}, {.28, .28}}, {{-.52, .5}, {.44, .5}}}, body, trim, random);
+}
+
+void stretching_person(Builder& b, Colour body, Colour trim, Random& random) {
+  figure(b, {{-.20, -.39}, {-.14, -.26}, {.0, .06}, {{-.52, -.14}, {.36, -.30}}, {{-.92, -.26}, {.86, -.34}},
+             {{-.36, .24}, {.42, .26}}, {{-.62, .5}, {.78, .46}}}, body, trim, random);
+}
+
 using Variant = void (*)(Builder&, Colour, Colour, Random&);
-constexpr Variant variants[3][4] = {{airliner, propeller_plane, plane_from_above, fighter},
+constexpr Variant variants[5][4] = {{airliner, propeller_plane, plane_from_above, fighter},
                                     {steamer, container_ship, sailing_boat, ferry},
-                                    {sedan, hatchback, van, pickup}};
+                                    {sedan, hatchback, van, pickup},
+                                    {sports_bike, cruiser, scooter, motocross},
+                                    {walker, runner, waving_person, stretching_person}};
 
 // clang-format on
 
@@ -271,9 +400,9 @@ const std::vector<Colour>& scene_palette() {
   return palette;
 }
 
-SceneShape draw_object(int64_t label, double aspect, Colour primary, Colour secondary, Random& random) {
+SceneShape draw_object(SceneObject object, double aspect, Colour primary, Colour secondary, Random& random) {
   Builder builder(aspect);
-  variants[label][random.below(4)](builder, primary, secondary, random);
+  variants[static_cast<size_t>(object)][random.below(4)](builder, primary, secondary, random);
   return builder.take();
 }
 

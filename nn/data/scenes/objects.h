@@ -1,4 +1,4 @@
-// The planes, ships and cars of the procedural scenes, as coloured polygons.
+// The objects of the procedural scenes, as coloured polygons.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,10 @@ using SceneShape = std::vector<ShapePart>;
 /// The colours that objects of every class and the distractors share.
 const std::vector<Colour>& scene_palette();
 
-/// One object of a class (0 plane, 1 ship, 2 car) in one of its variants, nose to the right, y downwards, around the
-/// origin and about `aspect` wide and 1 high (wheels and portholes stay round at any aspect).
-SceneShape draw_object(int64_t label, double aspect, Colour primary, Colour secondary, Random& random);
+enum class SceneObject { plane, ship, car, motorbike, person };
+
+/// One object in one of its variants, nose to the right, y downwards, around the origin and about `aspect` wide and 1
+/// high (wheels, heads and portholes stay round at any aspect).
+SceneShape draw_object(SceneObject object, double aspect, Colour primary, Colour secondary, Random& random);
 
 }  // namespace boxcam

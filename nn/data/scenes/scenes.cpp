@@ -8,10 +8,13 @@
 
 #include "engine/base/check.h"
 #include "engine/base/random.h"
+#include "engine/base/text.h"
 #include "nn/data/identity.h"
 #include "nn/data/scenes/backgrounds.h"
+#include "nn/data/scenes/clutter.h"
 #include "nn/data/scenes/objects.h"
 #include "nn/data/scenes/raster.h"
+#include "nn/data/scenes/variants.h"
 
 namespace boxcam {
 namespace {
@@ -19,11 +22,35 @@ namespace {
 constexpr int64_t none_label = 3;
 constexpr int64_t index_limit = int64_t{1} << 32;
 constexpr std::array<const char*, 4> split_names{"train", "validation", "test_in", "test_out"};
-constexpr std::array<const char*, 3> background_names{"sky", "sea", "road"};
+constexpr std::array<const char*, 5> background_names{"sky", "sea", "road", "track", "park"};
+
+/// What the labels 0, 1 and 2 are.
+struct Members {
+  std::array<SceneObject, 3> objects;
+  std::array<Background, 3> grounds;  // each label's usual one
+  double least_aspect, largest_aspect;
+};
+const Members& members_of(SceneSet set) {
+  using enum SceneObject;
+  static const std::array<Members, 2> members = {
+      {{{plane, ship, car}, {Background::sky, Background::sea, Background::road}, 1.5, 2.3},
+       {{car, motorbike, person}, {Background::road, Background::track, Background::park}, .9, 1.4}}};
+  return members[static_cast<size_t>(set)];
+}
 
 // The decisions about a scene that draw on random numbers independently of each other, so that one never shifts
 // another's numbers: the layout of the objects is the same whatever their class turns out to be.
-enum class Part : uint64_t { plan, background, layout, camera, noise, object };
+enum class Part : uint64_t {
+  plan,
+  background,
+  layout,
+  camera,
+  noise,
+  object,
+  occluder = 11,
+  clutter = 14,
+  other_ground = 15
+};
 
 void check_options(const SceneOptions& options) {
   check(options.image_size >= 32 && options.image_size <= 1024,
@@ -32,27 +59,39 @@ void check_options(const SceneOptions& options) {
         "scenes: the context correlation must lie in [0, 1], found ", options.context_correlation);
 }
 
-// One image owns 2^32 positions of its split's stream, each part 2^28 of them: no two ever share a number.
-Random part_random(uint64_t seed, ScenesSplit split, int64_t index, Part part, uint64_t which = 0) {
-  const uint64_t stream = stream_of(str("scenes/", split_names[static_cast<size_t>(split)]));
-  return Random(seed, stream, (static_cast<uint64_t>(index) << 32) + ((static_cast<uint64_t>(part) + which) << 28));
+std::string variant_name(SceneVariant variant) {
+  for (const auto& [name, known] : scene_variants())
+    if (known == variant) return name;
+  return "";
 }
+
+struct Picture {
+  uint64_t seed;
+  ScenesSplit split;
+  int64_t index;
+
+  // A picture owns 2^32 positions of its split's stream, each part 2^28 of them: no two ever share a number.
+  Random part(Part part, uint64_t which = 0) const {
+    const uint64_t stream = stream_of(str("scenes/", split_names[static_cast<size_t>(split)]));
+    return Random(seed, stream, (static_cast<uint64_t>(index) << 32) + ((static_cast<uint64_t>(part) + which) << 28));
+  }
+};
 
 struct Plan {
   int64_t label;
   Background background;
 };
 
-Plan plan_scene(uint64_t seed, ScenesSplit split, int64_t index, double context_correlation) {
-  Random random = part_random(seed, split, index, Part::plan);
+Plan plan_scene(const Picture& picture, const SceneOptions& options) {
+  Random random = picture.part(Part::plan);
   const int64_t label = random.below(4);
-  double usual = context_correlation;
-  if (split == ScenesSplit::test_in) usual = 1;
-  if (split == ScenesSplit::test_out) usual = 0;
+  double usual = options.context_correlation;
+  if (picture.split == ScenesSplit::test_in) usual = 1;
+  if (picture.split == ScenesSplit::test_out) usual = 0;
   const bool in_context = random.chance(usual);
   const int64_t wrong = (label + 1 + random.below(2)) % 3, any = random.below(3);
-  const int64_t background = label == none_label ? any : (in_context ? label : wrong);
-  return {label, static_cast<Background>(background)};
+  const int64_t ground = label == none_label ? any : (in_context ? label : wrong);
+  return {label, members_of(options.set).grounds[static_cast<size_t>(ground)]};
 }
 
 // Where an object goes.
@@ -63,9 +102,31 @@ struct Placement {
   bool flip;
 };
 
+// Shares of the image, log-uniform, and width / height; what any class may have.
+struct LayoutRules {
+  double least_area, largest_area, largest_area_of_several;
+  double least_aspect, largest_aspect;
+  bool central;
+};
+
+LayoutRules rules_of(ScenesSplit split, const SceneOptions& options) {
+  const Members& members = members_of(options.set);
+  if (options.level == SceneLevel::plain)
+    return {.05, .35, .35 * .45, members.least_aspect, members.largest_aspect, false};
+  const bool test = split == ScenesSplit::test_in || split == ScenesSplit::test_out;
+  return {.012, .06, .06, members.least_aspect, members.largest_aspect, !test};
+}
+
+// A place between two ends: anywhere, or the mean of three such places, which lies nearer the middle.
+double draw_place(double low, double high, bool central, Random& random) {
+  if (!central) return random.uniform(low, high);
+  const double a = random.uniform(low, high), b = random.uniform(low, high), c = random.uniform(low, high);
+  return (a + b + c) / 3;
+}
+
 // Draws the layout without knowing the class: number, size, shape, pose and place of the boxes depend on nothing but
-// the horizon (objects stand below it). Areas are 5 % to 35 % of the image, log-uniform.
-std::vector<Placement> lay_out(double horizon, Random& random) {
+// the horizon (objects stand below it).
+std::vector<Placement> lay_out(double horizon, const LayoutRules& rules, Random& random) {
   const double u = random.uniform();
   size_t count = u < .6 ? 1 : (u < .85 ? 2 : 3);
   const auto apart = [](const Box& a, const Box& b) {
@@ -76,8 +137,9 @@ std::vector<Placement> lay_out(double horizon, Random& random) {
     std::vector<Placement> placements;
     while (placements.size() < count) {
       Placement p;
-      const double area = std::exp(random.uniform(std::log(.05), std::log(count == 1 ? .35 : .35 * .45)));
-      p.aspect = std::exp(random.uniform(std::log(1.5), std::log(2.3)));
+      const double largest = count == 1 ? rules.largest_area : rules.largest_area_of_several;
+      const double area = std::exp(random.uniform(std::log(rules.least_area), std::log(largest)));
+      p.aspect = std::exp(random.uniform(std::log(rules.least_aspect), std::log(rules.largest_aspect)));
       p.angle = std::clamp(random.normal() * 7, -15.0, 15.0) * std::numbers::pi / 180;
       p.flip = random.chance(.5);
       // The bounds of a turned body: half way between those of a rectangle and of an ellipse.
@@ -86,9 +148,9 @@ std::vector<Placement> lay_out(double horizon, Random& random) {
       const double turned_height = (p.aspect * s + c + std::hypot(p.aspect * s, c)) / 2;
       const double ratio = turned_width / turned_height;
       const double w = std::sqrt(area * ratio), h = std::sqrt(area / ratio);
-      const double x = random.uniform(.01, .99 - w);
+      const double x = draw_place(.01, .99 - w, rules.central, random);
       const double lowest = horizon > 0 ? std::max(h + .01, horizon + h * .35) : h + .01;
-      const double bottom = random.uniform(lowest, .99);
+      const double bottom = draw_place(lowest, .99, rules.central, random);
       p.box = {x, bottom - h, x + w, bottom};
       const auto clear_of = [&](const Placement& other) { return apart(p.box, other.box); };
       if (!std::all_of(placements.begin(), placements.end(), clear_of)) break;
@@ -180,13 +242,114 @@ void expose(const Canvas& canvas, const Exposure& exposure, Random& noise, Image
     }
 }
 
+struct Object {
+  SceneShape shape;
+  Box box;
+  SceneShape front;  // what hides a part of it
+};
+
+/// Over their own ground, before any of them hides it: their colours stand out against that.
+std::vector<Object> plan_objects(const Canvas& ground, double horizon, int64_t label, const Picture& picture,
+                                 const SceneOptions& options) {
+  Random layout_random = picture.part(Part::layout);
+  const std::vector<Placement> placements = lay_out(horizon, rules_of(picture.split, options), layout_random);
+  std::vector<std::pair<Colour, Colour>> colours;
+  for (const Placement& p : placements) colours.push_back(pick_colours(ground, p.box, layout_random));
+  const SceneObject kind = members_of(options.set).objects[static_cast<size_t>(label)];
+  std::vector<Object> objects;
+  for (size_t i = 0; i < placements.size(); ++i) {
+    Random object_random = picture.part(Part::object, i);
+    Object object;
+    object.shape = draw_object(kind, placements[i].aspect, colours[i].first, colours[i].second, object_random);
+    place(object.shape, placements[i]);
+    object.box = bounds(object.shape);
+    if (options.level == SceneLevel::hard) {
+      Random front_random = picture.part(Part::occluder, i);
+      object.front = draw_occluder(object.box, front_random);
+    }
+    objects.push_back(std::move(object));
+  }
+  return objects;
+}
+
+/// Returns the horizon's height.
+double paint_ground(Canvas& canvas, Background background, const Picture& picture, SceneLevel level) {
+  Random random = picture.part(Part::background), clutter_random = picture.part(Part::clutter);
+  const double horizon = paint_background(canvas, background, random);
+  if (level == SceneLevel::hard) paint_clutter(canvas, clutter_random);
+  return horizon;
+}
+
+void paint(Canvas& canvas, const std::vector<Object>& objects) {
+  for (const Object& object : objects) {
+    paint(canvas, object.shape);
+    paint(canvas, object.front);
+  }
+}
+
+Coverage coverage_of(const std::vector<Object>& objects, int size) {
+  Canvas canvas(size);
+  for (const Object& object : objects) {
+    for (const ShapePart& piece : object.shape) canvas.fill(piece.polygon, Colour{1, 1, 1});
+    for (const ShapePart& piece : object.front) canvas.fill(piece.polygon, Colour{0, 0, 0});
+  }
+  Coverage coverage;
+  for (int y = 0; y < size; ++y)
+    for (int x = 0; x < size; ++x) coverage.push_back(canvas.at(y, x).r);
+  return coverage;
+}
+
+bool mixes(SceneVariant variant) { return variant >= SceneVariant::mixed_same; }
+
+/// The picture that lends a variant its ground: another one of the split, which has no end, with objects of the class
+/// that the variant asks for.
+Picture other_picture(const Picture& picture, int64_t label, const SceneOptions& options) {
+  Random random = picture.part(Part::other_ground);
+  const int64_t any = random.below(none_label);
+  const int64_t wanted = options.variant == SceneVariant::mixed_same   ? label
+                         : options.variant == SceneVariant::mixed_rand ? any
+                                                                       : (label + 1) % none_label;
+  for (Picture other = picture;;) {
+    other.index = random.below(index_limit);
+    if (other.index != picture.index && plan_scene(other, options).label == wanted) return other;
+  }
+}
+
+/// What a variant takes away from the picture of an object.
+void show(SceneVariant variant, const std::vector<Object>& objects, Sample& sample) {
+  Image& image = sample.image;
+  if (variant == SceneVariant::only_fg) keep_objects(image, coverage_of(objects, image.width));
+  if (variant == SceneVariant::no_fg) remove_objects(image, coverage_of(objects, image.width));
+  if (variant == SceneVariant::only_bg_b) blacken_boxes(image, sample.boxes);
+  if (variant == SceneVariant::only_bg_t) tile_boxes(image, sample.boxes);
+  const bool seen = variant <= SceneVariant::only_fg || mixes(variant);
+  if (!seen) sample.boxes.clear();
+}
+
 }  // namespace
+
+const std::vector<std::pair<std::string, SceneVariant>>& scene_variants() {
+  static const std::vector<std::pair<std::string, SceneVariant>> variants = {
+      {"only-fg", SceneVariant::only_fg},       {"no-fg", SceneVariant::no_fg},
+      {"only-bg-b", SceneVariant::only_bg_b},   {"only-bg-t", SceneVariant::only_bg_t},
+      {"mixed-same", SceneVariant::mixed_same}, {"mixed-rand", SceneVariant::mixed_rand},
+      {"mixed-next", SceneVariant::mixed_next}};
+  return variants;
+}
+
+const std::vector<std::string>& classes_of(SceneSet set) {
+  static const std::array<std::vector<std::string>, 2> classes = {
+      {{"plane", "ship", "car"}, {"car", "motorbike", "person"}}};
+  return classes[static_cast<size_t>(set)];
+}
 
 Sample draw_scene(uint64_t seed, ScenesSplit split, int64_t index, const SceneOptions& options) {
   check_options(options);
   check(index >= 0 && index < index_limit, "scenes: image ", index, " is not in [0, ", index_limit, ")");
-  const auto part = [&](Part which, uint64_t number = 0) { return part_random(seed, split, index, which, number); };
-  const Plan plan = plan_scene(seed, split, index, options.context_correlation);
+  const Picture picture{seed, split, index};
+  const Plan plan = plan_scene(picture, options);
+  check(options.variant == SceneVariant::whole || plan.label != none_label, "scenes: image ", index,
+        " shows no object, so it has no variant without its ground or its objects");
 
   Sample sample;
   sample.label = plan.label;
@@ -195,54 +358,57 @@ Sample draw_scene(uint64_t seed, ScenesSplit split, int64_t index, const SceneOp
   sample.image = Image(options.image_size, options.image_size);
 
   Canvas canvas(options.image_size);
-  Random background_random = part(Part::background);
-  const double horizon = paint_background(canvas, plan.background, background_random);
+  const double horizon = paint_ground(canvas, plan.background, picture, options.level);
 
-  if (plan.label != none_label && options.objects) {
-    Random layout_random = part(Part::layout);
-    const std::vector<Placement> placements = lay_out(horizon, layout_random);
-    std::vector<std::pair<Colour, Colour>> colours;  // chosen before any object hides the background
-    for (const Placement& p : placements) colours.push_back(pick_colours(canvas, p.box, layout_random));
-    for (size_t i = 0; i < placements.size(); ++i) {
-      Random object_random = part(Part::object, i);
-      SceneShape shape =
-          draw_object(plan.label, placements[i].aspect, colours[i].first, colours[i].second, object_random);
-      place(shape, placements[i]);
-      for (const ShapePart& piece : shape) canvas.fill(piece.polygon, piece.top, piece.bottom);
-      const Box box = bounds(shape);
-      const double size = options.image_size;
-      sample.boxes.push_back({box.x_min * size, box.y_min * size, box.x_max * size, box.y_max * size});
-    }
+  std::vector<Object> objects;
+  if (plan.label != none_label && options.objects)
+    objects = plan_objects(canvas, horizon, plan.label, picture, options);
+  if (mixes(options.variant)) {
+    const Picture other = other_picture(picture, plan.label, options);
+    const Background ground = plan_scene(other, options).background;
+    canvas = Canvas(options.image_size);
+    paint_ground(canvas, ground, other, options.level);
+    sample.source = background_names[static_cast<size_t>(ground)];
+  }
+  paint(canvas, objects);
+  const double size = options.image_size;
+  for (const Object& object : objects) {
+    const Box& b = object.box;
+    sample.boxes.push_back({b.x_min * size, b.y_min * size, b.x_max * size, b.y_max * size});
   }
 
   Exposure exposure{{1, 1, 1}, 1, 0};
-  Random camera_random = part(Part::camera), noise_random = part(Part::noise);
+  Random camera_random = picture.part(Part::camera), noise_random = picture.part(Part::noise);
   if (options.camera) exposure = draw_exposure(camera_random);
   expose(canvas, exposure, noise_random, sample.image);
+  show(options.variant, objects, sample);
   return sample;
 }
 
 Scenes::Scenes(uint64_t seed, int64_t count, ScenesSplit split, const SceneOptions& options)
-    : seed_(seed), count_(count), split_(split), options_(options) {
+    : seed_(seed), count_(count), split_(split), options_(options), classes_(classes_of(options.set)) {
+  classes_.emplace_back("none");
   check(count >= 0 && count < index_limit, "scenes: the number of images must lie in [0, ", index_limit, "), found ",
         count);
   check_options(options);
+  for (int64_t i = 0; options.variant != SceneVariant::whole && i < count; ++i)
+    if (plan_scene({seed, split, i}, options).label != none_label) shown_.push_back(i);
 }
 
-Sample Scenes::load(int64_t index) const {
-  check(index >= 0 && index < count_, "scenes: image ", index, " is not in [0, ", count_, ")");
-  return draw_scene(seed_, split_, index, options_);
+int64_t Scenes::size() const {
+  return options_.variant == SceneVariant::whole ? count_ : static_cast<int64_t>(shown_.size());
 }
 
-int64_t Scenes::label(int64_t index) const {
-  check(index >= 0 && index < count_, "scenes: image ", index, " is not in [0, ", count_, ")");
-  return plan_scene(seed_, split_, index, options_.context_correlation).label;
+int64_t Scenes::picture(int64_t index) const {
+  check(index >= 0 && index < size(), "scenes: image ", index, " is not in [0, ", size(), ")");
+  return options_.variant == SceneVariant::whole ? index : shown_[static_cast<size_t>(index)];
 }
 
-const std::vector<std::string>& Scenes::classes() const {
-  static const std::vector<std::string> names{"plane", "ship", "car", "none"};
-  return names;
-}
+Sample Scenes::load(int64_t index) const { return draw_scene(seed_, split_, picture(index), options_); }
+
+int64_t Scenes::label(int64_t index) const { return plan_scene({seed_, split_, picture(index)}, options_).label; }
+
+const std::vector<std::string>& Scenes::classes() const { return classes_; }
 
 std::string Scenes::identity() const {
   Identity identity;
@@ -254,6 +420,10 @@ std::string Scenes::identity() const {
   identity.add(options_.context_correlation);
   identity.add(int64_t{options_.objects});
   identity.add(int64_t{options_.camera});
+  // What came later plays no part where it is not used, so that older runs keep their names.
+  if (options_.variant != SceneVariant::whole) identity.add(variant_name(options_.variant));
+  if (options_.set != SceneSet::plane_ship_car) identity.add(classes_);
+  if (options_.level == SceneLevel::hard) identity.add("hard");
   return identity.digits();
 }
 
@@ -262,8 +432,12 @@ std::string Scenes::describe() const {
                               : split_ == ScenesSplit::test_out
                                   ? "out of context"
                                   : str("context correlation ", options_.context_correlation);
-  return str("scenes: ", count_, " procedural images of ", options_.image_size, "x", options_.image_size, " (",
-             split_names[static_cast<size_t>(split_)], ", ", context, ", seed ", seed_, ")");
+  std::string more;
+  if (options_.set != SceneSet::plane_ship_car) more += ", " + join(classes_of(options_.set));
+  if (options_.level == SceneLevel::hard) more += ", hard";
+  if (options_.variant != SceneVariant::whole) more += ", " + variant_name(options_.variant);
+  return str("scenes: ", size(), " procedural images of ", options_.image_size, "x", options_.image_size, " (",
+             split_names[static_cast<size_t>(split_)], ", ", context, more, ", seed ", seed_, ")");
 }
 
 }  // namespace boxcam
