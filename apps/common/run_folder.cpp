@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "apps/common/data/kinds.h"
+#include "engine/base/durable.h"
 #include "engine/base/file.h"
 #include "engine/base/text.h"
 #include "models/weights.h"
@@ -106,6 +107,7 @@ RunFolder::RunFolder(const std::string& path, bool resume) : path_(path) {
     check(fs::is_directory(path, error), "--output: ", path, " is not a folder");
   fs::create_directories(path, error);
   check(!error, "--output: cannot make the folder ", path, ": ", error.message());
+  sync_entry(fs::path(path).has_filename() ? path : fs::path(path).parent_path().string());
   bool held = false;
   lock_ = lock(path, true, held);
   check(!held, "--output: ", kFolderIsTaken, " ", path);
@@ -203,15 +205,14 @@ std::vector<std::string> RunFolder::record_move(const nlohmann::json& now, const
 }
 
 void RunFolder::add_epoch(const nlohmann::json& line) const {
-  std::ofstream out(file("epochs.jsonl"), std::ios::app);
-  out << json_text(line) << "\n";
-  out.flush();
-  check(out.good(), "cannot write ", file("epochs.jsonl"));
+  append_to_file(file("epochs.jsonl"), json_text(line) + "\n");
 }
 
 std::vector<nlohmann::json> RunFolder::read_epochs() const {
   std::vector<nlohmann::json> lines;
-  std::ifstream in(file("epochs.jsonl"));
+  std::error_code error;
+  if (!fs::exists(file("epochs.jsonl"), error)) return lines;
+  std::istringstream in(read_file(file("epochs.jsonl")));  // a stream of a file would take an error for its end
   for (std::string line; std::getline(in, line);) {
     auto json = nlohmann::json::parse(line, nullptr, false);
     if (json.is_object()) lines.push_back(std::move(json));  // what a crash cut short is no line
