@@ -63,7 +63,7 @@ class Run {
       return test() ? 0 : left("in the test");
     } catch (const std::exception& e) {
       if (!whole_) throw;
-      fail(e.what(), "; ", save_after_error());
+      fail(sentence_of(e), "; ", save_after_error());
     }
   }
 
@@ -286,7 +286,7 @@ std::string Run::save_after_error() {
     return str("the run is saved up to epoch ", progress_.epoch + 1, ", batch ", progress_.batch,
                "; once this is mended, go on with ", resume_command());
   } catch (const std::exception& e) {
-    return str("saving the run failed too (", e.what(), "), so its last checkpoint is what ", resume_command(),
+    return str("saving the run failed too (", sentence_of(e), "), so its last checkpoint is what ", resume_command(),
                " goes on from");
   }
 }
@@ -400,9 +400,7 @@ void restore_run(OptionTable& table, TrainingOptions& o) {
                      str("train ", options, " --weights ", last, " --epochs ", more, " --output DIR"));
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int program(int argc, char** argv) {
   CLI::App app("Trains a classifier with cross-entropy + lambda * the Grad-CAM mass outside the boxes.", "train");
   TrainingOptions o;
   OptionTable table(app);
@@ -417,3 +415,7 @@ int main(int argc, char** argv) {
     return Run(o, table, start)();
   });
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return guarded("train", program, argc, argv); }
