@@ -332,6 +332,7 @@ std::map<std::string, std::string> read_metadata(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::array<char, 9> start{};
   file.read(start.data(), start.size());
+  check(!file.bad(), "cannot read ", path);
   const bool is_safetensors = file.gcount() == static_cast<std::streamsize>(start.size()) && start.back() == '{';
   return is_safetensors ? Reader(path).metadata() : std::map<std::string, std::string>();
 }
