@@ -52,8 +52,11 @@ std::string record_of(const std::string& data) {
   return length + little_endian(masked_crc(length)) + data + little_endian(masked_crc(data));
 }
 
-/// Whether all is zero: what a disk shows of an end whose bytes it did not get before the power went.
-bool unwritten(std::string_view bytes) { return bytes.find_first_not_of('\0') == std::string_view::npos; }
+/// Whether a file ends in zeros, with nothing else from `at` on: what a disk shows of bytes that it did not get before
+/// the power went.
+bool ends_unwritten(std::string_view bytes, size_t at) {
+  return bytes.ends_with('\0') && bytes.find_first_not_of('\0', at) == std::string_view::npos;
+}
 
 /// The data of a file's whole records.
 std::vector<std::string> records_in(const std::string& file, const std::string& path) {
@@ -63,14 +66,14 @@ std::vector<std::string> records_in(const std::string& file, const std::string& 
   for (size_t at = 0; bytes.size() - at >= before;) {
     const std::string_view head = bytes.substr(at, before);
     const bool good = from_little_endian<uint32_t>(head.substr(8)) == masked_crc(head.substr(0, 8));
-    if (!good && unwritten(bytes.substr(at + before))) break;
+    if (!good && ends_unwritten(bytes, at + before)) break;
     check(good, path, ": record ", records.size() + 1, " has a wrong checksum of its length");
     const auto length = from_little_endian<uint64_t>(head);
     const size_t left = bytes.size() - at - before;
     if (left < after || left - after < length) break;  // cut
     const std::string_view data = bytes.substr(at + before, length);
     const bool whole = from_little_endian<uint32_t>(bytes.substr(at + before + length)) == masked_crc(data);
-    if (!whole && unwritten(bytes.substr(at + before + length))) break;
+    if (!whole && ends_unwritten(bytes, at + before + length + after)) break;
     check(whole, path, ": record ", records.size() + 1, " has a wrong checksum of its data");
     records.emplace_back(data);
     at += before + length + after;
