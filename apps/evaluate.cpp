@@ -169,9 +169,7 @@ int run(const OptionTable& table, Options& o, const ModelCard& card) {
   return 0;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int program(int argc, char** argv) {
   CLI::App app("Measures a checkpoint: accuracy, Content-Heatmap, box coverage and empty CAMs.", "evaluate");
   Options o;
   OptionTable table(app);
@@ -211,3 +209,7 @@ int main(int argc, char** argv) {
     return run(table, o, card);
   });
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return guarded("evaluate", program, argc, argv); }

@@ -239,9 +239,7 @@ int run(OptionTable& table, Options& o) {
   return interrupted() ? exit_status() : status;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int program(int argc, char** argv) {
   CLI::App app("Explains images with Grad-CAM, or another explainer: an overlay PNG for each.", "explain");
   Options o;
   OptionTable table(app);
@@ -265,3 +263,7 @@ int main(int argc, char** argv) {
   declare_device(table, o.run);
   return run_app(app, argc, argv, [&] { return run(table, o); });
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return guarded("explain", program, argc, argv); }

@@ -68,9 +68,7 @@ int run(Options& o, const OptionTable& table) {
   return 0;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int program(int argc, char** argv) {
   CLI::App app(
       "Packs a data set into one file for --data packed:FILE: all its splits, decoded and resized once. Training from "
       "it computes the same bits as from the data themselves with the same options.",
@@ -89,3 +87,7 @@ int main(int argc, char** argv) {
     return run(o, table);
   });
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return guarded("prepare", program, argc, argv); }

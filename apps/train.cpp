@@ -70,7 +70,7 @@ class Run {
       return test() ? report_verified() : left("in the test");
     } catch (const std::exception& e) {
       if (!whole_ || verification_) throw;
-      fail(e.what(), "; ", save_after_error());
+      fail(sentence_of(e), "; ", save_after_error());
     }
   }
 
@@ -322,7 +322,7 @@ std::string Run::save_after_error() {
     return str("the run is saved up to epoch ", progress_.epoch + 1, ", batch ", progress_.batch,
                "; once this is mended, go on with ", resume_command());
   } catch (const std::exception& e) {
-    return str("saving the run failed too (", e.what(), "), so its last checkpoint is what ", resume_command(),
+    return str("saving the run failed too (", sentence_of(e), "), so its last checkpoint is what ", resume_command(),
                " goes on from");
   }
 }
@@ -462,9 +462,7 @@ class ScratchFolder {
   std::string path_;
 };
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int program(int argc, char** argv) {
   CLI::App app("Trains a classifier with cross-entropy + lambda * the Grad-CAM mass outside the boxes.", "train");
   TrainingOptions o;
   OptionTable table(app);
@@ -488,3 +486,7 @@ int main(int argc, char** argv) {
     return Run(o, table, start)();
   });
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return guarded("train", program, argc, argv); }

@@ -35,6 +35,7 @@ Format recognise(const std::string& path) {
   check(file.good(), "cannot read the weights ", path, ": ", std::strerror(errno));
   std::string bytes(256, '\0');
   file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  check(!file.bad(), "cannot read the weights ", path);
   bytes.resize(static_cast<size_t>(file.gcount()));
 
   const std::string_view start = bytes;

@@ -1,6 +1,7 @@
 #include "apps/common/model.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "engine/base/text.h"
@@ -49,6 +50,17 @@ void fit_head(TensorFile& file, const std::vector<std::string>& trained, const s
                                   : str("the head is for other classes (", join(trained, ","), ") and starts fresh"));
 }
 
+/// A network that holds a NaN would measure something, and draw something, all the same.
+void check_numbers(const std::string& path, const std::vector<NamedTensor>& tensors) {
+  for (const NamedTensor& t : tensors) {
+    if (t.tensor.dtype() != DType::f32) continue;
+    const float* values = t.tensor.data<float>();
+    const float* end = values + t.tensor.numel();
+    const float* odd = std::find_if(values, end, [](float value) { return !std::isfinite(value); });
+    check(odd == end, path, ": tensor ", t.name, " holds ", odd == end ? 0 : *odd, ", expected finite numbers");
+  }
+}
+
 }  // namespace
 
 NewModel make_model(const ModelOptions& options, const ModelCard& start, const std::vector<std::string>& classes,
@@ -77,6 +89,7 @@ NewModel load_model(const std::string& checkpoint, const std::string& model_name
   const TensorFile file = read_weights(checkpoint, tensor_names(kind));
   NewModel made{kind.make(classes_in(file, kind), DType::f32, 0), "", ""};
   const LoadReport report = load_weights(made.model->named_tensors(), file, {{}, false});
+  check_numbers(checkpoint, made.model->named_tensors());
   made.report = join(report.notes, "\n");
   return made;
 }

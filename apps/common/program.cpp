@@ -1,7 +1,12 @@
 #include "apps/common/program.h"
 
+#include <unistd.h>
+
 #include <chrono>
+#include <cstdlib>
+#include <cstring>
 #include <iostream>
+#include <new>
 
 #include "engine/base/check.h"
 #include "engine/base/file.h"
@@ -12,6 +17,8 @@
 namespace boxcam {
 
 namespace {
+
+constexpr const char* kOutOfMemory = "out of memory; a smaller --batch or --image-size needs less";
 
 // Of the program: set by start_profile, written by run_app.
 std::string profile_file;
@@ -29,7 +36,49 @@ std::string version_text() {
              processor_name(), ", ", usable_processors(), " processors");
 }
 
+// For the end of a program that nothing else can end well: it allocates nothing.
+const char* program_name = "boxcam";
+
+void say(const char* sentence) {
+  for (const char* part : {program_name, ": ", sentence, "\n"})
+    if (::write(STDERR_FILENO, part, std::strlen(part)) < 0) return;
+}
+
+/// Says what the exception is that is being handled.
+void say_current_exception() {
+  try {
+    throw;
+  } catch (const std::bad_alloc&) {
+    say(kOutOfMemory);
+  } catch (const std::exception& e) {
+    say(e.what());
+  } catch (...) {
+    say("an error of an unknown kind");
+  }
+}
+
+[[noreturn]] void on_terminate() {
+  if (!std::current_exception()) std::abort();
+  say_current_exception();
+  ::_exit(1);
+}
+
 }  // namespace
+
+std::string sentence_of(const std::exception& error) {
+  return dynamic_cast<const std::bad_alloc*>(&error) ? kOutOfMemory : error.what();
+}
+
+int guarded(const char* program, int (*body)(int, char**), int argc, char** argv) {
+  program_name = program;
+  std::set_terminate(on_terminate);
+  try {
+    return body(argc, argv);
+  } catch (...) {
+    say_current_exception();
+    return 1;
+  }
+}
 
 const char* version() { return BOXCAM_VERSION; }
 const char* build_flags() { return BOXCAM_BUILD_FLAGS; }
@@ -62,14 +111,7 @@ int run_app(CLI::App& app, int argc, char** argv, const std::function<int()>& bo
     const std::string word = app.remaining()[0].substr(0, app.remaining()[0].find('='));
     std::cerr << app.get_name() << ": unknown option " << word << did_you_mean(word, known) << " (see --help)\n";
     return 2;
-  } catch (const Error& e) {
-    std::cerr << app.get_name() << ": " << e.what() << "\n";
-  } catch (const std::bad_alloc&) {
-    std::cerr << app.get_name() << ": out of memory; a smaller --batch or --image-size needs less\n";
-  } catch (const std::exception& e) {
-    std::cerr << app.get_name() << ": " << e.what() << "\n";
   }
-  return 1;
 }
 
 }  // namespace boxcam

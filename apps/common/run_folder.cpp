@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "apps/common/data/kinds.h"
+#include "engine/base/durable.h"
 #include "engine/base/file.h"
 #include "engine/base/text.h"
 #include "models/weights.h"
@@ -107,6 +108,7 @@ RunFolder::RunFolder(const std::string& path, bool resume) : path_(path) {
     check(fs::is_directory(path, error), "--output: ", path, " is not a folder");
   fs::create_directories(path, error);
   check(!error, "--output: cannot make the folder ", path, ": ", error.message());
+  sync_entry(fs::path(path).has_filename() ? path : fs::path(path).parent_path().string());
   bool held = false;
   lock_ = lock(path, true, held);
   check(!held, "--output: ", kFolderIsTaken, " ", path);
@@ -131,7 +133,9 @@ nlohmann::json read_json_file(const std::string& path) { return parse_json(read_
 
 std::vector<nlohmann::json> read_json_lines(const std::string& path) {
   std::vector<nlohmann::json> lines;
-  std::ifstream in(path);
+  std::error_code error;
+  if (!fs::exists(path, error)) return lines;
+  std::istringstream in(read_file(path));  // a stream of a file would take an error for its end
   for (std::string line; std::getline(in, line);) {
     nlohmann::json json = parse_json_or_discard(line);
     if (json.is_object()) lines.push_back(std::move(json));
@@ -226,10 +230,7 @@ std::vector<std::string> RunFolder::record_move(const nlohmann::json& now, const
 }
 
 void RunFolder::add_line(const char* name, const nlohmann::json& line) const {
-  std::ofstream out(file(name), std::ios::app);
-  out << json_text(line) << "\n";
-  out.flush();
-  check(out.good(), "cannot write ", file(name));
+  append_to_file(file(name), json_text(line) + "\n");
 }
 
 std::vector<nlohmann::json> RunFolder::read_epochs() const { return read_json_lines(file(kEpochs)); }

@@ -149,9 +149,7 @@ int weights_command(int argc, char** argv) {
   });
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int program(int argc, char** argv) {
   const std::string what = argc > 1 ? argv[1] : "";
   if (what == "open-images") return open_images_command(argc - 1, argv + 1);
   if (what == "weights") return weights_command(argc - 1, argv + 1);
@@ -162,3 +160,7 @@ int main(int argc, char** argv) {
   return run_app(app, argc, argv,
                  [&]() -> int { fail("expected what to fetch: open-images or weights (see --help)"); });
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return guarded("download", program, argc, argv); }

@@ -168,9 +168,7 @@ int two_runs(int argc, char** argv) {
   });
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int program(int argc, char** argv) {
   if (argc > 1 && (std::string(argv[1]) == "compare" || std::string(argv[1]) == "diff")) return two_runs(argc, argv);
   std::vector<std::string> names;
   for (const Preset& p : presets()) names.push_back(p.name);
@@ -213,3 +211,7 @@ int main(int argc, char** argv) {
     return run(o, table, words);
   });
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return guarded("experiment", program, argc, argv); }

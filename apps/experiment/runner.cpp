@@ -17,6 +17,7 @@
 #include <thread>
 
 #include "apps/common/progress.h"
+#include "apps/common/report/report.h"
 #include "apps/common/run_folder.h"
 #include "engine/base/file.h"
 #include "engine/base/text.h"
@@ -98,7 +99,10 @@ class Runner {
   Runner(const Study& study, const std::vector<PlannedRun>& runs, const RunnerOptions& options)
       : study_(study), options_(options) {
     for (const PlannedRun& run : runs)
-      if (state_of(run) != RunState::finished) waiting_.push_back(&run);
+      if (state_of(run) != RunState::finished)
+        waiting_.push_back(&run);
+      else
+        complete(run);
     all_ = runs.size();
     done_ = all_ - waiting_.size();
     if (done_ > 0) std::cout << done_ << " of " << all_ << " runs are finished already\n" << std::flush;
@@ -114,6 +118,13 @@ class Runner {
   }
 
  private:
+  /// Makes the page of a finished run that was ended just before it.
+  static void complete(const PlannedRun& run) {
+    std::error_code error;
+    if (fs::exists(run.folder + "/pictures", error) && !fs::exists(run.folder + "/report.html", error))
+      write_run_page(run.folder);
+  }
+
   std::string name(const PlannedRun& run) const { return str(study_.rows[run.row].name, ", seed ", run.seed); }
 
   void tell(const PlannedRun& run, const std::string& what) const {

@@ -30,9 +30,7 @@ int run(const WalkOptions& o) {
   return 0;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int program(int argc, char** argv) {
   CLI::App app("Walks through one training step in the thesis' eight numbered steps.", "walkthrough");
   WalkOptions o;
   o.train.method.penalty.lambda = 1;  // train's default, 0, would have little to show
@@ -61,3 +59,7 @@ int main(int argc, char** argv) {
     return run(o);
   });
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return guarded("walkthrough", program, argc, argv); }

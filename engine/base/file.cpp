@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "engine/base/check.h"
+#include "engine/base/durable.h"
 
 namespace boxcam {
 
@@ -40,14 +41,8 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::write(const void* bytes, size_t count) {
-  const char* next = static_cast<const char*>(bytes);
-  while (count > 0) {
-    const ssize_t written = ::write(descriptor_, next, count);
-    if (written < 0 && errno == EINTR) continue;
-    check(written > 0, "cannot write ", path_, ": ", std::strerror(errno));
-    next += written;
-    count -= static_cast<size_t>(written);
-  }
+  const bool good = write_all(descriptor_, bytes, count);  // before the check, whose arguments have no order
+  check(good, "cannot write ", path_, ": ", std::strerror(errno));
 }
 
 void AtomicFile::write_at(uint64_t position, const void* bytes, size_t count) {
@@ -78,12 +73,7 @@ void AtomicFile::commit() {
   check(flushed && closed, "cannot write ", path_, ": ", std::strerror(errno));
   done_ = ::rename(partial_.c_str(), path_.c_str()) == 0;  // before the check, whose arguments have no order
   check(done_, "cannot write ", path_, ": ", std::strerror(errno));
-  // The rename itself reaches the disk with its folder. Where a file system cannot do that, the file is still whole.
-  const std::filesystem::path folder = std::filesystem::path(path_).parent_path();
-  const int handle = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (handle < 0) return;
-  ::fsync(handle);
-  ::close(handle);
+  sync_entry(path_);  // where that cannot be done, the file is still whole
 }
 
 void write_file(const std::string& path, const std::vector<std::string_view>& pieces) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <exception>
 #include <system_error>
 #include <thread>
 
@@ -21,7 +22,7 @@ constexpr size_t kReaders = 8;  // threads that look into files: they wait for t
 /// What one look into a file shows.
 struct Look {
   ImageHeader header;
-  std::string error;
+  std::exception_ptr error;
 };
 
 std::vector<Look> look_into(const std::vector<LabelledImage>& files) {
@@ -30,13 +31,18 @@ std::vector<Look> look_into(const std::vector<LabelledImage>& files) {
   const auto read = [&] {
     for (size_t i = next++; i < files.size(); i = next++) try {
         looks[i].header = inspect_image(files[i].path);
-      } catch (const std::exception& e) {
-        looks[i].error = e.what();
+      } catch (...) {
+        looks[i].error = std::current_exception();
       }
   };
-  std::vector<std::thread> readers;
-  while (readers.size() < std::min(kReaders, files.size())) readers.emplace_back(read);
-  for (std::thread& reader : readers) reader.join();
+  {
+    std::vector<std::jthread> readers;
+    try {
+      while (readers.size() + 1 < std::min(kReaders, files.size())) readers.emplace_back(read);
+    } catch (const std::system_error&) {  // the system gives no more threads: fewer do it too
+    }
+    read();
+  }
   return looks;
 }
 
@@ -137,8 +143,10 @@ std::vector<std::string> LabelledImages::inspect(const Preprocess& preprocess) {
   int64_t turned = 0, lost = 0, other_sizes = 0, cut_off = 0;
   for (size_t i = 0; i < files_.size(); ++i) {
     const auto& [header, error] = looks[i];
-    if (!error.empty()) {
-      broken.push_back(error);
+    try {
+      if (error) std::rethrow_exception(error);
+    } catch (const Error& e) {
+      broken.emplace_back(e.what());
       continue;
     }
     if (outside(files_[i], header) > 0.01 && cut_off++ == 0) first_cut_off = files_[i].path;

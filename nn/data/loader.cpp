@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <numeric>
+#include <system_error>
+#include <utility>
 
 #include "engine/base/check.h"
 #include "engine/base/random.h"
@@ -49,9 +51,14 @@ void Loader::start_epoch(int64_t epoch, int64_t first_batch) {
     Random random(options_.seed, stream_of(str("loader order, epoch ", epoch)));
     shuffle(order_, random);
   }
+  ready_.assign(static_cast<size_t>(options_.prefetch), std::nullopt);
   stopping_ = false;
   next_taken_ = next_given_ = first_batch;
-  for (int i = 0; i < options_.threads; ++i) workers_.emplace_back(&Loader::work, this);
+  try {
+    for (int i = 0; i < options_.threads; ++i) workers_.emplace_back(&Loader::work, this);
+  } catch (const std::system_error& e) {  // fewer give the same batches
+    check(!workers_.empty(), "cannot start a thread that reads images: ", e.code().message());
+  }
 }
 
 std::optional<Batch> Loader::next() {
@@ -62,9 +69,9 @@ std::optional<Batch> Loader::next() {
     // An epoch's first batch is not begun before the epoch is, so that the caller always waits for it.
     const bool first = next_given_ == first_batch_;
     const ProfiledWait wait(str(options_.name, first ? ", first batch of an epoch" : ", other batches"));
-    made_.wait(lock, [&] { return ready_.contains(next_given_); });
+    made_.wait(lock, [&] { return place_of(next_given_).has_value(); });
   }
-  Outcome outcome = std::move(ready_.extract(next_given_).mapped());
+  Outcome outcome = *std::exchange(place_of(next_given_), std::nullopt);
   ++next_given_;
   if (outcome.error) next_given_ = batches();
   lock.unlock();
@@ -84,7 +91,6 @@ void Loader::stop() {
   wanted_.notify_all();
   for (std::thread& worker : workers_) worker.join();
   workers_.clear();
-  ready_.clear();
 }
 
 void Loader::work() {
@@ -102,7 +108,7 @@ void Loader::work() {
       outcome.error = std::current_exception();
     }
     lock.lock();
-    ready_.emplace(number, std::move(outcome));
+    place_of(number) = std::move(outcome);
     made_.notify_one();
   }
 }

@@ -4,7 +4,6 @@
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -70,6 +69,7 @@ class Loader {
 
   void stop();
   void work();
+  std::optional<Outcome>& place_of(int64_t number) { return ready_[static_cast<size_t>(number % options_.prefetch)]; }
   Batch make_batch(int64_t number);
   Sample prepared(int64_t index, int64_t position);
   Sample fitted(int64_t index);
@@ -85,9 +85,9 @@ class Loader {
   std::mutex mutex_;
   std::condition_variable made_, wanted_;
   bool stopping_ = false;
-  int64_t next_taken_ = 0;  // by a worker
-  int64_t next_given_ = 0;  // to the caller
-  std::map<int64_t, Outcome> ready_;
+  int64_t next_taken_ = 0;                     // by a worker
+  int64_t next_given_ = 0;                     // to the caller
+  std::vector<std::optional<Outcome>> ready_;  // of the window, each in its place: workers need no memory for it
   std::vector<std::thread> workers_;
 
   std::mutex cache_mutex_;

@@ -1,7 +1,6 @@
 #include "nn/data/packed.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -53,22 +52,20 @@ uint64_t record_bytes(const PackedEntry& e) {
   return pixel_bytes(e) + uint64_t{e.boxes} * sizeof(Box) + e.id_bytes + e.source_bytes;
 }
 
-std::shared_ptr<const void> map_file(const std::string& path, size_t& size) {
+/// A descriptor, and how many bytes the file has.
+int open_file(const std::string& path, size_t& size) {
   // Without O_NONBLOCK a pipe would wait for its other end.
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   check(descriptor >= 0, "cannot read packed data set ", path, ": ", std::strerror(errno));
   struct stat status {};
   const bool known = ::fstat(descriptor, &status) == 0;
   const bool regular = known && S_ISREG(status.st_mode);
-  size = regular ? static_cast<size_t>(status.st_size) : 0;
-  void* start = size > 0 ? ::mmap(nullptr, size, PROT_READ, MAP_SHARED, descriptor, 0) : nullptr;
   const int reason = errno;
-  ::close(descriptor);
-  check(known && start != MAP_FAILED, "cannot read packed data set ", path, ": ", std::strerror(reason));
+  size = regular ? static_cast<size_t>(status.st_size) : 0;
+  if (!regular) ::close(descriptor);
+  check(known, "cannot read packed data set ", path, ": ", std::strerror(reason));
   check(regular, "cannot read packed data set ", path, ": it is not a regular file");
-  return {start, [size](const void* mapped) {
-            if (mapped != nullptr) ::munmap(const_cast<void*>(mapped), size);
-          }};
+  return descriptor;
 }
 
 /// The place of a group among those seen so far, which begin with "".
@@ -209,14 +206,27 @@ void PackedWriter::finish() {
   file_.commit();
 }
 
+PackedFile::Descriptor::~Descriptor() {
+  if (number >= 0) ::close(number);
+}
+
+void PackedFile::read(uint64_t position, void* to, size_t count) const {
+  for (char* next = static_cast<char*>(to); count > 0;) {
+    const ssize_t got = ::pread(file_.number, next, count, static_cast<off_t>(position));
+    if (got < 0 && errno == EINTR) continue;
+    check(got >= 0, "cannot read packed data set ", path_, ": ", std::strerror(errno));
+    check(got > 0, path_, " is truncated: it ends at byte ", position, " while it is read");
+    next += got, position += static_cast<uint64_t>(got), count -= static_cast<size_t>(got);
+  }
+}
+
 PackedFile::PackedFile(const std::string& path) : path_(path) {
   size_t size = 0;
-  mapping_ = map_file(path, size);
-  bytes_ = {static_cast<const char*>(mapping_.get()), size};
+  file_.number = open_file(path, size);
 
   Prefix prefix{};
   check(size >= sizeof prefix, path, " is not a packed data set: it has only ", size, " bytes");
-  std::memcpy(&prefix, bytes_.data(), sizeof prefix);
+  read(0, &prefix, sizeof prefix);
   check(prefix.magic == magic, path, " is not a packed data set: it does not begin with ",
         std::string(magic.data(), magic.size()));
   check(prefix.version == current_version, path, " is a packed data set of version ", prefix.version,
@@ -225,7 +235,9 @@ PackedFile::PackedFile(const std::string& path) : path_(path) {
   check(size == prefix.file_bytes, path, " is damaged: it should have ", prefix.file_bytes, " bytes, found ", size);
   check(prefix.index_bytes <= size - sizeof prefix && prefix.header_bytes <= prefix.index_bytes, path,
         " is damaged: an index of ", prefix.index_bytes, " bytes does not fit into its ", size);
-  const std::span<const char> index = bytes_.last(prefix.index_bytes);
+  std::vector<char> index_bytes(prefix.index_bytes);
+  read(size - prefix.index_bytes, index_bytes.data(), index_bytes.size());
+  const std::span<const char> index = index_bytes;
   check(checksum_of(index.data(), index.size()) == prefix.index_checksum, path,
         " is damaged: its index does not match its checksum");
 
@@ -292,15 +304,15 @@ const std::string& PackedFile::group(const std::string& name, int64_t index) con
 
 Sample PackedFile::load(const std::string& name, int64_t index) const {
   const PackedEntry& e = entry(name, index);
-  const char* next = bytes_.data() + e.offset;
-  check(checksum_of(next, record_bytes(e)) == e.checksum, path_, " is damaged: image ", index, " of split ", name,
-        " does not match its checksum");
+  uint64_t position = e.offset;
+  uint32_t checksum = 0;
   Sample sample;
   const auto take = [&](auto& target, size_t count) {
     target.resize(count);
     const size_t bytes = count * sizeof target[0];
-    if (bytes > 0) std::memcpy(target.data(), next, bytes);
-    next += bytes;
+    read(position, target.data(), bytes);
+    checksum = checksum_of(target.data(), bytes, checksum);
+    position += bytes;
   };
   sample.image.height = static_cast<int>(e.height);
   sample.image.width = static_cast<int>(e.width);
@@ -308,6 +320,8 @@ Sample PackedFile::load(const std::string& name, int64_t index) const {
   take(sample.boxes, e.boxes);
   take(sample.id, e.id_bytes);
   take(sample.source, e.source_bytes);
+  check(checksum == e.checksum, path_, " is damaged: image ", index, " of split ", name,
+        " does not match its checksum");
   sample.label = e.label;
   sample.group = group(name, index);
   const std::vector<int64_t>& lost = split(name).lost_boxes;

@@ -1,6 +1,5 @@
-// Packed data sets: samples whose images are decoded (and resized) already, in one checksummed file that is mapped into
-// memory. What is loaded from it equals what was added, bit by bit.
-// That a crop lost all boxes of a sample is kept too, and so are groups.
+// Packed data sets: samples whose images are decoded (and resized) already, in one checksummed file. What is loaded
+// from it equals what was added, bit by bit. That a crop lost all boxes of a sample is kept too, and so are groups.
 //
 // The file, little endian: a prefix of 40 bytes (magic, version, sizes, checksum of the index); the samples, each the
 // pixels (HWC), the boxes (four doubles each), the id and the source; the index: a JSON header, then one entry of 40
@@ -62,8 +61,9 @@ class PackedWriter {
   std::vector<PackedEntry> entries_;
 };
 
-/// A packed file, mapped read-only. It must not be changed while it is open: replace it by renaming, as PackedWriter
-/// does. All functions are const and safe to call from several threads.
+/// A packed file, from which samples are read as they are asked for. It must not be changed while it is open: replace
+/// it by renaming, as PackedWriter does. (Mapped into memory, a file that is cut off would end the program.) All
+/// functions are const and safe to call from several threads.
 class PackedFile {
  public:
   /// Reads the index and checks it. Throws Error naming the path when it cannot be read, is no regular file, is no
@@ -87,9 +87,18 @@ class PackedFile {
   const PackedEntry& entry(const std::string& split, int64_t index) const;
 
  private:
+  struct Descriptor {
+    int number = -1;
+    Descriptor() = default;
+    ~Descriptor();
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+  };
+
+  void read(uint64_t position, void* to, size_t count) const;
+
   std::string path_;
-  std::shared_ptr<const void> mapping_;  // unmaps the file when the last owner goes
-  std::span<const char> bytes_;
+  Descriptor file_;
   std::vector<std::string> classes_;
   nlohmann::json options_;
   std::vector<PackedSplit> splits_;

@@ -4,10 +4,22 @@
 #include <climits>
 #include <cstdlib>
 #include <memory>
+#include <new>
 
 #include "engine/base/check.h"
 #include "engine/base/file.h"
 #include "nn/data/image.h"
+
+namespace {
+
+// stb_image_write goes on with what the system did not give. An exception passes through it, and only its own blocks,
+// in a program that has no memory left, are lost.
+void* needed(void* block) {
+  if (block == nullptr) throw std::bad_alloc();
+  return block;
+}
+
+}  // namespace
 
 // stb_image asks for memory and may use, of a broken picture, what it never set (tables of codes). Of zeros it makes
 // pixels of no meaning; of what lay there before, it would look anywhere.
@@ -32,6 +44,9 @@
 #define STB_IMAGE_WRITE_IMPLEMENTATION
 #define STB_IMAGE_WRITE_STATIC
 #define STBI_WRITE_NO_STDIO
+#define STBIW_MALLOC(size) needed(std::malloc(size))
+#define STBIW_REALLOC(block, size) needed(std::realloc(block, size))
+#define STBIW_FREE(block) std::free(block)
 #include <stb_image_write.h>
 #pragma GCC diagnostic pop
 
@@ -55,7 +70,6 @@ std::string png_bytes(const Image& image) {
   int size = 0;
   const std::unique_ptr<unsigned char, void (*)(void*)> png(
       stbi_write_png_to_mem(image.pixels.data(), image.width * 3, image.width, image.height, 3, &size), std::free);
-  check(png != nullptr, "cannot make a PNG of ", image.height, " x ", image.width, " pixels: out of memory");
   return {reinterpret_cast<const char*>(png.get()), static_cast<size_t>(size)};
 }
 

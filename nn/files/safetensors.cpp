@@ -385,6 +385,7 @@ bool is_safetensors(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::array<char, 9> start{};
   file.read(start.data(), start.size());
+  check(!file.bad(), "cannot read ", path);
   return file.gcount() == static_cast<std::streamsize>(start.size()) && start.back() == '{';
 }
 

@@ -51,7 +51,7 @@ struct TensorFile {
 /// that write_safetensors made, each has its checksum.
 TensorFile read_safetensors(const std::string& path);
 
-/// Whether the file begins as one of this format; false where it cannot be read.
+/// Whether the file begins as one of this format; false where there is none. Throws Error where reading fails.
 bool is_safetensors(const std::string& path);
 
 /// The metadata of a safetensors file; empty for a file of another format. Throws Error when the file cannot be read

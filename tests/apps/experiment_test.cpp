@@ -89,6 +89,17 @@ TEST(Experiment, GoesOnAfterAnInterruptAndAKillAndGivesTheSameBytes) {
   EXPECT_EQ(bytes_of_runs(folder / "cut"), bytes_of_runs(folder / "whole"));
 }
 
+TEST(Experiment, MakesThePageOfARunThatWasKilledBeforeIt) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(experiment(tiny_study(folder / "s")).status, 0);
+  const auto files = bytes_of_runs(folder / "s");
+  for (const auto& [name, bytes] : files)
+    if (name.ends_with("/report.html") && name != "/report.html") fs::remove((folder / "s") + name);
+  EXPECT_NE(bytes_of_runs(folder / "s"), files);
+  ASSERT_EQ(experiment(tiny_study(folder / "s")).status, 0);
+  EXPECT_EQ(bytes_of_runs(folder / "s"), files);
+}
+
 TEST(Experiment, TwoProcessesShareAStudy) {
   const TemporaryFolder folder;
   const auto words = tiny_study(folder / "s", {"--jobs", "1", "--epochs", "6"});

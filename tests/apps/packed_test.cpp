@@ -200,6 +200,16 @@ TEST(PackedFile, ItsHeaderCannotAskForMemoryOrTheStack) {
   expect(R"({"classes":["a"],"options":)" + std::string(100'000, '[') + std::string(100'000, ']') + "}", "64 deep");
 }
 
+TEST(PackedFile, AFileThatIsCutOffWhileItIsOpenIsAnErrorAndNotADeath) {
+  const TemporaryFolder folder;
+  const std::string path = write_samples(folder / "a.packed");
+  const PackedFile file(path);
+  std::filesystem::resize_file(path, 60);
+  expect_error([&] { file.load("train", 0); }, {"a.packed is truncated: it ends at byte 60"});
+  std::filesystem::resize_file(path, 1 << 20);  // what was there is zero now
+  expect_error([&] { file.load("train", 0); }, {"a.packed is damaged", "checksum"});
+}
+
 TEST(PackedWriter, LeavesNothingUnfinished) {
   const TemporaryFolder folder;
   {

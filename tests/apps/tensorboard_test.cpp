@@ -126,6 +126,21 @@ TEST_F(Events, OfARunAreItsEpochsAndItsTest) {
   EXPECT_TRUE(read[4].png == bytes_of(folder_ / "run/overlays.png"));
 }
 
+TEST_F(Events, AnEndThatTheDiskDidNotGetIsNone) {
+  train(folder_ / "run", {{"--tensorboard", ""}});
+  const std::string whole = bytes_of(file_in("run"));
+  const size_t records = read_events(file_in("run")).size();
+  for (const size_t lost : {1, 30, 3000}) {  // of the last record, the overlays
+    write_bytes(file_in("run"), whole.substr(0, whole.size() - lost) + std::string(lost, '\0'));
+    EXPECT_EQ(read_events(file_in("run")).size(), records - 1) << lost;
+  }
+  write_bytes(file_in("run"), whole + std::string(40, '\0'));
+  EXPECT_EQ(read_events(file_in("run")).size(), records);
+  std::string other = whole;
+  other[14] ^= 1;  // but no bytes are wrong for that reason
+  EXPECT_THROW(read_events(write_bytes(file_in("run"), other)), Error);
+}
+
 /// Writes what TensorBoard's reader finds: a line for each scalar, and the size of the picture.
 constexpr const char* kReader = R"(
 import sys

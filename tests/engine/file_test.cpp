@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "engine/base/check.h"
+#include "engine/base/durable.h"
 
 namespace boxcam {
 namespace {
@@ -69,6 +70,14 @@ TEST_F(File, StaysForTheNextWhereItIsToldTo) {
   }
   EXPECT_EQ(read_file(path), "four");
   EXPECT_TRUE(alone());
+}
+
+TEST_F(File, GrowsAtItsEnd) {
+  append_to_file(path, "one");
+  append_to_file(path, " two");
+  EXPECT_EQ(read_file(path), "one two");
+  EXPECT_EQ(message_of([&] { append_to_file(folder, "three"); }),
+            "cannot write " + folder.string() + ": Is a directory");
 }
 
 TEST_F(File, VanishesUnlessItIsCommitted) {

@@ -6,9 +6,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 
 #include "engine/base/check.h"
+#include "engine/base/durable.h"
 #include "engine/base/file.h"
 
 #ifdef BOXCAM_HAS_PROTOBUF
@@ -52,6 +52,12 @@ std::string record_of(const std::string& data) {
   return length + little_endian(masked_crc(length)) + data + little_endian(masked_crc(data));
 }
 
+/// Whether a file ends in zeros, with nothing else from `at` on: what a disk shows of bytes that it did not get before
+/// the power went.
+bool ends_unwritten(std::string_view bytes, size_t at) {
+  return bytes.ends_with('\0') && bytes.find_first_not_of('\0', at) == std::string_view::npos;
+}
+
 /// The data of a file's whole records.
 std::vector<std::string> records_in(const std::string& file, const std::string& path) {
   constexpr size_t before = 12, after = 4;
@@ -59,14 +65,16 @@ std::vector<std::string> records_in(const std::string& file, const std::string& 
   const std::string_view bytes = file;
   for (size_t at = 0; bytes.size() - at >= before;) {
     const std::string_view head = bytes.substr(at, before);
-    check(from_little_endian<uint32_t>(head.substr(8)) == masked_crc(head.substr(0, 8)), path, ": record ",
-          records.size() + 1, " has a wrong checksum of its length");
+    const bool good = from_little_endian<uint32_t>(head.substr(8)) == masked_crc(head.substr(0, 8));
+    if (!good && ends_unwritten(bytes, at + before)) break;
+    check(good, path, ": record ", records.size() + 1, " has a wrong checksum of its length");
     const auto length = from_little_endian<uint64_t>(head);
     const size_t left = bytes.size() - at - before;
     if (left < after || left - after < length) break;  // cut
     const std::string_view data = bytes.substr(at + before, length);
-    check(from_little_endian<uint32_t>(bytes.substr(at + before + length)) == masked_crc(data), path, ": record ",
-          records.size() + 1, " has a wrong checksum of its data");
+    const bool whole = from_little_endian<uint32_t>(bytes.substr(at + before + length)) == masked_crc(data);
+    if (!whole && ends_unwritten(bytes, at + before + length + after)) break;
+    check(whole, path, ": record ", records.size() + 1, " has a wrong checksum of its data");
     records.emplace_back(data);
     at += before + length + after;
   }
@@ -194,11 +202,7 @@ EventFile::EventFile(const std::string& folder, int64_t epochs) : path_(folder +
   write_file(path_, {kept});
 }
 
-void EventFile::append(const LoggedEvent& event) const {
-  std::ofstream out(path_, std::ios::app | std::ios::binary);
-  out << record_of(serialized(event)) << std::flush;
-  check(out.good(), "cannot write ", path_);
-}
+void EventFile::append(const LoggedEvent& event) const { append_to_file(path_, record_of(serialized(event))); }
 
 void EventFile::add_epoch(const nlohmann::json& line) {
   LoggedEvent event = at_step(line.at("epoch").get<int64_t>() + 1);
