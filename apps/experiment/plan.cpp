@@ -191,10 +191,11 @@ OptionList read_options(const std::vector<std::string>& words) {
     const size_t equals = name.find('=');
     if (equals != std::string::npos) value = name.substr(equals + 1), name.resize(equals);
     check(name.starts_with("--"), "expected an option of train, found '", words[i], "'");
-    for (const char* own : {"--output", "--resume", "--seed", "--threads", "--profile"})
+    for (const char* own : {"--output", "--resume", "--seed", "--threads", "--profile", "--verify", "--verify-steps"})
       check(name != own, name, " is not an option of a study's runs (see experiment --help)");
     check(table.has(name), "unknown option ", name, did_you_mean(name, known), " (see train --help)");
-    if (all.at(name.substr(2)).is_boolean()) {
+    const auto recorded = all.find(name.substr(2));  // what decides nothing is not, and no flag
+    if (recorded != all.end() && recorded->is_boolean()) {
       value = value.empty() ? "true" : value;
     } else if (equals == std::string::npos) {
       check(i + 1 < words.size(), name, ": needs a value");

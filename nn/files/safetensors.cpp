@@ -18,7 +18,6 @@
 #include "engine/base/check.h"
 #include "engine/base/file.h"
 #include "engine/base/sha256.h"
-#include "nn/data/json.h"
 
 namespace boxcam {
 namespace {
@@ -106,7 +105,8 @@ class Reader {
                                                     std::map<std::string, std::string>& metadata) const {
     const auto found = metadata.find(checksums_key);
     if (found == metadata.end()) return {};
-    const json listed = parse_json_or_discard(found->second);
+    const auto flat = [](int depth, json::parse_event_t, json&) { return depth < 2; };  // it is a list of words
+    const json listed = json::parse(found->second, flat, false);
     metadata.erase(found);
     std::map<std::string, std::string> checksums;
     for (const Entry& entry : entries) {

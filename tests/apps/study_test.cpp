@@ -167,6 +167,8 @@ TEST(StudyPlan, ScalesMarginsToTheSizeOfTheRuns) {
 TEST(StudyOptions, OfTheCommandLineAreTrains) {
   EXPECT_EQ(read_options({"--lambda", "3", "--nesterov", "--lr=0.1"}),
             (OptionList{{"lambda", "3"}, {"nesterov", "true"}, {"lr", "0.1"}}));
+  // One that run.json leaves out, because it decides nothing.
+  EXPECT_EQ(read_options({"--loader-threads", "1"}), (OptionList{{"loader-threads", "1"}}));
   EXPECT_EQ(refusal([] {
               read_options({"--lamda", "3"});
             }),
@@ -176,6 +178,10 @@ TEST(StudyOptions, OfTheCommandLineAreTrains) {
               read_options({"--seed", "3"});
             }),
             "--seed is not an option of a study's runs (see experiment --help)");
+  EXPECT_EQ(refusal([] {
+              read_options({"--verify", "runs/a"});
+            }),
+            "--verify is not an option of a study's runs (see experiment --help)");
 }
 
 TEST(StudyTables, ARuleChoosesTheFirstOfTheBest) {
