@@ -251,12 +251,12 @@ TEST(Programs, TrainWithExplainersThatCanTeachAlone) {
 
 TEST(Programs, OfferWhatActsInThem) {
   const Names trained = kSize + kImages + kExplain + kMeasure + kCpu + kStep;
-  const Names of_train = {"--best-by", "--keep-epochs", "--test-margins",   "--output",
-                          "--resume",  "--tensorboard", "--loader-threads", "--background-variants"};
+  const Names of_train = {"--best-by",     "--keep-epochs",    "--test-margins",        "--output", "--resume",
+                          "--tensorboard", "--loader-threads", "--background-variants", "--verify", "--verify-steps"};
   const Names of_walk = {"--train-images", "--checkpoint", "--html", "--dump"};
-  const Names of_evaluate = {"--batch",          "--checkpoint", "--split",      "--json",
-                             "--loader-threads", "--csv",        "--explainers", "--metrics",
-                             "--seed",           "--ablation",   "--sanity",     "--background-variants"};
+  const Names of_evaluate = {"--batch",  "--checkpoint",          "--split",   "--json", "--loader-threads",
+                             "--csv",    "--explainers",          "--metrics", "--seed", "--ablation",
+                             "--sanity", "--background-variants", "--identity"};
   const Names of_explain = {"--checkpoint", "--image", "--class", "--output", "--dump", "--overlay-size", "--ablation"};
   const Names of_prepare = {"--augment", "--output"},
               of_experiment = {"--study",        "--preset", "--grid", "--seeds",  "--reference",

@@ -129,7 +129,8 @@ TEST(Safetensors, AChangedBitIsFoundAndTheTensorNamed) {
   expect_error([&] { read_metadata(path); }, {path, "is damaged", "none of tensor step"});
   const std::string deep = std::string(100'000, '[') + std::string(100'000, ']');
   write_bytes(path, with_header(R"({"__metadata__":{"tensors-crc32":"{\"w\":)" + deep +
-                                R"(}"},"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", 1));
+                                    R"(}"},"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
+                                1));
   expect_error([&] { read_safetensors(path); }, {path, "none of tensor w"});
   write_bytes(path, whole);
   EXPECT_TRUE(read_metadata(path).empty());
