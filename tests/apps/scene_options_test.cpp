@@ -75,6 +75,13 @@ TEST(SceneOptionsOfPrograms, OtherClassesAreNeverDrawnTogether) {
   const Outcome level = run_program("train", {{"--data", "open-images:x"}, {"--scenes-level", "hard"}});
   EXPECT_EQ(level.status, 2);
   EXPECT_TRUE(contains(level.err, "--scenes-level: decides nothing of --data open-images:DIR"));
+  for (const char* data : {"open-images:x", "folder:x"}) {
+    const Outcome context = run_program("train", {{"--data", data}, {"--context-correlation", "0.5"}});
+    EXPECT_EQ(context.status, 2);
+    EXPECT_TRUE(contains(context.err, "--context-correlation: decides nothing of --data")) << context.err;
+  }
+  const Outcome boxes = run_program("train", {{"--data", "folder:x"}, {"--several-classes", "drop"}});
+  EXPECT_TRUE(contains(boxes.err, "--several-classes: decides nothing of --data folder:DIR")) << boxes.err;
 }
 
 }  // namespace

@@ -46,7 +46,8 @@ DataKind folder_kind() {
           .what = "SPLIT/CLASS/*.jpg, as torchvision's ImageFolder; no boxes",
           .has_boxes = [](const DataOptions&) { return false; },
           .image_files = true,
-          .ignores = {"--difficult", "--scenes-level"},
+          .ignores = {"--group-of", "--difficult", "--several-classes", "--expand-children", "--context-correlation",
+                      "--scenes-level"},
           .splits = splits,
           .open = open,
           .settle = settle};

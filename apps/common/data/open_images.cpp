@@ -24,7 +24,7 @@ DataKind open_images_kind() {
   return {.form = "open-images:DIR",
           .what = "OpenImages V6 as FiftyOne or its own files lay it out",
           .image_files = true,
-          .ignores = {"--difficult", "--scenes-level"},
+          .ignores = {"--difficult", "--context-correlation", "--scenes-level"},
           .splits = splits,
           .open = open};
 }
