@@ -255,7 +255,11 @@ TEST_F(ReadImage, ScansAreNotWithoutEnd) {
     for (int i = 0; i < count; ++i) bytes += "\xFF\xDA\x00\x08\x01\x01\x00\x01\x3F\x00"s;
     return bytes + "\xFF\xD9";
   };
-  EXPECT_EQ(error_of_reading(with_scans(20)).find("scans"), std::string::npos);
+  try {  // stb_image draws what is there, libjpeg-turbo finds another fault with it
+    read_image(write(with_scans(20)));
+  } catch (const Error& error) {
+    EXPECT_EQ(std::string(error.what()).find("scans"), std::string::npos);
+  }
   EXPECT_NE(error_of_reading(with_scans(1000)).find("scans; boxcam reads those of at most 100"), std::string::npos);
 }
 
