@@ -181,9 +181,10 @@ nlohmann::json to_json(const std::vector<Override>& overrides) {
 }
 
 nlohmann::json file_identity(const std::string& path) {
-  const WeightFile file(path);
   nlohmann::json identity = {{"sha256", sha256_of_file(path)}};
-  if (is_safetensors(path)) {
+  if (!is_safetensors(path)) {
+    const WeightFile opened(path);  // says what else it may be
+  } else {
     const TensorFile content = read_safetensors(path);
     identity["tensors"] = content.tensors.size();
     identity["tensors-sha256"] = tensors_sha256(content);

@@ -84,11 +84,14 @@ TEST(SceneSets, BoxesAreTheBoundsOfWhatWasDrawn) {
 }
 
 struct Sums {
-  double images = 0, boxes = 0, area = 0, area_squared = 0, x = 0, aspect = 0;
+  double images = 0, boxes = 0, area = 0, area_squared = 0, x = 0, y = 0, aspect = 0;
 };
 
+// Number, size, proportions and place of the boxes must not tell the class. They may depend on the ground (things stand
+// below the horizon), so each ground is taken by itself, at a correlation that gives it every class.
 TEST(SceneSets, LayoutDoesNotTellTheClass) {
-  for (const SceneOptions& options : {options_of(SceneSet::car_motorbike_person, SceneLevel::plain, 1. / 3),
+  for (const SceneOptions& options : {options_of(SceneSet::plane_ship_car, SceneLevel::plain, 1. / 3),
+                                      options_of(SceneSet::car_motorbike_person, SceneLevel::plain, 1. / 3),
                                       options_of(SceneSet::plane_ship_car, SceneLevel::hard, 1. / 3)}) {
     std::map<std::string, std::array<Sums, 3>> by_ground;
     for (int64_t i = 0; i < 6000; ++i) {
@@ -101,6 +104,7 @@ TEST(SceneSets, LayoutDoesNotTellTheClass) {
         ++s.boxes;
         s.area += share, s.area_squared += share * share;
         s.x += (box.x_min + box.x_max) / 64;
+        s.y += (box.y_min + box.y_max) / 64;
         s.aspect += (box.x_max - box.x_min) / (box.y_max - box.y_min);
       }
     }
@@ -113,6 +117,7 @@ TEST(SceneSets, LayoutDoesNotTellTheClass) {
         EXPECT_NEAR(s.area / s.boxes, o.area / o.boxes, 4.5 * std::sqrt(variance * (1 / s.boxes + 1 / o.boxes)));
         EXPECT_NEAR(s.boxes / s.images, o.boxes / o.images, .2);
         EXPECT_NEAR(s.x / s.boxes, o.x / o.boxes, .04);
+        EXPECT_NEAR(s.y / s.boxes, o.y / o.boxes, .04);
         EXPECT_NEAR(s.aspect / s.boxes, o.aspect / o.boxes, .06);
       }
   }

@@ -224,42 +224,6 @@ TEST(Scenes, EverySizeShowsTheSameScene) {
   }
 }
 
-// Number, size, proportions and place of the boxes must not tell the class. They may depend on the background (things
-// stand below the horizon), so each background is taken by itself, at a correlation that gives it every class.
-TEST(Scenes, LayoutDoesNotTellTheClass) {
-  struct Sums {
-    double images = 0, boxes = 0, area = 0, area_squared = 0, x = 0, y = 0, aspect = 0;
-  };
-  for (const std::string background : {"sky", "sea", "road"}) {
-    std::array<Sums, 3> sums;
-    for (int64_t i = 0; i < 6000; ++i) {
-      const Sample sample = draw_scene(10, ScenesSplit::train, i, small(1. / 3));
-      if (sample.label == 3 || sample.source != background) continue;
-      Sums& s = sums[static_cast<size_t>(sample.label)];
-      ++s.images;
-      for (const Box& box : sample.boxes) {
-        const double share = area(box) / (32 * 32);
-        ++s.boxes;
-        s.area += share;
-        s.area_squared += share * share;
-        s.x += (box.x_min + box.x_max) / 64;
-        s.y += (box.y_min + box.y_max) / 64;
-        s.aspect += (box.x_max - box.x_min) / (box.y_max - box.y_min);
-      }
-    }
-    for (size_t a = 0; a < 3; ++a) {
-      const Sums &s = sums[a], &o = sums[(a + 1) % 3];
-      ASSERT_GT(s.images, 300);
-      const double variance = s.area_squared / s.boxes - std::pow(s.area / s.boxes, 2);
-      EXPECT_NEAR(s.area / s.boxes, o.area / o.boxes, 4.5 * std::sqrt(variance * (1 / s.boxes + 1 / o.boxes)));
-      EXPECT_NEAR(s.boxes / s.images, o.boxes / o.images, .2);
-      EXPECT_NEAR(s.x / s.boxes, o.x / o.boxes, .04);
-      EXPECT_NEAR(s.y / s.boxes, o.y / o.boxes, .04);
-      EXPECT_NEAR(s.aspect / s.boxes, o.aspect / o.boxes, .06);
-    }
-  }
-}
-
 TEST(Scenes, ObjectsStandOutAgainstTheirBackground) {
   SceneOptions options, bare;
   options.camera = bare.camera = false;
