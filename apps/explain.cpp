@@ -17,12 +17,24 @@
 #include "engine/base/text.h"
 #include "nn/data/labelled_images.h"
 #include "nn/files/npy.h"
+#include "nn/input.h"
+#include "xai/cam_metrics.h"
 #include "xai/overlay.h"
 
 using namespace boxcam;
 namespace fs = std::filesystem;
 
 namespace {
+
+/// What explain's images, which have no boxes, can be measured with.
+const std::vector<CamMetric>& metrics_without_boxes() {
+  static const std::vector<CamMetric> list = [] {
+    std::vector<CamMetric> some = cam_metrics();
+    std::erase_if(some, [](const CamMetric& metric) { return metric.boxes; });
+    return some;
+  }();
+  return list;
+}
 
 struct Options {
   std::string checkpoint, class_name = "predicted", output, dump;
@@ -32,6 +44,7 @@ struct Options {
   ModelOptions model;
   ExplainOptions explain;
   std::vector<const Explainer*> explainers = {&boxcam::explainers().front()};
+  std::vector<const CamMetric*> metrics = {&cam_metric("drop")};
   RunOptions run;
 
   /// Where several explainers stand side by side there is one picture for all images, and not one for each.
@@ -174,6 +187,25 @@ void report(const Job& job, const ImageHeader& header, const std::vector<ImageEx
             << (header.note.empty() ? "" : "; note: " + header.note) << std::endl;
 }
 
+/// "drop 0.12 inc 0.00", two on a line: a tile is not wider.
+std::string scores_of(const ImageExplanation& e, const Image& image, Classifier& model, const Options& o) {
+  const NoGrad no_grad;
+  MetricPictures pictures;
+  pictures.x = input_tensor(image, model.device());
+  pictures.classes = {static_cast<int32_t>(e.explained)};
+  pictures.scores = {softmax(e.logits).to_vector()[static_cast<size_t>(e.explained)]};
+  pictures.indices = {0};
+  pictures.logits = [&model](const Tensor& shown) { return model.forward(shown, ForwardOptions::observing()).logits; };
+  MetricGround ground(Tensor::zeros({1, image.height, image.width}), pictures);
+  std::vector<std::string> lines;
+  for (size_t i = 0; i < o.metrics.size(); i += 2) {
+    const auto begin = o.metrics.begin() + static_cast<std::ptrdiff_t>(i);
+    lines.push_back(metric_caption({begin, begin + std::min<std::ptrdiff_t>(2, o.metrics.end() - begin)},
+                                   e.explanation.cam, ground));
+  }
+  return join(lines, "\n");
+}
+
 /// Writes the overlay of the one explainer, or gives a row of the sheet: a tile of each of several.
 std::vector<Image> explain_one(const Job& job, Classifier& model, int64_t explained, const ClassNames& classes,
                                const Options& o) {
@@ -187,8 +219,9 @@ std::vector<Image> explain_one(const Job& job, Classifier& model, int64_t explai
     each.push_back(explain_image(model, picture.sample.image, explained, options));
     const ImageExplanation& e = each.back();
     if (o.draws_sheet())
-      tiles.push_back(
-          overlay_picture(picture.sample, e, classes, false, str(explainer->name, " of ", classes[e.explained])));
+      tiles.push_back(overlay_picture(
+          picture.sample, e, classes, false,
+          str(explainer->name, " of ", classes[e.explained], "\n", scores_of(e, picture.sample.image, model, o))));
     else
       write_png(job.overlay, o.overlay_size == OverlaySize::photograph
                                  ? photograph_overlay(picture.photograph, e.explanation.cam, preprocess)
@@ -206,6 +239,8 @@ int run(OptionTable& table, Options& o) {
   if (!o.data.class_names.empty()) o.data.classes = read_class_names(o.data.class_names);
   table.refuse(o.draws_sheet() && table.typed("--overlay-size") && o.overlay_size == OverlaySize::photograph,
                "--overlay-size", "photograph does not go with several explainers: a sheet shows the network's input");
+  table.refuse(!o.draws_sheet() && table.typed("--metrics"), "--metrics",
+               "is written beneath the maps of a sheet, which takes several explainers");
   const bool named = table.given("--classes") || !o.data.class_names.empty();
   const std::vector<std::string> given = named ? o.data.classes : std::vector<std::string>();
   const std::string note = adopt(card, Adopt::everything, table, o.data);
@@ -259,6 +294,8 @@ int program(int argc, char** argv) {
   declare_model(table, o.model);
   declare_explanations(table, o.explain, o.explainers);
   declare_ablation(table, o.explain);
+  table.rows("--metrics", o.metrics, metrics_without_boxes(),
+             "what is written beneath the maps of a sheet: metrics that need no boxes, comma-separated");
   declare_cpu(table, o.run);
   declare_device(table, o.run);
   return run_app(app, argc, argv, [&] { return run(table, o); });

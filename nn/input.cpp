@@ -28,6 +28,14 @@ Tensor input_tensor(const Batch& batch, Device device) {
   return x;
 }
 
+Tensor input_tensor(const Image& image, Device device) {
+  Batch one;
+  one.size = 1;
+  one.image_size = image.width;
+  one.images = image.pixels;
+  return input_tensor(one, device);
+}
+
 Tensor label_tensor(const Batch& batch, Device device) { return Tensor::from({batch.size}, batch.labels, device); }
 
 }  // namespace boxcam

@@ -13,6 +13,8 @@ inline constexpr std::array input_mean = {0.485, 0.456, 0.406}, input_deviation 
 
 /// f32 [N, S, S, 3]: (byte / 255 - input_mean) / input_deviation. The same bits on every device.
 Tensor input_tensor(const Batch& batch, Device device = Device::cpu);
+/// The same of one square image: N is 1.
+Tensor input_tensor(const Image& image, Device device = Device::cpu);
 /// i32 [N].
 Tensor label_tensor(const Batch& batch, Device device = Device::cpu);
 

@@ -7,11 +7,7 @@ namespace boxcam {
 
 ImageExplanation explain_image(Classifier& model, const Image& image, int64_t explained,
                                const ExplainOptions& options) {
-  Batch one;
-  one.size = 1;
-  one.image_size = image.width;
-  one.images = image.pixels;
-  const Tensor x = input_tensor(one, model.device());
+  const Tensor x = input_tensor(image, model.device());
   const Forward pass = explained_forward(model, x, ForwardOptions::observing(), options);
   ImageExplanation e;
   e.logits = pass.logits.detach();

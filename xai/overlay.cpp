@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <sstream>
 
 #include "engine/base/check.h"
 #include "nn/data/image.h"
@@ -95,8 +96,15 @@ void write(Image& canvas, int left, int top, int space, int scale, const std::st
   }
 }
 
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
 int caption_height(const OverlayText& text, int scale) {
-  return (text.note.empty() ? font::height + 10 : 2 * font::height + 14) * scale;
+  return (font::height + 10 + static_cast<int>(lines_of(text.note).size()) * (font::height + 4)) * scale;
 }
 
 // Fills the canvas from `top` on.
@@ -108,7 +116,9 @@ void draw_caption(Image& canvas, int top, int scale, const OverlayText& text, bo
     fill(canvas, {0, top, 4 * scale, canvas.height}, *text.correct ? green : red);
     left += 4 * scale;
   }
-  write(canvas, left, line + (font::height + 4) * scale, right - left, scale, text.note, grey);
+  int below = line;
+  for (const std::string& each : lines_of(text.note))
+    write(canvas, left, below += (font::height + 4) * scale, right - left, scale, each, grey);
   if (empty) {
     // The title gives way to the mark, so that no empty map goes unnoticed.
     const std::string mark = "empty CAM";

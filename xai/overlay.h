@@ -19,7 +19,7 @@ std::array<uint8_t, 3> heat_colour(double value);
 /// characters outside ASCII become "?".
 struct OverlayText {
   std::string title{};            ///< "ship 97.3 %"
-  std::string note{};             ///< second line, left out when empty: "true: car, CH 71 %"
+  std::string note{};             ///< lines below it, none when empty: "true: car, CH 71 %"
   std::optional<bool> correct{};  ///< a green or red mark in front of the title
 };
 

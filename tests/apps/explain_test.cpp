@@ -195,6 +195,12 @@ TEST_F(ExplainTest, SeveralExplainersAreOneSheetWithARowForEachImage) {
   EXPECT_FALSE(std::filesystem::exists(folder / "dump/first/eigen-cam/alpha.npy"));  // it has no weights
   EXPECT_TRUE(
       contains(bytes_of(folder / "dump/second/full-grad/cam_raw.npy").substr(0, 128), "'shape': (1, 32, 32, )"));
+  constexpr int margin = 12, line = 17;
+  EXPECT_EQ(sheet.height, 3 * margin + 2 * (tile.height + line));  // one score: one line more
+  const Outcome measured = explain(
+      {{"--explainer", "grad-cam,eigen-cam"}, {"--metrics", "all"}, {"--output", folder / "all"}}, {"first.png"});
+  ASSERT_EQ(measured.status, 0) << measured.err;
+  EXPECT_EQ(read_image(folder / "all/explainers.png").height, 2 * margin + tile.height + 3 * line);  // six: three
   // The sheet is written over as little as an overlay.
   EXPECT_TRUE(
       contains(explain({{"--explainer", "grad-cam,random"}}, {"first.png"}).err, "explainers.png exists already"));
@@ -206,6 +212,12 @@ TEST_F(ExplainTest, SeveralExplainersAreOneSheetWithARowForEachImage) {
     EXPECT_EQ(refused.status, 2) << names;
     EXPECT_TRUE(contains(refused.err, "--explainer: " + reason)) << refused.err;
   }
+  const Outcome boxes = explain({{"--explainer", "all"}, {"--metrics", "epg"}}, {"first.png"});
+  EXPECT_EQ(boxes.status, 2);
+  EXPECT_TRUE(contains(boxes.err, "--metrics: 'epg' is not one of")) << boxes.err;
+  const Outcome one_map = explain({{"--metrics", "drop"}}, {"first.png"});
+  EXPECT_EQ(one_map.status, 2);
+  EXPECT_TRUE(contains(one_map.err, "--metrics: is written beneath the maps of a sheet")) << one_map.err;
   const Outcome large = explain({{"--explainer", "all"}, {"--overlay-size", "photograph"}}, {"first.png"});
   EXPECT_EQ(large.status, 2);
   EXPECT_TRUE(contains(large.err, "--overlay-size: photograph does not go with several explainers"));
