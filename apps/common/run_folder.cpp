@@ -1,10 +1,5 @@
 #include "apps/common/run_folder.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -50,54 +45,24 @@ const std::set<std::string> kMayDiffer = {"device", "threads", "weights", "weigh
                                           // What these change, check_same_data compares.
                                           "none-class", "missing-images"};
 
-/// A descriptor that holds the lock of a folder for as long as it is open, also in a process that dies; -1 where it
-/// cannot be had, and then `held` says whether that is because another process has it. The lock is the folder's own, so
-/// that nothing is left behind. Network file systems lock what is open for writing alone, which a folder cannot be:
-/// there it is that of a file in it. File systems that cannot lock do without.
-int lock(const std::string& folder, bool make_file, bool& held) {
-  const auto locked = [&held](int descriptor) {
-    if (descriptor < 0) return false;
-    if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0) return true;
-    held = errno == EWOULDBLOCK;
-    return false;
-  };
-  held = false;
-  const int own = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (locked(own)) return own;
-  const bool needs_file = own >= 0 && !held;
-  if (own >= 0) ::close(own);
-  if (!needs_file) return -1;
-  const int file = ::open((folder + "/.lock").c_str(), O_RDWR | O_CLOEXEC | (make_file ? O_CREAT : 0), 0644);
-  if (locked(file)) return file;
-  if (file >= 0) ::close(file);
-  return -1;
-}
-
 /// Whether a new run may be put there.
 bool is_free(const std::string& folder) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error))
-    if (entry.path().filename() != ".lock") return false;
+    if (entry.path().filename() != FolderLock::kFile) return false;
   return true;
 }
 
 }  // namespace
 
-bool RunFolder::is_locked(const std::string& path) {
-  bool held = false;
-  const int descriptor = lock(path, false, held);
-  if (descriptor >= 0) ::close(descriptor);
-  return held;
-}
+bool RunFolder::is_locked(const std::string& path) { return FolderLock(path, false).taken(); }
 
 void RunFolder::clear_unbegun(const std::string& path) {
-  bool held = false;
-  const int descriptor = lock(path, false, held);
+  const FolderLock lock(path, false);
   std::error_code error;
   const auto has = [&](const char* name) { return fs::exists(path + "/" + name, error); };
-  if (!held && !has(kCheckpoint) && !has("test.json"))
-    for (const auto& entry : fs::directory_iterator(path, error)) fs::remove_all(entry.path(), error);
-  if (descriptor >= 0) ::close(descriptor);
+  if (lock.taken() || has(kCheckpoint) || has("test.json")) return;
+  for (const auto& entry : fs::directory_iterator(path, error)) fs::remove_all(entry.path(), error);
 }
 
 RunFolder::RunFolder(const std::string& path, bool resume) : path_(path) {
@@ -109,18 +74,13 @@ RunFolder::RunFolder(const std::string& path, bool resume) : path_(path) {
   fs::create_directories(path, error);
   check(!error, "--output: cannot make the folder ", path, ": ", error.message());
   sync_entry(fs::path(path).has_filename() ? path : fs::path(path).parent_path().string());
-  bool held = false;
-  lock_ = lock(path, true, held);
-  check(!held, "--output: ", kFolderIsTaken, " ", path);
+  lock_.emplace(path);
+  check(!lock_->taken(), "--output: ", kFolderIsTaken, " ", path);
   check(resume || is_free(path), "--output: the folder ", path,
         " is not empty; choose another one, or --resume to go on with the run in it");
   const std::string probe = file(".probe");
   check(std::ofstream(probe).put('x').good(), "--output: the folder ", path, " cannot be written");
   fs::remove(probe, error);
-}
-
-RunFolder::~RunFolder() {
-  if (lock_ >= 0) ::close(lock_);
 }
 
 void RunFolder::write_json(const std::string& name, const nlohmann::json& json) const {

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "apps/common/folder_lock.h"
 #include "apps/common/json.h"
 #include "apps/common/method.h"
 #include "nn/classifier.h"
@@ -34,14 +36,11 @@ class RunFolder {
   /// Makes the folder and locks it for this process. Throws Error when it cannot be written, is locked by another
   /// process, or holds something and `resume` is off, or holds no checkpoint and `resume` is on.
   RunFolder(const std::string& path, bool resume);
-  ~RunFolder();
   /// Whether a process holds the lock of the folder at `path`. False where there is no folder, or no way to lock.
   static bool is_locked(const std::string& path);
   /// Empties the folder of a run that was stopped before its first checkpoint, so that it can begin anew; does nothing
   /// where there is a checkpoint, a test, no folder, or a process that holds it.
   static void clear_unbegun(const std::string& path);
-  RunFolder(const RunFolder&) = delete;
-  RunFolder& operator=(const RunFolder&) = delete;
 
   std::string file(const std::string& name) const { return path_ + "/" + name; }
   const std::string& path() const { return path_; }
@@ -67,7 +66,7 @@ class RunFolder {
 
  private:
   std::string path_;
-  int lock_ = -1;
+  std::optional<FolderLock> lock_;
 };
 
 /// Of a file. Throws Error naming it.

@@ -114,6 +114,8 @@ int fetch_weights(const std::string& url, const std::string& folder, const Fetch
   }
   catch_interrupts();
   std::filesystem::create_directories(folder);
+  const FolderLock lock(folder);
+  check_alone(lock, folder);
   const std::vector<Transfer> files = {
       {url, path, uint64_t{4} << 30, true, [&](const std::string& partial) { check_digest(partial, name); }}};
   const std::vector<Missing> missing = fetch(files, o.transfers, "weights");

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "apps/common/progress.h"
 #include "apps/download/addresses.h"
@@ -219,6 +220,10 @@ int tell_interrupted(const std::string& so_far) {
 
 }  // namespace
 
+void check_alone(const FolderLock& lock, const std::string& folder) {
+  check(!lock.taken(), "another download is at work in the folder ", folder, "; wait for it, or choose another folder");
+}
+
 void tell_missing(const std::vector<Missing>& missing) {
   constexpr size_t most = 20;
   for (size_t i = 0; i < std::min(most, missing.size()); ++i)
@@ -232,9 +237,16 @@ int download_open_images(const OpenImagesOptions& o, const OptionTable& table) {
   catch_interrupts();
   fs::create_directories(places.output);
   fs::create_directories(places.whole);
+  const FolderLock of_output(places.output);
+  check_alone(of_output, places.output);
   check_record(places, table.json());
 
   const std::vector<Transfer> tables = missing_tables(o, places);
+  std::optional<FolderLock> of_tables;  // another download may share them, once they are there
+  if (!tables.empty() && !fs::equivalent(places.whole, places.output)) {
+    of_tables.emplace(places.whole);
+    check_alone(*of_tables, places.whole);
+  }
   std::vector<Missing> missing = fetch(tables, o.fetch.transfers, "tables");
   if (interrupted()) return tell_interrupted("what is there of the tables is kept");
   if (!missing.empty()) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/common/folder_lock.h"
 #include "apps/common/options/table.h"
 #include "apps/download/choice.h"
 #include "apps/download/transfers.h"
@@ -27,6 +28,9 @@ struct OpenImagesOptions {
 
 /// Returns the exit status. `table` holds the options that the folder is of, which it keeps and compares.
 int download_open_images(const OpenImagesOptions& options, const OptionTable& table);
+
+/// Throws Error where another process holds the lock of `folder`.
+void check_alone(const FolderLock& lock, const std::string& folder);
 
 /// "  NAME: REASON (ADDRESS)" for the first of what could not be had, on standard error.
 void tell_missing(const std::vector<Missing>& missing);

@@ -179,6 +179,23 @@ TEST_F(Download, WhatIsKilledGoesOnAndWhatIsThereIsNotAskedForAgain) {
                                       " was begun with \"plane,ship,car\"; choose another folder"));
 }
 
+TEST_F(Download, TwoProcessesDoNotShareAFolder) {
+  make_world(5);
+  const Server slow(world(), "slow", folder_ / "log");
+  std::vector<std::string> words = words_of(with(arguments(slow, folder_ / "data"), {{"--jobs", "1"}}));
+  words.insert(words.begin(), "open-images");
+  Program first("download", words);
+  first.wait_for("are to be fetched");
+  const Outcome second = open_images(arguments(slow, folder_ / "data"));
+  EXPECT_EQ(second.status, 1);
+  EXPECT_TRUE(contains(second.err, "another download is at work in the folder " + folder_ / "data")) << second.err;
+  const Outcome beside = open_images(with(arguments(slow, folder_ / "other"), {{"--tables", folder_ / "data"}}));
+  EXPECT_EQ(beside.status, 1);
+  EXPECT_TRUE(contains(beside.err, "another download is at work in the folder " + folder_ / "data")) << beside.err;
+  first.interrupt(SIGKILL);
+  first.finish();
+}
+
 TEST_F(Download, ATableIsGoneOnWithAfterAKillUnlessItChanged) {
   make_world(5);
   const std::string url = addresses().boxes.at("train");
