@@ -18,7 +18,7 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 }
 
 Maps::Maps(const Tensor& cam)
-    : images_(cam.dim(0)), height_(cam.dim(1)), width_(cam.dim(2)), values_(cam.detach().to_vector()) {
+    : images_(cam.dim(0)), height_(cam.dim(1)), width_(cam.dim(2)), values_(cam.detach().to_vector()), mass_(images_) {
   for (int64_t n = 0; n < images_; ++n) {
     const auto values = map(n);
     const bool sound = std::none_of(values.begin(), values.end(), [](double v) { return std::isnan(v); });
@@ -26,6 +26,24 @@ Maps::Maps(const Tensor& cam)
     low_.push_back(sound ? *low : kNaN);
     high_.push_back(sound ? *high : kNaN);
   }
+}
+
+namespace {
+Maps::Mass mass_in(std::span<const double> map, std::span<const char> mask) {
+  double inside = 0, total = 0;
+#pragma omp simd reduction(+ : inside, total)
+  for (size_t i = 0; i < map.size(); ++i) {
+    const double value = map[i] > 0 ? map[i] : 0;
+    total += value;
+    inside += mask[i] ? value : 0;
+  }
+  return {inside, total};
+}
+}  // namespace
+
+const Maps::Mass& Maps::mass(int64_t n, const MetricGround& ground) const {
+  if (!mass_[n]) mass_[n] = mass_in(map(n), ground.mask(n));
+  return *mass_[n];
 }
 
 std::vector<int32_t> Maps::order(int64_t n) const {
@@ -105,33 +123,19 @@ bool each(Maps& maps, MetricGround& ground, const std::vector<CamMetric::Row>& r
   return true;
 }
 
-struct Mass {
-  double inside, total;
-};
-Mass mass(std::span<const double> map, std::span<const char> mask) {
-  double inside = 0, total = 0;
-#pragma omp simd reduction(+ : inside, total)
-  for (size_t i = 0; i < map.size(); ++i) {
-    const double value = map[i] > 0 ? map[i] : 0;
-    total += value;
-    inside += mask[i] ? value : 0;
-  }
-  return {inside, total};
-}
-
 // Fields: inside, total, their ratio, the box's share of the picture.
 void content_heatmap(const Maps& maps, const MetricGround& ground, int64_t n, double* out) {
-  const auto [inside, total] = mass(maps.map(n), ground.mask(n));
+  const auto [inside, total] = maps.mass(n, ground);
   out[0] = inside, out[1] = total, out[2] = inside / total, out[3] = ground.area(n);
 }
 
 void epg(const Maps& maps, const MetricGround& ground, int64_t n, double* out) {
-  const auto [inside, total] = mass(maps.map(n), ground.mask(n));
+  const auto [inside, total] = maps.mass(n, ground);
   out[0] = inside / total, out[1] = ground.area(n);
 }
 
 void epg_above_chance(const Maps& maps, const MetricGround& ground, int64_t n, double* out) {
-  const auto [inside, total] = mass(maps.map(n), ground.mask(n));
+  const auto [inside, total] = maps.mass(n, ground);
   out[0] = inside / total - ground.area(n), out[1] = 0;
 }
 
@@ -147,7 +151,9 @@ void iou(const Maps& maps, const MetricGround& ground, int64_t n, double* out) {
   double marked[kIouThresholds + 1] = {}, both[kIouThresholds + 1] = {}, half = 0, half_both = 0;
   for (size_t i = 0; i < map.size(); ++i) {
     const double value = (map[i] - low) * scale;
-    const int above = std::min(static_cast<int>(std::ceil(value * kIouThresholds)), kIouThresholds);  // thresholds
+    const double steps = value * kIouThresholds;
+    const int whole = static_cast<int>(steps);
+    const int above = std::min(whole + (steps > whole), kIouThresholds);  // thresholds, rounded up
     marked[above] += 1, both[above] += mask[i];
     half += value > 0.5, half_both += value > 0.5 && mask[i];
   }
@@ -170,7 +176,7 @@ void pointing_at(const Maps& maps, std::span<const char> near, int64_t n, double
 }
 
 void stochastic_pointing_at(const Maps& maps, std::span<const char> near, int64_t n, double* out) {
-  const auto [inside, total] = mass(maps.map(n), near);
+  const auto [inside, total] = mass_in(maps.map(n), near);
   out[0] = inside / total;
   out[1] = static_cast<double>(std::count(near.begin(), near.end(), 1)) / static_cast<double>(near.size());
 }
@@ -242,7 +248,9 @@ double best_iou_of(const ChosenScores& c, int field) {
   double sums[kIouThresholds] = {}, count = 0;
   for (const int32_t image : c.images)
     if (scored(c, image)) {
-      for (int t = 0; t < kIouThresholds; ++t) sums[t] += c.scores.field(image, field + t);
+      const double* const values = &c.scores.values[image * c.scores.fields + field];
+#pragma omp simd
+      for (int t = 0; t < kIouThresholds; ++t) sums[t] += values[t];
       count += 1;
     }
   return count > 0 ? *std::max_element(sums, sums + kIouThresholds) / count : kNaN;

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -20,6 +21,8 @@ namespace boxcam {
 
 /// A hit of the pointing game is less than this many pixels of the network's input away from a box (TorchRay).
 inline constexpr int kPointingPixels = 15;
+
+class MetricGround;
 
 /// The maps of a batch on the host: [N, H, W], any floating type.
 class Maps {
@@ -38,12 +41,19 @@ class Maps {
   /// Pixels from the greatest value to the least, equal ones row by row.
   std::vector<int32_t> order(int64_t n) const;
 
+  /// Of values above 0, in the boxes and in all. Kept: measured against one ground.
+  struct Mass {
+    double inside, total;
+  };
+  const Mass& mass(int64_t n, const MetricGround& ground) const;
+
   /// Probability of the explained class in x C, once a metric has asked for it; else empty.
   std::vector<double> masked_scores;
 
  private:
   int64_t images_, height_, width_;
   std::vector<double> values_, low_, high_;
+  mutable std::vector<std::optional<Mass>> mass_;
 };
 
 /// What metrics that change pictures need besides maps and boxes.

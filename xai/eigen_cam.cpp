@@ -13,16 +13,18 @@ double trace_of(const std::vector<double>& matrix, int64_t n) {
   return trace;
 }
 
-/// The matrix times itself; it is symmetric, so that rows may be read for columns.
+/// The matrix times itself; it is symmetric, and so is the square, of which one half is computed.
 std::vector<double> squared(const std::vector<double>& matrix, int64_t n) {
   std::vector<double> square(matrix.size());
-  for (int64_t i = 0; i < n; ++i)
+  for (int64_t i = 0; i < n; ++i) {
+    double* const to = &square[i * n];
     for (int64_t k = 0; k < n; ++k) {
       const double factor = matrix[i * n + k];
-      const double* row = &matrix[k * n];
-      double* to = &square[i * n];
-      for (int64_t j = 0; j < n; ++j) to[j] += factor * row[j];
+      const double* const row = &matrix[k * n];
+      for (int64_t j = i; j < n; ++j) to[j] += factor * row[j];
     }
+    for (int64_t j = i + 1; j < n; ++j) square[j * n + i] = to[j];
+  }
   return square;
 }
 

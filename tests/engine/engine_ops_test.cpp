@@ -191,6 +191,33 @@ TEST_P(Ops, ArgmaxAndArgminTakeTheFirst) {
   EXPECT_EQ(argmax(x).dtype(), DType::i32);
 }
 
+TEST_P(Ops, TheExtremeIsTheFirstWhateverIsAmongTheValues) {
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
+  const double odd[] = {nan, infinity, -infinity, 0.0, -0.0, 3.0, -3.0};
+  Random random(1, 2);
+  for (const int64_t width : {1, 2, 255, 256, 257, 1000})
+    for (const int among : {1000, 8, 7}) {  // values with few, many and only odd ones
+      std::vector<double> values(8 * width);
+      for (double& v : values) {
+        const auto drawn = static_cast<int>(random.below(among));
+        v = drawn < 7 ? odd[drawn] : std::floor(40 * random.uniform());
+      }
+      const Tensor x = Tensor::from({8, width}, values).to(dtype());
+      std::vector<double> greatest, least;
+      for (int n = 0; n < 8; ++n) {
+        const double* row = &values[n * width];
+        int64_t high = 0, low = 0;
+        for (int64_t i = 1; i < width; ++i) {
+          if (row[i] > row[high]) high = i;
+          if (row[i] < row[low]) low = i;
+        }
+        greatest.push_back(static_cast<double>(high)), least.push_back(static_cast<double>(low));
+      }
+      EXPECT_EQ(argmax(x).to_vector(), greatest) << width << " " << among;
+      EXPECT_EQ(argmin(x).to_vector(), least) << width << " " << among;
+    }
+}
+
 TEST_P(Ops, IndexingAndShape) {
   const Tensor x = input({3, 5}, 7), g = input({3, 4}, 8);
   const Tensor index = Tensor::from({3, 4}, std::vector<int32_t>{0, 4, 4, 2, 1, 1, 1, 1, 3, 0, 3, 2});

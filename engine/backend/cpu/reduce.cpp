@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <vector>
 
 #include "engine/backend/cpu/table.h"
@@ -8,6 +9,7 @@ namespace boxcam::cpu {
 
 namespace {
 
+constexpr int64_t kArgBlock = 256;
 constexpr int64_t kBlock = 4096;  // partial sums cover this many terms, whatever the thread count
 
 /// Sum of contiguous values: 16 lanes within a block (a fixed order that vectorises), blocks added up in double.
@@ -78,9 +80,22 @@ void argmax(const Tensor& x, bool minimum, Tensor& index) {
     parallel_for(x.dim(0), std::max<int64_t>(1, kGrain / columns), [=](int64_t begin, int64_t end) {
       for (int64_t n = begin; n < end; ++n) {
         const T* row = in + n * columns;
+        // Blocks whose extreme is no news are passed over, many values at a time. A NaN at first stays the extreme.
         int64_t best = 0;
-        for (int64_t i = 1; i < columns; ++i)
-          if (minimum ? row[i] < row[best] : row[i] > row[best]) best = i;
+        for (int64_t from = 0; from < columns && row[best] == row[best]; from += kArgBlock) {
+          const int64_t to = std::min(from + kArgBlock, columns);
+          T extreme = row[best];
+          if (minimum) {
+#pragma omp simd reduction(min : extreme)
+            for (int64_t i = from; i < to; ++i) extreme = row[i] < extreme ? row[i] : extreme;
+          } else {
+#pragma omp simd reduction(max : extreme)
+            for (int64_t i = from; i < to; ++i) extreme = row[i] > extreme ? row[i] : extreme;
+          }
+          if (extreme == row[best]) continue;
+          best = from;
+          while (row[best] != extreme) ++best;
+        }
         out[n] = static_cast<int32_t>(best);
       }
     });
