@@ -38,15 +38,15 @@ void cross_entropy_of(benchmark::State& state, bool backward) {
                [&](const Tensor& logits) { return cross_entropy(logits, labels); });
 }
 
-/// Both terms of the signed split at the last map of a ResNet-50, of 1000 classes.
-void evidence_split(benchmark::State& state, bool backward) {
-  constexpr int64_t classes = 1000, size = 224;
+/// Both terms of the signed split at the last map, [cells, cells, channels], of a network.
+void evidence_split(benchmark::State& state, bool backward, int64_t size, int64_t cells, int64_t channels,
+                    int64_t classes) {
   const int64_t n = state.range(0);
   const Tensor mask = box_masks(some_boxes(n, size), size, size, 0), labels = some_labels(n, classes);
-  const Tensor W = uniform({classes, 2048}, -0.02, 0.02), b = uniform({classes}, -0.1, 0.1);
+  const Tensor W = uniform({classes, channels}, -0.02, 0.02), b = uniform({classes}, -0.1, 0.1);
   const Tensor y = uniform({n, classes}, -2, 2);
-  measure_loss(state, variable({n, 7, 7, 2048}, 0, 1), static_cast<double>(mask.bytes() + W.bytes()), backward,
-               [&](const Tensor& A) {
+  measure_loss(state, variable({n, cells, cells, channels}, 0, 1), static_cast<double>(mask.bytes() + W.bytes()),
+               backward, [&](const Tensor& A) {
                  const EvidenceSplit split = split_evidence(A, W, b, y, mask);
                  return mean_over_boxed(evidence_cross_entropies(split, b, labels) + evidence_penalties(split), split);
                });
@@ -59,7 +59,8 @@ void register_all() {
   for (const bool backward : {false, true}) {
     const std::string pass = backward ? "/forward_backward" : "/forward";
     batches(add("cross_entropy" + pass, cross_entropy_of, backward));
-    batches(add("evidence_split" + pass, evidence_split, backward));
+    batches(add("evidence_split" + pass, evidence_split, backward, 224, 7, 2048, 1000));  // ResNet-50's
+    add("evidence_split/resnet-mini" + pass, evidence_split, backward, 96, 12, 64, 4)->Arg(32);
     for (const CamLoss& loss : cam_losses()) batches(add(loss.name + pass, cam_loss, loss.of_images, backward));
   }
 }

@@ -1,8 +1,13 @@
 // Whole networks at batch 16: inference, the cross-entropy step, the training step of `train` in every reading of the
-// penalty (apps/train_step.h: it has the CAM, the penalty, the metrics and the check for finite values besides), and
-// the model copy of the thesis. compare_pytorch.py reads the results by name.
+// penalty (apps/train_step.h: it has the CAM, the penalty, the metrics and the check for finite values besides), what
+// split and swap add to it, and the model copy of the thesis. compare_pytorch.py reads the results by name.
+#include <chrono>
+#include <tuple>
+
 #include "apps/train_step.h"
 #include "bench/step.h"
+#include "nn/data/scenes/scenes.h"
+#include "xai/metric_estimates.h"
 
 namespace boxcam::bench {
 namespace {
@@ -81,6 +86,56 @@ void model_copy(benchmark::State& state, bool fresh) {
                }));
 }
 
+/// What boxes add to a step without a penalty, from the loader's batch of bytes to the changed weights: steps with and
+/// without it take turns, on models of their own. `ratio` is that of the medians, from `ratio_low` to `ratio_high`
+/// (quartiles of the ratios of neighbours); `of_inputs` what making the step's input takes longer, of a whole step.
+void step_with(benchmark::State& state, const char* name, int64_t batch, int64_t size, double split, double swap) {
+  using Clock = std::chrono::steady_clock;
+  const Scenes scenes(0, 4 * batch, ScenesSplit::train);
+  LoaderOptions options;
+  options.batch = batch;
+  options.preprocess = {.image_size = static_cast<int>(size)};
+  options.threads = 1;
+  struct Side {
+    Side(const char* model, const Method& m, const Dataset& data, const LoaderOptions& loader)
+        : CL(resnet_config(model), kClasses), step(CL, m, {}), inputs(m, data, loader, Device::cpu, 0) {}
+    double run(Batch bytes, int64_t number) {
+      const auto begin = Clock::now();
+      const StepInput input = inputs(bytes, number);
+      input_seconds.push_back(std::chrono::duration<double>(Clock::now() - begin).count());
+      step(input, 1e-6, metrics);
+      seconds.push_back(std::chrono::duration<double>(Clock::now() - begin).count());
+      return seconds.back();
+    }
+    ResNet CL;
+    TrainStep step;
+    StepInputs inputs;
+    Metrics metrics{kClasses};
+    std::vector<double> seconds, input_seconds;
+  };
+  Method plain, changed;
+  changed.evidence_split = split, changed.swap.share = swap;
+  Side without(name, plain, scenes, options), with(name, changed, scenes, options);
+  Loader loader(scenes, options);
+  loader.start_epoch(0);
+  const Batch bytes = *loader.next();
+  without.run(bytes, 0), with.run(bytes, 0);
+  without.seconds.clear(), with.seconds.clear();
+  std::vector<double> ratios;
+  int64_t number = 0;
+  for (auto _ : state) {
+    ++number;
+    const double first = (number % 2 ? without : with).run(bytes, number);
+    const double second = (number % 2 ? with : without).run(bytes, number);
+    ratios.push_back(number % 2 ? second / first : first / second);
+  }
+  const double step = quantile(without.seconds, 0.5);
+  state.counters["ratio"] = quantile(with.seconds, 0.5) / step;
+  state.counters["of_inputs"] = (quantile(with.input_seconds, 0.5) - quantile(without.input_seconds, 0.5)) / step;
+  state.counters["ratio_low"] = quantile(ratios, 0.25);
+  state.counters["ratio_high"] = quantile(ratios, 0.75);
+}
+
 void register_all() {
   using Teaches = Reading::Teaches;
   using Norm = Reading::BatchNorm;
@@ -109,6 +164,11 @@ void register_all() {
   step("thesis", Teaches::constant, Model::copy, Norm::eval, 2, 1);
   step("transfer", Teaches::transfer, Model::copy, Norm::eval, 2, 2);
 
+  for (const auto& [what, split, swap] :
+       {std::tuple("split", 1.0, 0.0), std::tuple("swap", 0.0, 0.4), std::tuple("swap_split", 1.0, 0.4)}) {
+    add(str("step_with/resnet50/", what), step_with, "resnet50", kBatch, kSize, split, swap)->Iterations(15);
+    add(str("step_with/resnet-mini/", what), step_with, "resnet-mini", 32, 96, split, swap)->Iterations(200);
+  }
   add("model_copy/existing", model_copy, false);
   add("model_copy/fresh", model_copy, true);
 }
