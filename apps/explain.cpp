@@ -47,10 +47,35 @@ struct Options {
   std::vector<const CamMetric*> metrics = {&cam_metric("drop")};
   RunOptions run;
 
-  /// Where several explainers stand side by side there is one picture for all images, and not one for each.
-  bool draws_sheet() const { return explainers.size() > 1; }
+  bool every_class() const { return class_name == "each"; }
+  /// Where several maps stand side by side there is one picture for all images, and not one for each.
+  bool draws_sheet() const { return explainers.size() > 1 || every_class(); }
   std::string sheet() const { return output + "/explainers.png"; }
 };
+
+/// What is made of every image: a map of each.
+struct Wish {
+  const Explainer* explainer;
+  int64_t explained;  ///< a class; -1: the predicted one
+};
+
+constexpr int64_t kMostClasses = 16;  // side by side on a sheet
+
+std::vector<Wish> wishes_of(const Options& o, const ClassNames& classes) {
+  std::vector<int64_t> explained;
+  if (o.every_class()) {
+    check(classes.size() <= kMostClasses, "--class each: expected a model of at most ", kMostClasses,
+          " classes, whose maps stand side by side; found ", classes.size(), " classes");
+    explained.resize(static_cast<size_t>(classes.size()));
+    std::iota(explained.begin(), explained.end(), int64_t{0});
+  } else {
+    explained = {o.class_name == "predicted" ? -1 : classes.find("--class", o.class_name)};
+  }
+  std::vector<Wish> wishes;
+  for (const Explainer* explainer : o.explainers)
+    for (const int64_t one : explained) wishes.push_back({explainer, one});
+  return wishes;
+}
 
 /// An image, and what is written about it.
 struct Job {
@@ -166,23 +191,26 @@ bool is_empty(const Tensor& cam) {
 }
 
 /// "grad-cam of ship", and whether it is empty; of several, which of them are.
-std::string said_of(const std::vector<ImageExplanation>& each, const ClassNames& classes, const Options& o) {
-  std::vector<std::string> names, empty;
+std::string said_of(const std::vector<ImageExplanation>& each, const std::vector<Wish>& wishes,
+                    const ClassNames& classes, const Options& o) {
+  std::vector<std::string> names, explained, empty;
   for (size_t i = 0; i < each.size(); ++i) {
-    names.push_back(o.explainers[i]->name);
-    if (is_empty(each[i].explanation.cam)) empty.push_back(names.back());
+    const std::string name = wishes[i].explainer->name, label = classes[each[i].explained];
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+    if (i < each.size() / o.explainers.size()) explained.push_back(label);
+    if (is_empty(each[i].explanation.cam)) empty.push_back(o.every_class() ? name + " of " + label : name);
   }
-  const std::string all = join(names) + " of " + classes[each[0].explained];
+  const std::string all = join(names) + " of " + join(explained);
   if (empty.empty()) return all;
   return all + (o.draws_sheet() ? " (empty: " + join(empty) + ")" : ", which is empty,");
 }
 
-void report(const Job& job, const ImageHeader& header, const std::vector<ImageExplanation>& each, int64_t explained,
-            const ClassNames& classes, const Options& o) {
+void report(const Job& job, const ImageHeader& header, const std::vector<ImageExplanation>& each,
+            const std::vector<Wish>& wishes, const ClassNames& classes, const Options& o) {
   const ImageExplanation& e = each[0];
   std::cout << job.image << ": "
-            << (explained < 0 ? top_five(e.logits, classes) : percent_of(classes[e.predicted], e.score)) << "; "
-            << said_of(each, classes, o) << " -> " << job.overlay
+            << (o.class_name == "predicted" ? top_five(e.logits, classes) : percent_of(classes[e.predicted], e.score))
+            << "; " << said_of(each, wishes, classes, o) << " -> " << job.overlay
             << (header.orientation == 1 ? "" : str(" (turned, as its EXIF orientation ", header.orientation, " says)"))
             << (header.note.empty() ? "" : "; note: " + header.note) << std::endl;
 }
@@ -206,14 +234,14 @@ std::string scores_of(const ImageExplanation& e, const Image& image, Classifier&
   return join(lines, "\n");
 }
 
-/// Writes the overlay of the one explainer, or gives a row of the sheet: a tile of each of several.
-std::vector<Image> explain_one(const Job& job, Classifier& model, int64_t explained, const ClassNames& classes,
-                               const Options& o) {
+/// Writes the overlay of the one map, or gives a row of the sheet: a tile of each of several.
+std::vector<Image> explain_one(const Job& job, Classifier& model, const std::vector<Wish>& wishes,
+                               const ClassNames& classes, const Options& o) {
   const Preprocess preprocess = preprocess_of(o.data, false);
   const Picture picture = open_picture(job.image, preprocess);
   std::vector<Image> tiles;
   std::vector<ImageExplanation> each;
-  for (const Explainer* explainer : o.explainers) {
+  for (const auto& [explainer, explained] : wishes) {
     ExplainOptions options = o.explain;
     options.cam.explainer = explainer;
     each.push_back(explain_image(model, picture.sample.image, explained, options));
@@ -226,9 +254,13 @@ std::vector<Image> explain_one(const Job& job, Classifier& model, int64_t explai
       write_png(job.overlay, o.overlay_size == OverlaySize::photograph
                                  ? photograph_overlay(picture.photograph, e.explanation.cam, preprocess)
                                  : overlay_picture(picture.sample, e, classes, false));
-    if (!job.dump.empty()) dump(o.draws_sheet() ? job.dump + "/" + explainer->name : job.dump, e, o.explain.taps);
+    if (job.dump.empty()) continue;
+    std::string folder = job.dump;
+    if (o.draws_sheet()) folder += str("/", explainer->name);
+    if (o.every_class()) folder += str("/", e.explained);
+    dump(folder, e, o.explain.taps);
   }
-  report(job, picture.header, each, explained, classes, o);
+  report(job, picture.header, each, wishes, classes, o);
   return tiles;
 }
 
@@ -238,9 +270,9 @@ int run(OptionTable& table, Options& o) {
                "names the classes that --classes names too");
   if (!o.data.class_names.empty()) o.data.classes = read_class_names(o.data.class_names);
   table.refuse(o.draws_sheet() && table.typed("--overlay-size") && o.overlay_size == OverlaySize::photograph,
-               "--overlay-size", "photograph does not go with several explainers: a sheet shows the network's input");
+               "--overlay-size", "photograph does not go with several maps: a sheet shows the network's input");
   table.refuse(!o.draws_sheet() && table.typed("--metrics"), "--metrics",
-               "is written beneath the maps of a sheet, which takes several explainers");
+               "is written beneath the maps of a sheet, which takes several explainers or --class each");
   const bool named = table.given("--classes") || !o.data.class_names.empty();
   const std::vector<std::string> given = named ? o.data.classes : std::vector<std::string>();
   const std::string note = adopt(card, Adopt::everything, table, o.data);
@@ -256,7 +288,7 @@ int run(OptionTable& table, Options& o) {
   place(*model, o.run);
   settle_taps(o.explain, *model);
   if (const std::string differing = summary(overrides(card, table)); !differing.empty()) std::cout << differing << "\n";
-  const int64_t explained = o.class_name == "predicted" ? -1 : classes.find("--class", o.class_name);
+  const std::vector<Wish> wishes = wishes_of(o, classes);
   make_folder("--output", o.output);
 
   int status = 0;
@@ -264,13 +296,13 @@ int run(OptionTable& table, Options& o) {
   for (const Job& job : jobs) {
     if (interrupted()) break;
     try {
-      for (Image& tile : explain_one(job, *model, explained, classes, o)) tiles.push_back(std::move(tile));
+      for (Image& tile : explain_one(job, *model, wishes, classes, o)) tiles.push_back(std::move(tile));
     } catch (const Error& e) {  // the others are not to suffer for it
       std::cerr << "explain: " << e.what() << "\n";
       status = 1;
     }
   }
-  if (!tiles.empty()) write_png(o.sheet(), sheet(tiles, static_cast<int>(o.explainers.size()), ""));
+  if (!tiles.empty()) write_png(o.sheet(), sheet(tiles, static_cast<int>(wishes.size()), ""));
   return interrupted() ? exit_status() : status;
 }
 
@@ -280,15 +312,19 @@ int program(int argc, char** argv) {
   OptionTable table(app);
   table.required("--checkpoint", o.checkpoint, "the model: best.safetensors of a run, or a .pth");
   table.required("--image", o.images, "JPEG or PNG files, folders of them, or lists: FILE.txt, a path a line");
-  table.text("--class", o.class_name, "the class to explain, by name or number, or 'predicted'");
+  table.text(
+      "--class", o.class_name,
+      "the class to explain, by name or number, or 'predicted', or 'each' for a sheet of all of them (of a signed "
+      "split's evidence: --class each --explainer hires-cam --cam-target logit)");
   table.required(
       "--output", o.output,
-      "folder for the overlays, or for explainers.png, a sheet of several explainers; nothing in it is written over");
+      "folder for the overlays, or for explainers.png, a sheet of several maps of each image; nothing in it is written "
+      "over");
   table.word("--overlay-size", o.overlay_size,
              "the heat map over the photograph in its own size, or over the network's square input, with a caption");
   table.text("--dump", o.dump,
              "folder for logits, activations, alpha, cam_raw and cam as .npy (of several taps: alpha.TAP.npy ...; of "
-             "several explainers a folder for each)");
+             "several explainers or classes a folder for each)");
   declare_classes(table, o.data);
   declare_size(table, o.data);
   declare_model(table, o.model);

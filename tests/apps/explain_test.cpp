@@ -220,7 +220,29 @@ TEST_F(ExplainTest, SeveralExplainersAreOneSheetWithARowForEachImage) {
   EXPECT_TRUE(contains(one_map.err, "--metrics: is written beneath the maps of a sheet")) << one_map.err;
   const Outcome large = explain({{"--explainer", "all"}, {"--overlay-size", "photograph"}}, {"first.png"});
   EXPECT_EQ(large.status, 2);
-  EXPECT_TRUE(contains(large.err, "--overlay-size: photograph does not go with several explainers"));
+  EXPECT_TRUE(contains(large.err, "--overlay-size: photograph does not go with several maps"));
+}
+
+TEST_F(ExplainTest, EveryClassIsAColumnOfTheSheet) {
+  const Outcome result = explain(
+      {{"--class", "each"}, {"--explainer", "hires-cam"}, {"--cam-target", "logit"}, {"--dump", folder / "dump"}},
+      {"first.png", "second.png"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_TRUE(contains(result.out, "hires-cam of plane, ship, car, none")) << result.out;
+  const Outcome one = explain({{"--class", "ship"},
+                               {"--explainer", "hires-cam"},
+                               {"--cam-target", "logit"},
+                               {"--output", folder / "one"},
+                               {"--overlay-size", "input"},
+                               {"--dump", folder / "ship"}},
+                              {"first.png"});
+  ASSERT_EQ(one.status, 0) << one.err;
+  const Image sheet = read_image(folder / "overlays/explainers.png"), tile = read_image(folder / "one/first.png");
+  EXPECT_GT(sheet.width, 4 * tile.width);
+  EXPECT_LT(sheet.width, 5 * tile.width);
+  EXPECT_GT(sheet.height, 2 * tile.height);
+  EXPECT_EQ(bytes_of(folder / "dump/first/hires-cam/1/cam_raw.npy"), bytes_of(folder / "ship/cam_raw.npy"));
+  EXPECT_NE(bytes_of(folder / "dump/first/hires-cam/0/cam_raw.npy"), bytes_of(folder / "ship/cam_raw.npy"));
 }
 
 TEST_F(ExplainTest, EveryExplainerExplainsAndIsMeasured) {
