@@ -118,7 +118,9 @@ std::string cell_bar(double share, const std::string& colour) {
 }
 
 std::string html_page(const std::string& title, const std::string& style, const std::string& body) {
-  return "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
+  return "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta "
+         "http-equiv=\"Content-Security-Policy\" "
+         "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n<meta name=\"viewport\" "
          "content=\"width=device-width, initial-scale=1\">\n<link rel=\"icon\" href=\"data:,\">\n<title>" +
          escape_html(title) + "</title>\n<style>" + kStyle + style + "</style>\n</head>\n<body>\n" + body +
          "</body>\n</html>\n";

@@ -1,7 +1,6 @@
 #include "apps/common/run_folder.h"
 
 #include <filesystem>
-#include <fstream>
 #include <set>
 #include <sstream>
 
@@ -58,6 +57,7 @@ bool is_free(const std::string& folder) {
 bool RunFolder::is_locked(const std::string& path) { return FolderLock(path, false).taken(); }
 
 void RunFolder::clear_unbegun(const std::string& path) {
+  check(!fs::is_symlink(path), path, " is a link: expected a run's own folder");  // whose files would be removed?
   const FolderLock lock(path, false);
   std::error_code error;
   const auto has = [&](const char* name) { return fs::exists(path + "/" + name, error); };
@@ -78,9 +78,11 @@ RunFolder::RunFolder(const std::string& path, bool resume) : path_(path) {
   check(!lock_->taken(), "--output: ", kFolderIsTaken, " ", path);
   check(resume || is_free(path), "--output: the folder ", path,
         " is not empty; choose another one, or --resume to go on with the run in it");
-  const std::string probe = file(".probe");
-  check(std::ofstream(probe).put('x').good(), "--output: the folder ", path, " cannot be written");
-  fs::remove(probe, error);
+  try {
+    AtomicFile(file(".probe")).write("x");
+  } catch (const Error&) {
+    fail("--output: the folder ", path, " cannot be written");
+  }
 }
 
 void RunFolder::write_json(const std::string& name, const nlohmann::json& json) const {
@@ -237,6 +239,10 @@ Progress RunFolder::load_checkpoint(Classifier& model, Optimizer& optimizer) con
   // A file that is older than a term has a run without it.
   check(counters.size() == 4 && sums.size() >= 3 && sums.size() <= 1 + terms.size(), file(kCheckpoint),
         " is of another version of boxcam");
+  constexpr int64_t most = int64_t{1} << 40;  // of steps and epochs; further ones are added to them
+  for (const int64_t counter : counters)
+    check(counter >= -1 && counter <= most, file(kCheckpoint), ": expected counters of epochs and steps, found ",
+          counter);
   optimizer.set_steps(counters[2]);
   p.epoch = counters[0];
   p.batch = counters[1];

@@ -39,7 +39,7 @@ class RunFolder {
   /// Whether a process holds the lock of the folder at `path`. False where there is no folder, or no way to lock.
   static bool is_locked(const std::string& path);
   /// Empties the folder of a run that was stopped before its first checkpoint, so that it can begin anew; does nothing
-  /// where there is a checkpoint, a test, no folder, or a process that holds it.
+  /// where there is a checkpoint, a test, no folder, or a process that holds it. Throws Error for a link.
   static void clear_unbegun(const std::string& path);
 
   std::string file(const std::string& name) const { return path_ + "/" + name; }

@@ -92,12 +92,14 @@ class Opened {
   std::map<std::string, Model> models_;
 };
 
+constexpr size_t kMostRuns = 10'000;
+
 std::vector<std::string> arguments_of(const OptionList& options) {
   std::vector<std::string> words;
   for (const auto& [name, value] : options) {
     if (value == "false") continue;  // a flag that is not set
-    words.push_back("--" + name);
-    if (value != "true") words.push_back(value);
+    // One word: a value that begins with dashes is no option.
+    words.push_back("--" + name + (value == "true" ? "" : "=" + value));
   }
   return words;
 }
@@ -210,6 +212,8 @@ std::vector<PlannedRun> plan_runs(const Study& study, const OptionList& given, c
   check_given(study, given);
   std::vector<PlannedRun> runs;
   Opened opened;
+  check(study.rows.size() * study.seeds.size() <= kMostRuns, "the study has ", study.rows.size(), " rows and ",
+        study.seeds.size(), " seeds: expected at most ", kMostRuns, " runs");
   for (const uint64_t seed : study.seeds)
     for (size_t row = 0; row < study.rows.size(); ++row)
       runs.push_back(

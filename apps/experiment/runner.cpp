@@ -1,6 +1,5 @@
 #include "apps/experiment/runner.h"
 
-#include <fcntl.h>
 #include <spawn.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -19,6 +18,7 @@
 #include "apps/common/progress.h"
 #include "apps/common/report/report.h"
 #include "apps/common/run_folder.h"
+#include "engine/base/durable.h"
 #include "engine/base/file.h"
 #include "engine/base/text.h"
 
@@ -65,7 +65,7 @@ Running start(const PlannedRun& run, const std::string& train) {
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   fs::create_directories(fs::path(run.folder).parent_path(), error);
-  const int log = ::open(log_of(run).c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  const int log = open_to_write(log_of(run), O_APPEND);
   check(log >= 0, "cannot write ", log_of(run), ": ", std::strerror(errno));
   const pid_t parent = ::getpid();
   const pid_t process = ::fork();

@@ -13,13 +13,15 @@ namespace boxcam {
 
 namespace {
 
-constexpr size_t kMostRows = 10'000, kMostSeeds = 1000;  // far above any study; a short file can ask for any number
+// Far above any study; a short file can ask for any number.
+constexpr size_t kMostRows = 10'000, kMostSeeds = 1000, kMostBytes = 64 << 10;
 
 /// Options of train that are the study's affair, with the reason.
 const std::vector<std::pair<std::string, std::string>> kNotOfARow = {
     {"output", "each run gets a folder of its own"},     {"resume", "runs that are not finished are gone on with"},
     {"seed", "it is what the runs of a row differ in"},  {"threads", "it is shared out among the runs (--jobs)"},
-    {"profile", "a profile is for one run, with train"},
+    {"profile", "a profile is for one run, with train"}, {"verify", "it repeats one run, with train"},
+    {"verify-steps", "it belongs to --verify"},
 };
 
 /// The options of train, by name without dashes, and whether each is a flag.
@@ -27,6 +29,10 @@ class TrainOptionNames {
  public:
   TrainOptionNames() : app_("", "train"), table_(app_) { declare_training(table_, options_); }
   bool has(const std::string& name) const { return table_.has("--" + name); }
+  bool is_flag(const std::string& name) const {
+    const nlohmann::json options = table_.json();
+    return options.contains(name) && options[name].is_boolean();
+  }
   std::vector<std::string> all() const {
     std::vector<std::string> names;
     const nlohmann::json options = table_.json();
@@ -39,6 +45,11 @@ class TrainOptionNames {
   TrainingOptions options_;
   OptionTable table_;
 };
+
+/// Names and values end in commands, a line each, and on terminals.
+bool has_control_characters(const std::string& text) {
+  return std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+}
 
 /// The file that is read, for messages.
 class StudyFile {
@@ -85,6 +96,13 @@ class StudyFile {
   void option(OptionList& options, const std::string& key, const toml::node& node) const {
     check_option(key, node.source());
     options.emplace_back(key, join(values(key, node), ","));
+    check_value(key, options.back().second, node.source());
+  }
+  void check_value(const std::string& key, const std::string& value, const toml::source_region& where) const {
+    const bool yes_or_no = value == "true" || value == "false";
+    if (names_.is_flag(key) != yes_or_no)
+      refuse(where, key, ": expected ", yes_or_no ? "a value" : "true or false", ", found ", value);
+    if (has_control_characters(value)) refuse(where, key, ": expected one line of text without control characters");
   }
   void check_option(const std::string& key, const toml::source_region& where) const {
     for (const auto& [name, reason] : kNotOfARow)
@@ -118,7 +136,8 @@ StudyRowOptions read_row(const StudyFile& file, const toml::node& node) {
     else
       file.option(row.options, key, *value);
   }
-  const bool has_name = !row.name.empty() && row.name.find('/') == std::string::npos && row.name[0] != '.';
+  const bool has_name = !row.name.empty() && row.name.find('/') == std::string::npos && row.name[0] != '.' &&
+                        !has_control_characters(row.name);
   if (!has_name) file.refuse(node.source(), "a row needs a name that can be a folder's, found '", row.name, "'");
   return row;
 }
@@ -150,6 +169,8 @@ bool whole_number(const std::string& text, uint64_t& value) {
 }  // namespace
 
 Study read_study(const std::string& text, const std::string& path) {
+  // The parser goes as deep as a key has parts.
+  check(text.size() <= kMostBytes, path, " has ", text.size(), " bytes: a study may have ", kMostBytes);
   toml::table content;
   try {
     content = toml::parse(text, path);
@@ -181,6 +202,7 @@ Study read_study(const std::string& text, const std::string& path) {
       for (const auto& [option, values] : file.entries(file.table(key, *node))) {
         file.check_option(option, values->source());
         grid.push_back({option, file.values(option, *values)});
+        for (const std::string& value : grid.back().values) file.check_value(option, value, values->source());
       }
     } else if (key == "row") {
       if (!node->is_array()) file.refuse(node->source(), "row: expected tables, [[row]]");
@@ -263,7 +285,7 @@ std::vector<uint64_t> read_seeds(const std::string& text) {
   if (const size_t dash = text.find('-'); dash != std::string::npos) {
     const bool range = whole_number(text.substr(0, dash), first) && whole_number(text.substr(dash + 1), last);
     if (!range || last < first || last - first >= kMostSeeds) refuse();
-    for (uint64_t s = first; s <= last; ++s) seeds.push_back(s);
+    for (uint64_t i = 0; i <= last - first; ++i) seeds.push_back(first + i);
     return seeds;
   }
   for (size_t begin = 0; begin < text.size();) {

@@ -1,6 +1,7 @@
 #include "engine/base/durable.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -23,6 +24,17 @@ bool write_all(int descriptor, const void* bytes, size_t count) {
   return true;
 }
 
+int open_to_write(const std::string& path, int flags) {
+  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | flags, 0666);
+  if (descriptor < 0) return -1;
+  struct stat status {};
+  if (::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink <= 1) return descriptor;
+  const int reason = S_ISREG(status.st_mode) ? EMLINK : EINVAL;
+  ::close(descriptor);
+  errno = reason;
+  return -1;
+}
+
 void sync_entry(const std::string& path) {
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
   const int handle = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -32,7 +44,7 @@ void sync_entry(const std::string& path) {
 }
 
 void append_to_file(const std::string& path, std::string_view bytes) {
-  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  const int descriptor = open_to_write(path, O_APPEND);
   const bool good = descriptor >= 0 && write_all(descriptor, bytes.data(), bytes.size()) && ::fsync(descriptor) == 0;
   const int reason = errno;
   if (descriptor >= 0) ::close(descriptor);

@@ -30,8 +30,9 @@ std::string read_file(const std::string& path, const std::string& what) {
 
 AtomicFile::AtomicFile(const std::string& path, Unfinished unfinished)
     : path_(path), partial_(path + ".partial"), unfinished_(unfinished) {
-  const int how = unfinished == Unfinished::stays ? O_APPEND : O_TRUNC;
-  descriptor_ = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | how, 0666);
+  // What vanishes is made anew, whatever an earlier process, or somebody else, left in its place.
+  if (unfinished == Unfinished::vanishes) ::unlink(partial_.c_str());
+  descriptor_ = open_to_write(partial_, unfinished == Unfinished::stays ? O_APPEND : O_EXCL);
   check(descriptor_ >= 0, "cannot write ", path_, ": ", std::strerror(errno));
 }
 

@@ -19,7 +19,8 @@ std::string read_file(const std::string& path, const std::string& what = "");
 ///   file.write(bytes);
 ///   file.commit();
 ///
-/// Everything throws Error naming the path and the system's reason.
+/// Neither goes through a link: one in the place of `path` is replaced, one in that of `path`.partial refused or
+/// removed. Everything throws Error naming the path and the system's reason.
 class AtomicFile {
  public:
   /// What is not committed vanishes; or it stays, and the next of the same path and kind goes on behind it.

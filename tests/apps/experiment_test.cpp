@@ -146,6 +146,21 @@ TEST(Experiment, ListsWhatIsMissingAsCommands) {
   EXPECT_TRUE(contains(experiment(tiny_study(folder / "s")).out, "4 of 4 runs are finished already"));
 }
 
+TEST(Experiment, DoesNotClearOrFillAFolderBehindALink) {
+  const TemporaryFolder folder;
+  const std::string line = experiment(tiny_study(folder / "s", {"--list-missing"})).out;
+  const std::string run = line.substr(line.find(" --output ") + 10, line.find('\n') - line.find(" --output ") - 10);
+  fs::create_directories(folder / "precious/below");
+  write_bytes(folder / "precious/thesis.txt", "years");
+  fs::create_directories(fs::path(run).parent_path());
+  fs::create_directory_symlink(folder / "precious", run);
+  const Outcome result = experiment(tiny_study(folder / "s"));
+  EXPECT_EQ(result.status, 1);
+  EXPECT_TRUE(contains(result.out + result.err, run + " is a link: expected a run's own folder")) << result.err;
+  EXPECT_EQ(bytes_of(folder / "precious/thesis.txt"), "years");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder / "precious"), {}), 2);
+}
+
 TEST(Experiment, SaysBeforehandWhatItWillTake) {
   const TemporaryFolder folder;
   const Outcome result = experiment(tiny_study(folder / "s", {"--dry-run"}));

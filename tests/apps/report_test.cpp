@@ -242,7 +242,7 @@ TEST(ReportOfARun, ShowsOnlyPicturesOfItsFolder) {
     write_bytes(folder / name, "{}");
   }
   write_bytes(folder / "secret", "secret");
-  write_bytes(folder / "run/pictures/a.png", "picture");
+  write_bytes(folder / "run/pictures/a.png", "\x89PNG");
   const auto show = [&](const std::string& picture) {
     write_bytes(folder / "run/test_images.jsonl", json{{"picture", picture}, {"shown", {"fixed"}}}.dump() + "\n");
     return read_run_record(folder / "run");
@@ -250,6 +250,24 @@ TEST(ReportOfARun, ShowsOnlyPicturesOfItsFolder) {
   EXPECT_EQ(show("pictures/a.png").pictures.at(0).index, 0);  // found by fuzzing: without one, NaN became an integer
   for (const std::string& picture : {std::string("../secret"), std::string("pictures/../../secret"), folder / "secret"})
     EXPECT_THROW(show(picture), Error) << picture;
+  std::filesystem::create_symlink(folder / "secret", folder / "run/pictures/link.png");
+  write_bytes(folder / "run/pictures/text.png", "secret");
+  for (const char* picture : {"pictures/link.png", "pictures/text.png"}) EXPECT_THROW(show(picture), Error) << picture;
+}
+
+TEST(ReportOfARun, WhatARecordHoldsIsTextAndNoNumberEndsIt) {
+  const TemporaryFolder folder;
+  const std::string script = "<script>alert(1)</script>";
+  write_bytes(folder / "run.json",
+              json{{"data", {{"classes", {script, "b"}}}}, {"options", {{"lambda", script}}}}.dump());
+  write_bytes(folder / "test.json", json{{"confusion", {{script, 1}, {2, 3}}}, {"note", script}}.dump());
+  write_bytes(folder / "epochs.jsonl", json{{"epoch", 0}, {"train_accuracy", -1.7e308}, {"val_accuracy", 0.5}}.dump() +
+                                           "\n" + json{{"epoch", 1}, {"train_accuracy", 0.5}}.dump() + "\n");
+  const std::string page = run_page(read_run_record(folder.path()));
+  expect_whole(page);
+  EXPECT_TRUE(contains(page, "&lt;script&gt;"));
+  EXPECT_TRUE(contains(page, "default-src 'none'"));
+  EXPECT_LT(page.size(), 200'000u);
 }
 
 TEST(ReportOfARun, TestImagesAddUpToTheTest) {

@@ -79,12 +79,33 @@ TEST(StudyFile, WhatIsWrongIsSaidWithTheLineAndTheNearestWord) {
   EXPECT_EQ(refusal_of("[[row]]\nname=3"), "a.toml:2: name: expected text in quotes");
 }
 
+TEST(StudyFile, GivesTrainNothingButValues) {
+  // Its names and values end in commands that shells read line by line (--list-missing).
+  EXPECT_EQ(refusal_of("[[row]]\nname=\"a\\ntouch b #\""),
+            "a.toml:1: a row needs a name that can be a folder's, found 'a\ntouch b #'");
+  EXPECT_EQ(refusal_of("[[row]]\nname='a'\nweights=\"a\\nb\""),
+            "a.toml:3: weights: expected one line of text without control characters");
+  EXPECT_EQ(refusal_of("[grid]\nweights=[\"a\\tb\"]"),
+            "a.toml:2: weights: expected one line of text without control characters");
+  EXPECT_EQ(refusal_of("[[row]]\nname='a'\ntensorboard='--profile=x'"),
+            "a.toml:3: tensorboard: expected true or false, found --profile=x");
+  EXPECT_EQ(refusal_of("[[row]]\nname='a'\nlambda=false"), "a.toml:3: lambda: expected a value, found false");
+  EXPECT_EQ(refusal_of("[options]\nverify='x'\n"),
+            "a.toml:2: 'verify' is not an option of a study's runs: it repeats one run, with train");
+}
+
 TEST(StudyFile, AShortFileCannotAskForAnyNumberOfRuns) {
   std::string grid = "[grid]\n";
   for (const char* option : {"lambda", "margin", "epochs", "batch", "lr"})
     grid += str(option, " = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]\n");
   EXPECT_EQ(refusal_of(grid), "the grid has more rows than the 10000 that a study may have");
   EXPECT_EQ(refusal_of("[grid]\nlambda = []\n"), "a.toml has no row: expected [[row]] or [grid]");
+  std::string rows;
+  for (int row = 0; row < 4000; ++row) rows += str("[[row]]\nname='", row, "'\n");
+  EXPECT_EQ(refusal_of(rows), "a.toml has 78890 bytes: a study may have 65536");
+  EXPECT_NE(refusal_of("a" + std::string(100'000, '.')), "");
+  constexpr uint64_t last = std::numeric_limits<uint64_t>::max();
+  EXPECT_EQ(read_seeds(str(last - 1, "-", last)), (std::vector<uint64_t>{last - 1, last}));
   std::string list = "0";
   for (int seed = 1; seed < 1001; ++seed) list += str(",", seed);
   EXPECT_THROW(read_seeds(list), Error);
@@ -154,6 +175,12 @@ TEST(StudyPlan, RefusesWhatTrainWouldRefuseAndRowsThatAreTheSameRun) {
             std::string::npos);
   EXPECT_NE(plan({{"a", {}}, {"b", {{"lambda", "0"}}}}).find("the rows a and b are the same run with seed 1"),
             std::string::npos);
+  Study many = study_of({{"a", {}}, {"b", {{"lambda", "1"}}}});
+  many.seeds.resize(5001);
+  EXPECT_EQ(refusal([&] { plan_runs(many, {}, "x", 1); }),
+            "the study has 2 rows and 5001 seeds: expected at most 10000 runs");
+  EXPECT_NE(plan({{"a", {{"weights", "--profile=x"}}}}).find("row a: "), std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists("x"));
   EXPECT_EQ(plan({{"a", {{"lambda", "1"}}}}, {{"lambda", "2"}}),
             "--lambda is what the rows of this study say (a: 1); make another study file, or leave it out");
 }

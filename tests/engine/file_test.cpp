@@ -80,6 +80,30 @@ TEST_F(File, GrowsAtItsEnd) {
             "cannot write " + folder.string() + ": Is a directory");
 }
 
+TEST_F(File, IsNeverWrittenThroughALink) {
+  const std::string victim = folder / "victim", kept = "what somebody had";
+  write_file(victim, {kept});
+  // What vanishes is made anew beside the link; what stays, and what grows, is the user's and is not removed.
+  fs::create_symlink(victim, path + ".partial");
+  write_file(path, {"new"});
+  EXPECT_EQ(read_file(path), "new");
+  EXPECT_FALSE(fs::exists(fs::symlink_status(path + ".partial")));
+  fs::create_symlink(victim, path + ".partial");
+  EXPECT_EQ(message_of([&] { AtomicFile(path, AtomicFile::Unfinished::stays).write("new"); }),
+            "cannot write " + path + ": Too many levels of symbolic links");
+  fs::create_symlink(victim, path + ".log");
+  EXPECT_NE(message_of([&] { append_to_file(path + ".log", "more"); }), "");
+  fs::create_hard_link(victim, path + ".second");
+  EXPECT_EQ(message_of([&] { append_to_file(path + ".second", "more"); }),
+            "cannot write " + path + ".second: Too many links");
+  EXPECT_EQ(read_file(victim), kept);
+  fs::remove(path);
+  fs::create_symlink(victim, path);
+  write_file(path, {"in its place"});
+  EXPECT_FALSE(fs::is_symlink(path));
+  EXPECT_EQ(read_file(victim), kept);
+}
+
 TEST_F(File, VanishesUnlessItIsCommitted) {
   write_file(path, {"o", "", "ld"});
   { AtomicFile(path).write("new"); }

@@ -14,6 +14,7 @@ namespace boxcam {
 
 namespace {
 
+constexpr double kGreatest = 1e15;  // of what a page shows: a chart has ticks up to its greatest value
 constexpr std::string_view kPictures = "pictures/";
 
 nlohmann::json parsed(const std::string& text, const std::string& path) {
@@ -28,6 +29,7 @@ std::string picture_file(const nlohmann::json& line, const std::string& folder) 
   const std::string_view file = std::string_view(name).substr(std::min(name.size(), kPictures.size()));
   check(name.starts_with(kPictures) && file.find('/') == file.npos && !file.starts_with('.'), folder,
         "/test_images.jsonl: the picture '", name, "' is none of those in ", kPictures);
+  check(!std::filesystem::is_symlink(folder + "/" + name), folder, "/", name, " is a link: expected a picture");
   return name;
 }
 
@@ -46,6 +48,7 @@ TestPicture picture_of(const nlohmann::json& line, const std::string& folder) {
   p.empty_cam = boxed && total <= 0;
   if (boxed && total > 0) p.content_heatmap = number_in(line, "inside") / total;
   p.png = read_file(folder + "/" + picture_file(line, folder), "image");
+  check(p.png.starts_with("\x89PNG"), folder, "/", picture_file(line, folder), " is no PNG");
   return p;
 }
 
@@ -56,8 +59,11 @@ std::vector<TestPicture> pictures_in(const std::string& folder) {
   for (const nlohmann::json& line : json_lines(folder + "/test_images.jsonl")) {
     if (!line.contains("picture") || !line["picture"].is_string() || !line.contains("shown")) continue;
     TestPicture picture = picture_of(line, folder);
-    for (const nlohmann::json& why : line["shown"]) {
-      picture.why = why == "best" ? Why::best : why == "worst" ? Why::worst : Why::fixed;
+    std::set<Why> shown;
+    for (const nlohmann::json& why : line["shown"])
+      shown.insert(why == "best" ? Why::best : why == "worst" ? Why::worst : Why::fixed);
+    for (const Why why : shown) {
+      picture.why = why;
       pictures.push_back(picture);
     }
   }
@@ -81,7 +87,9 @@ std::vector<nlohmann::json> json_lines(const std::string& path) {
 double number_in(const nlohmann::json& json, const std::string& key) {
   if (!json.is_object()) return kUnknown;
   const auto found = json.find(key);
-  return found != json.end() && found->is_number() ? found->get<double>() : kUnknown;
+  if (found == json.end() || !found->is_number()) return kUnknown;
+  const double number = found->get<double>();
+  return std::abs(number) < kGreatest ? number : kUnknown;
 }
 
 std::string text_in(const nlohmann::json& json, const std::string& key, const std::string& otherwise) {

@@ -132,7 +132,7 @@ std::string confusion(const RunRecord& run) {
   std::vector<std::vector<std::string>> rows;
   for (size_t c = 0; c < run.test["confusion"].size() && c < classes.size(); ++c) {
     rows.push_back({escape_html(classes[c])});
-    for (const auto& count : run.test["confusion"][c]) rows.back().push_back(plain_text(count));
+    for (const auto& count : run.test["confusion"][c]) rows.back().push_back(escape_html(plain_text(count)));
   }
   return table_html("Images of each label, by what was predicted.", header, rows, 1);
 }

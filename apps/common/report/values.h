@@ -7,6 +7,7 @@ namespace boxcam {
 
 /// The objects of a file with one a line. Throws Error naming the file.
 std::vector<nlohmann::json> json_lines(const std::string& path);
+/// NaN where there is none, or one that no page can show.
 double number_in(const nlohmann::json& json, const std::string& key);
 /// A string of an object; `otherwise` where there is none.
 std::string text_in(const nlohmann::json& json, const std::string& key, const std::string& otherwise = "");
