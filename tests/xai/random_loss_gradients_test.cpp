@@ -62,16 +62,45 @@ Problem of_a_cam(Draw& draw) {
                  {draw.tensor(shape, 0.05, 0.95)});
 }
 
-/// Of a CAM that is made of the maps of one tap or several. `ppce` is left out: it has ln C where C is 0.
+/// Whether a map is neither empty nor far from flat: its normalisation's derivatives are large then.
+bool is_nearly_flat(const Tensor& maps) {
+  const auto values = maps.to_vector();
+  const auto size = static_cast<int64_t>(values.size()) / maps.dim(0);
+  for (int64_t n = 0; n < maps.dim(0); ++n) {
+    const auto [low, high] = std::minmax_element(values.begin() + n * size, values.begin() + (n + 1) * size);
+    if (*high != 0 && *high - *low < 0.2) return true;
+  }
+  return false;
+}
+
+/// Of maps that are min-maxed on the way, whether one is.
+bool is_nearly_flat(const std::vector<Tensor>& maps, int64_t height, int64_t width, CamProfile profile) {
+  const auto resized = [&](const Tensor& x) { return bilinear_resize(x, height, width); };
+  if (profile == CamProfile::paper)
+    return std::any_of(maps.begin(), maps.end(), [&](const Tensor& M) { return is_nearly_flat(resized(relu(M))); });
+  Tensor total = Tensor::zeros({maps[0].dim(0), height, width}, DType::f64);
+  for (const Tensor& M : maps) {
+    const Tensor signs = profile == CamProfile::pgc_1_4 ? relu(M) : M;
+    if (is_nearly_flat(signs)) return true;
+    total = total + resized(scale_cam(signs, CamNormalizer::differentiated)) / static_cast<double>(maps.size());
+  }
+  return is_nearly_flat(total);
+}
+
+/// Of a CAM that is made of the maps of one tap or several. `ppce` is left out: it has ln C where C is 0. Two cells, or
+/// two pixels between cells, that are equal would both be the extreme, so the maps are not evenly spaced.
 Problem of_maps(Draw& draw) {
   CamLoss loss = loss_of(draw);
   while (loss.of_images == ppce_loss) loss = loss_of(draw);
-  const Sizes s = sizes(draw);
   const auto profile = draw.one_of<CamProfile>({CamProfile::pgc_1_4, CamProfile::pgc_1_3_1, CamProfile::paper});
-  const Tensor B = masks(draw, s.images, s.height, s.width);
+  Sizes s;
   std::vector<Tensor> maps;
-  for (int64_t taps = draw.integer(1, 2); taps > 0; --taps)
-    maps.push_back(distinct({s.images, s.h, s.w}, draw.seed()) * 4.0);
+  do {
+    s = sizes(draw);
+    maps.clear();
+    for (int64_t taps = draw.integer(1, 2); taps > 0; --taps) maps.push_back(draw.tensor({s.images, s.h, s.w}));
+  } while (is_nearly_flat(maps, s.height, s.width, profile));
+  const Tensor B = masks(draw, s.images, s.height, s.width);
   return problem(
       str(loss.name, ", profile ", static_cast<int>(profile), ", ", maps.size(), " taps ", maps[0].shape(), " to ",
           B.shape()),
