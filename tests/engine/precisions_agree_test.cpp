@@ -42,18 +42,23 @@ double rms(const std::vector<double>& values, size_t first, size_t step) {
   return std::sqrt(squares * static_cast<double>(step) / static_cast<double>(values.size()));
 }
 
-/// x, in which every number is off by a part of itself, and every channel by a part of its size in the two directions
-/// that sums are taken in: that of ones and that of the activations. Zeros stay.
+/// x, in which every number is off by a part of itself, once more as all numbers of its image and channel are (equal
+/// ones are rounded alike), and every channel by a part of its size in the two directions that sums are taken in: that
+/// of ones and that of the activations. Zeros stay.
 Tensor with_noise(const Tensor& x, const Tensor& activations, const Noise& unit, Random& random) {
   std::vector<double> values = x.to_vector();
   const std::vector<double> along = activations.to_vector();
-  const size_t channels = x.ndim() > 0 ? x.dim(-1) : 1;
+  const size_t channels = x.ndim() > 0 ? x.dim(-1) : 1, image = x.ndim() > 0 ? values.size() / x.dim(0) : 1;
   for (size_t c = 0; c < channels; ++c) {
     const double size = unit.channel * rms(values, c, channels), length = rms(along, c, channels);
     const double shift = random.uniform(-1, 1) * size;
     const double slope = length > 0 ? random.uniform(-1, 1) * size / length : 0;
-    for (size_t i = c; i < values.size(); i += channels)
-      if (values[i] != 0) values[i] += values[i] * unit.number * random.uniform(-1, 1) + shift + slope * along[i];
+    double together = 0;
+    for (size_t i = c; i < values.size(); i += channels) {
+      if (i % image == c) together = random.uniform(-1, 1);
+      const double part = unit.number * (together + random.uniform(-1, 1));
+      if (values[i] != 0) values[i] += values[i] * part + shift + slope * along[i];
+    }
   }
   return Tensor::from(x.shape(), values);
 }
@@ -118,11 +123,13 @@ class Evaluation {
     ++ops;
     if (unit == 0) return y;
     const double terms = y.ndim() > 1 ? static_cast<double>(y.numel() / y.dim(-1)) : 1;
-    const Noise noise{unit, std::max(unit, unit_roundoff(DType::f32) * std::sqrt(terms))};
+    const Noise noise{unit, unit_roundoff(DType::f32) * std::sqrt(terms)};  // sums are f32 beside bf16 too
     return record("noise", with_noise(y.detach(), y.detach(), noise, noise_), {y},
                   [noise, seed = uint64_t{noise_.next()}](const RuleArgs& r) {
                     Random draw(seed, stream_of("noise of a gradient"));
-                    return std::vector{with_noise(r.grads[0], r.inputs[0].detach(), noise, draw)};
+                    constexpr double roundings = 3;  // a rule is as many ops (div), and their errors add as squares
+                    const Noise more{noise.number * std::sqrt(roundings), noise.channel};
+                    return std::vector{with_noise(r.grads[0], r.inputs[0].detach(), more, draw)};
                   });
   }
 
@@ -172,10 +179,18 @@ Step binary(Drawing& d) {
   return [=](Evaluation& e, const Nodes& x) { return e.activation(op(x[a], x[b])); };
 }
 
+/// With noise, each term of the parameter's gradient has what roundings it gets before their sum.
 Step with_a_channel_parameter(Drawing& d) {
   const size_t a = d.node(), p = d.parameter({d.shape(a)[3]}, 0.5, 1.5);
-  const auto op = d.draw.one_of<Tensor (*)(const Tensor&, const Tensor&)>({add, mul, div});
-  return [=](Evaluation& e, const Nodes& x) { return e.activation(op(x[a], e.narrowed(e.parameter(p)))); };
+  const int64_t which = d.draw.integer(0, 2);
+  return [=](Evaluation& e, const Nodes& x) {
+    const Tensor parameter = e.narrowed(e.parameter(p));
+    const Tensor each = e.follows() ? e.activation(broadcast_to(parameter, x[a].shape())) : parameter;
+    if (which == 0) return e.activation(x[a] + each);
+    if (which == 1) return e.activation(x[a] * each);
+    if (!e.follows()) return e.activation(div(x[a], each));
+    return e.activation(x[a] * e.activation(div(Tensor::full({}, 1, DType::f64), each)));
+  };
 }
 
 Step bent(Drawing& d) {
