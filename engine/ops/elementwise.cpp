@@ -37,35 +37,41 @@ Tensor affine(const char* op_name, const Tensor& x, double scale, double shift) 
   return y;
 }
 
+/// The gradient of what was broadcast from `shape`. bf16 is summed in f32, and rounded once.
+Tensor summed(const Tensor& g, const Shape& shape) {
+  if (g.dtype() != DType::bf16 || g.shape() == shape) return sum_to(g, shape);
+  return cast(sum_to(cast(g, DType::f32), shape), DType::bf16);
+}
+
 }  // namespace
 
 Tensor add(const Tensor& a, const Tensor& b) {
   return record("add", binary("add", BinaryOp::add, a, b), {a, b}, [](const RuleArgs& r) {
     const Tensor& g = r.grads[0];
-    return std::vector{sum_to(g, r.inputs[0].shape()), sum_to(g, r.inputs[1].shape())};
+    return std::vector{summed(g, r.inputs[0].shape()), summed(g, r.inputs[1].shape())};
   });
 }
 
 Tensor sub(const Tensor& a, const Tensor& b) {
   return record("sub", binary("sub", BinaryOp::sub, a, b), {a, b}, [](const RuleArgs& r) {
     const Tensor& g = r.grads[0];
-    return std::vector{sum_to(g, r.inputs[0].shape()), r.wanted[1] ? sum_to(-g, r.inputs[1].shape()) : Tensor{}};
+    return std::vector{summed(g, r.inputs[0].shape()), r.wanted[1] ? summed(-g, r.inputs[1].shape()) : Tensor{}};
   });
 }
 
 Tensor mul(const Tensor& a, const Tensor& b) {
   return record("mul", binary("mul", BinaryOp::mul, a, b), {a, b}, [](const RuleArgs& r) {
     const Tensor &g = r.grads[0], &x = r.inputs[0], &y = r.inputs[1];
-    return std::vector{r.wanted[0] ? sum_to(mul(g, y), x.shape()) : Tensor{},
-                       r.wanted[1] ? sum_to(mul(g, x), y.shape()) : Tensor{}};
+    return std::vector{r.wanted[0] ? summed(mul(g, y), x.shape()) : Tensor{},
+                       r.wanted[1] ? summed(mul(g, x), y.shape()) : Tensor{}};
   });
 }
 
 Tensor div(const Tensor& a, const Tensor& b) {
   return record("div", binary("div", BinaryOp::div, a, b), {a, b}, [](const RuleArgs& r) {
     const Tensor &x = r.inputs[0], &y = r.inputs[1], quotient = div(r.grads[0], y);
-    return std::vector{r.wanted[0] ? sum_to(quotient, x.shape()) : Tensor{},
-                       r.wanted[1] ? sum_to(-mul(quotient, div(x, y)), y.shape()) : Tensor{}};
+    return std::vector{r.wanted[0] ? summed(quotient, x.shape()) : Tensor{},
+                       r.wanted[1] ? summed(-mul(quotient, div(x, y)), y.shape()) : Tensor{}};
   });
 }
 

@@ -690,6 +690,35 @@ TEST(Bf16, BatchNormAndItsGradients) {
     }
 }
 
+// What was broadcast gets a sum; its terms, none of which cancels another, were rounded up to three times on the way.
+TEST(Bf16, BroadcastingHasItsGradients) {
+  for (const auto op : {add, sub, mul, div})
+    for (const Shape& low : {Shape{5}, Shape{2, 1, 1, 5}, Shape{}}) {
+      const auto run = [&](DType dtype) {
+        const auto positive = [&](const Shape& shape, uint64_t seed) { return exp(rounded(shape, seed)).to(dtype); };
+        const Tensor x = positive({2, 4, 3, 5}, 1).clone().set_requires_grad();
+        const Tensor y = positive(low, 2).clone().set_requires_grad();
+        return grad({op(x, y)}, {x, y}, {.seeds = {positive(x.shape(), 3)}});
+      };
+      const std::vector<Tensor> found = run(DType::bf16), expected = run(DType::f64);
+      for (size_t i = 0; i < found.size(); ++i) {
+        EXPECT_EQ(found[i].dtype(), DType::bf16);
+        expect_rounded(found[i], expected[i], 1.0 / 64, str(low, ", input ", i));
+      }
+    }
+}
+
+TEST(Bf16, AConvolutionsBiasHasItsGradient) {
+  const auto run = [](DType dtype) {
+    const DType parameters = dtype == DType::bf16 ? DType::f32 : dtype;
+    const Tensor bias = rounded({16}, 3).to(parameters).set_requires_grad();
+    const Tensor y =
+        conv2d_bias(rounded({2, 5, 5, 4}, 1).to(dtype), rounded({16, 3, 3, 4}, 2).to(parameters), bias, {1, 1}, true);
+    return grad({y}, {bias}, {.seeds = {rounded(y.shape(), 4).to(dtype)}})[0];
+  };
+  expect_rounded(run(DType::bf16), run(DType::f64), 1.0 / 128, "bias");
+}
+
 TEST(Bf16, IsForActivationsOnly) {
   const Tensor x = rounded({2, 4}, 9);
   EXPECT_THROW(sum(x), Error);

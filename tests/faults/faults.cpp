@@ -10,6 +10,7 @@
 //                           call stack
 //   BOXCAM_FAULTS_KILL      N: SIGKILL before the N-th change
 //   BOXCAM_FAULTS_CLOCK     1: the time of day jumps back by an hour at every look
+//   BOXCAM_FAULTS_LEAK      1: a handle and a page are never given back after every fsync
 //   BOXCAM_FAULTS_COUNT     a file for the number of calls of each kind, and for the numbers of those allocations that
 //   are
 //                           the first of their call stack
@@ -121,7 +122,7 @@ void about_to_change() {
 constexpr size_t slots = size_t{1} << 16;
 std::array<std::atomic<uint64_t>, slots> stacks;
 std::array<std::atomic<long>, slots> first_of_stack;
-std::atomic<bool> counting = false, jumps = false;
+std::atomic<bool> counting = false, jumps = false, leaks = false;
 std::atomic<long> looks = 0;  // at the clock
 
 void note_stack(long number) {
@@ -220,9 +221,15 @@ ssize_t write_file(int descriptor, off_t at, const iovec* parts, int count, Writ
   });
 }
 
+void leak(int descriptor) {
+  syscall(SYS_dup, descriptor);
+  if (void* const page = __libc_malloc(4096); page != nullptr) std::memset(page, 1, 4096);
+}
+
 template <class Act>
 int sync_file(int descriptor, Act act) {
   const int number = number_of(descriptor);
+  if (number > 0 && leaks) leak(descriptor);
   if (number > 0 && strikes(fsync_)) return -1;
   return changed(number > 0, act, [&](int) { tell_paths("sync %d\n", number); });
 }
@@ -260,6 +267,7 @@ void begin() {
     journal = static_cast<int>(
         syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644));
   jumps = text("BOXCAM_FAULTS_CLOCK")[0] == '1';
+  leaks = text("BOXCAM_FAULTS_LEAK")[0] == '1';
   void* frames[4];
   backtrace(frames, 4);  // loads what it needs now
   counting = text("BOXCAM_FAULTS_COUNT")[0] != '\0';

@@ -114,10 +114,11 @@ class Workshop:
             del more["SOURCE_DATE_EPOCH"]
         return os.environ | more
 
-    def start(self, room, command, **faults):
+    def start(self, room, command, told=subprocess.PIPE, **faults):
+        """`told`: where its outputs go."""
         program, *arguments = command
         return subprocess.Popen([self.build / "apps" / program, *arguments], cwd=room, stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
+                                stdout=told, stderr=told, text=True, errors="replace",
                                 env=self.environment(program, faults), start_new_session=True)
 
     def run(self, room, command, **faults):
