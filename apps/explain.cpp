@@ -17,6 +17,7 @@
 #include "engine/base/text.h"
 #include "nn/data/labelled_images.h"
 #include "nn/files/npy.h"
+#include "xai/multi_label.h"
 #include "xai/overlay.h"
 
 using namespace boxcam;
@@ -106,8 +107,8 @@ std::string percent_of(const std::string& name, double probability) {
 }
 
 /// "tabby 61.20 %, Egyptian cat 20.11 %, ...": the most probable five.
-std::string top_five(const Tensor& logits, const ClassNames& classes) {
-  const auto scores = softmax(logits).to_vector();
+std::string top_five(const Tensor& logits, const ClassNames& classes, Task task) {
+  const auto scores = class_probabilities(logits, task);
   std::vector<size_t> order(scores.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return scores[a] > scores[b]; });
@@ -168,8 +169,8 @@ void report(const Job& job, const ImageHeader& header, const std::vector<ImageEx
             const ClassNames& classes, const Options& o) {
   const ImageExplanation& e = each[0];
   std::cout << job.image << ": "
-            << (explained < 0 ? top_five(e.logits, classes) : percent_of(classes[e.predicted], e.score)) << "; "
-            << said_of(each, classes, o) << " -> " << job.overlay
+            << (explained < 0 ? top_five(e.logits, classes, o.data.task) : percent_of(classes[e.predicted], e.score))
+            << "; " << said_of(each, classes, o) << " -> " << job.overlay
             << (header.orientation == 1 ? "" : str(" (turned, as its EXIF orientation ", header.orientation, " says)"))
             << (header.note.empty() ? "" : "; note: " + header.note) << std::endl;
 }
@@ -184,7 +185,7 @@ std::vector<Image> explain_one(const Job& job, Classifier& model, int64_t explai
   for (const Explainer* explainer : o.explainers) {
     ExplainOptions options = o.explain;
     options.cam.explainer = explainer;
-    each.push_back(explain_image(model, picture.sample.image, explained, options));
+    each.push_back(explain_image(model, picture.sample.image, explained, options, o.data.task));
     const ImageExplanation& e = each.back();
     if (o.draws_sheet())
       tiles.push_back(
@@ -254,6 +255,7 @@ int program(int argc, char** argv) {
   table.text("--dump", o.dump,
              "folder for logits, activations, alpha, cam_raw and cam as .npy (of several taps: alpha.TAP.npy ...; of "
              "several explainers a folder for each)");
+  declare_task(table, o.data);
   declare_classes(table, o.data);
   declare_size(table, o.data);
   declare_model(table, o.model);
