@@ -2,7 +2,6 @@
 // "Several labels").
 #pragma once
 
-#include <functional>
 #include <vector>
 
 #include "apps/common/controls.h"
