@@ -40,6 +40,17 @@ int check_sanity(Classifier& model, const std::vector<DataSplit>& splits, const 
   return interrupted() ? exit_status() : 0;
 }
 
+/// What asks for the CAM of an image's one label, or for a right answer.
+void refuse_for_several_labels(const OptionTable& table, const Options& o) {
+  const std::string reason = "of images with several labels only what train measures of them is measured";
+  table.refuse(o.sanity, "--sanity", reason);
+  table.refuse(o.page.asked(), o.page.explainers.empty() ? "--metrics" : "--explainers", reason);
+  table.refuse(o.explain.explains == ExplainOptions::Class::predicted, "--cam-class",
+               "predicted does not go with --task multi-label, which explains every class that an image shows");
+  table.refuse(o.explain.cam.target == CamTarget::centered, "--cam-target",
+               "centered is not derived for --task multi-label: expected logit");
+}
+
 /// What the file says of itself, for options that were not given; then the data settle what they know better.
 ModelCard settle(OptionTable& table, Options& o) {
   take_class_names(table, o.data);
@@ -49,6 +60,7 @@ ModelCard settle(OptionTable& table, Options& o) {
   for (const std::string& note : {as_in_file, as_in_run})
     if (!note.empty()) std::cout << note << "\n";
   settle_data_options(table, o.data);
+  if (o.data.task == Task::multi_label) refuse_for_several_labels(table, o);
   check_page_options(table, o.page);
   check_network(card, Adopt::everything, table);
   return card;
@@ -118,6 +130,7 @@ int run(const OptionTable& table, Options& o, const ModelCard& card) {
     const auto e = evaluate(*model, *split.data, o.data, o.explain, o.measuring, interrupted);
     if (!e) return exit_status();
     const Metrics& m = e->metrics;
+    const std::string accuracy = accuracy_names(m.task()).word;
     std::cout << split.name << ": " << split.data->describe() << "\n  " << summary(*e, o.measuring)
               << "   cross-entropy " << e->cross_entropy << "\n";
     nlohmann::json entry = nlohmann::json::object();
@@ -128,29 +141,29 @@ int run(const OptionTable& table, Options& o, const ModelCard& card) {
     entry["content_heatmap_batch"] = number(m.content_heatmap(ContentHeatmap::batch));
     entry["content_heatmap_pooled"] = number(m.content_heatmap(ContentHeatmap::pooled));
     entry["content_heatmap_image_mean"] = number(m.content_heatmap(ContentHeatmap::image_mean));
-    entry["per_class_accuracy"] = per_class_json(m, split.data->classes());
-    entry["confusion"] = confusion_json(m);
-    entry["empty_cams_by_class"] = empty_by_class_json(*e, split.data->classes());
-    entry["centred_bias"] = centred_bias_json(*model, split.data->classes());
+    add_classes_to_json(entry, *e, *model, split.data->classes());
     std::cout << "  Content-Heatmap by batch " << percent(m.content_heatmap(ContentHeatmap::batch)) << ", pooled "
               << percent(m.content_heatmap(ContentHeatmap::pooled)) << ", image mean "
-              << percent(m.content_heatmap(ContentHeatmap::image_mean)) << "\n  accuracy by class:";
+              << percent(m.content_heatmap(ContentHeatmap::image_mean)) << "\n  " << accuracy << " by class:";
     const auto by_class = m.per_class_accuracy();
     for (size_t c = 0; c < by_class.size(); ++c)
       std::cout << (c ? ", " : " ") << split.data->classes()[c] << " " << percent(by_class[c]);
-    std::cout << "\n  empty CAMs by class (centred bias):";
+    const bool several = m.task() == Task::multi_label;  // whose logits have no common shift
+    std::cout << "\n  empty CAMs by class" << (several ? ":" : " (centred bias):");
     const std::vector<double> bias = centred_bias(*model);
-    for (size_t c = 0; c < bias.size(); ++c)
+    for (size_t c = 0; c < bias.size(); ++c) {
       std::cout << (c ? ", " : " ") << split.data->classes()[c] << " "
-                << percent(static_cast<double>(e->empty[c]) / static_cast<double>(e->boxed[c])) << " (" << bias[c]
-                << ")";
+                << percent(static_cast<double>(e->empty[c]) / static_cast<double>(e->boxed[c]));
+      if (!several) std::cout << " (" << bias[c] << ")";
+    }
     std::cout << "\n";
     for (const auto& [source, s] : e->by_source) {
-      std::cout << "  source " << source << ": " << s.images() << " images, accuracy " << percent(s.accuracy())
-                << ", Content-Heatmap (pooled) " << percent(s.content_heatmap(ContentHeatmap::pooled))
-                << ", empty CAMs " << percent(s.empty_cams()) << "\n";
+      std::cout << "  source " << source << ": " << s.images() << " images, " << accuracy << " "
+                << percent(s.accuracy()) << ", Content-Heatmap (pooled) "
+                << percent(s.content_heatmap(ContentHeatmap::pooled)) << ", empty CAMs " << percent(s.empty_cams())
+                << "\n";
       entry["by_source"][source] = {{"images", s.images()},
-                                    {"accuracy", number(s.accuracy())},
+                                    {accuracy_names(m.task()).key, number(s.accuracy())},
                                     {"content_heatmap_pooled", number(s.content_heatmap(ContentHeatmap::pooled))},
                                     {"empty_cams", number(s.empty_cams())}};
     }

@@ -19,6 +19,7 @@
 #include "nn/files/npy.h"
 #include "nn/input.h"
 #include "xai/cam_metrics.h"
+#include "xai/multi_label.h"
 #include "xai/overlay.h"
 
 using namespace boxcam;
@@ -144,8 +145,8 @@ std::string percent_of(const std::string& name, double probability) {
 }
 
 /// "tabby 61.20 %, Egyptian cat 20.11 %, ...": the most probable five.
-std::string top_five(const Tensor& logits, const ClassNames& classes) {
-  const auto scores = softmax(logits).to_vector();
+std::string top_five(const Tensor& logits, const ClassNames& classes, Task task) {
+  const auto scores = class_probabilities(logits, task);
   std::vector<size_t> order(scores.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return scores[a] > scores[b]; });
@@ -209,7 +210,8 @@ void report(const Job& job, const ImageHeader& header, const std::vector<ImageEx
             const std::vector<Wish>& wishes, const ClassNames& classes, const Options& o) {
   const ImageExplanation& e = each[0];
   std::cout << job.image << ": "
-            << (o.class_name == "predicted" ? top_five(e.logits, classes) : percent_of(classes[e.predicted], e.score))
+            << (o.class_name == "predicted" ? top_five(e.logits, classes, o.data.task)
+                                            : percent_of(classes[e.predicted], e.score))
             << "; " << said_of(each, wishes, classes, o) << " -> " << job.overlay
             << (header.orientation == 1 ? "" : str(" (turned, as its EXIF orientation ", header.orientation, " says)"))
             << (header.note.empty() ? "" : "; note: " + header.note) << std::endl;
@@ -221,9 +223,16 @@ std::string scores_of(const ImageExplanation& e, const Image& image, Classifier&
   MetricPictures pictures;
   pictures.x = input_tensor(image, model.device());
   pictures.classes = {static_cast<int32_t>(e.explained)};
-  pictures.scores = {softmax(e.logits).to_vector()[static_cast<size_t>(e.explained)]};
+  pictures.scores = {class_probabilities(e.logits, o.data.task)[static_cast<size_t>(e.explained)]};
   pictures.indices = {0};
   pictures.logits = [&model](const Tensor& shown) { return model.forward(shown, ForwardOptions::observing()).logits; };
+  if (o.data.task == Task::multi_label) {  // the sigmoid of y is the softmax of (y, 0)
+    std::vector<double> chosen(static_cast<size_t>(2 * e.logits.dim(1)), 0);
+    chosen[static_cast<size_t>(2 * e.explained)] = 1;
+    pictures.classes = {0};
+    const Tensor beside = Tensor::from({e.logits.dim(1), 2}, chosen).to(e.logits.dtype()).to(e.logits.device());
+    pictures.logits = [logits = pictures.logits, beside](const Tensor& shown) { return matmul(logits(shown), beside); };
+  }
   MetricGround ground(Tensor::zeros({1, image.height, image.width}), pictures);
   std::vector<std::string> lines;
   for (size_t i = 0; i < o.metrics.size(); i += 2) {
@@ -244,7 +253,7 @@ std::vector<Image> explain_one(const Job& job, Classifier& model, const std::vec
   for (const auto& [explainer, explained] : wishes) {
     ExplainOptions options = o.explain;
     options.cam.explainer = explainer;
-    each.push_back(explain_image(model, picture.sample.image, explained, options));
+    each.push_back(explain_image(model, picture.sample.image, explained, options, o.data.task));
     const ImageExplanation& e = each.back();
     if (o.draws_sheet())
       tiles.push_back(overlay_picture(
@@ -325,6 +334,7 @@ int program(int argc, char** argv) {
   table.text("--dump", o.dump,
              "folder for logits, activations, alpha, cam_raw and cam as .npy (of several taps: alpha.TAP.npy ...; of "
              "several explainers or classes a folder for each)");
+  declare_task(table, o.data);
   declare_classes(table, o.data);
   declare_size(table, o.data);
   declare_model(table, o.model);

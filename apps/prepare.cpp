@@ -84,6 +84,7 @@ int program(int argc, char** argv) {
     take_class_names(table, o.data);
     check(data_kind(o.data).name() != "packed", "--data: ", o.data.data, " is packed already");
     settle_data_options(table, o.data);
+    refuse_several_labels(table, o.data, "a packed file holds one label for each image, so multi-label has none yet");
     return run(o, table);
   });
 }

@@ -37,6 +37,7 @@ StepInputs::StepInputs(const Method& method, const Dataset& data, const LoaderOp
       context_(method.context),
       margin_(method.penalty.margin),
       none_(data.classes().back() == "none" ? static_cast<int64_t>(data.classes().size()) - 1 : -1),
+      several_(method.task == Task::multi_label ? static_cast<int64_t>(data.classes().size()) : 0),
       device_(device),
       seed_(seed) {
   if (control_ == BoxControl::fixed_shuffled) fixed_ = fixed_cycle(all_boxes(data, loader), seed);
@@ -63,6 +64,7 @@ StepInput StepInputs::operator()(Batch& batch, int64_t step) const {
     input.swapped = swap_backgrounds(batch, masks, swap_, none_, seed_, step);
     if (swap_.consistency > 0 && marked(input.swapped)) input.unswapped = input_tensor(before, device_);
   }
+  if (several_ > 0) input.pairs = pairs_of(batch, several_);
   input.x = input_tensor(batch, device_);
   return input;
 }

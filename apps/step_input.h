@@ -1,11 +1,13 @@
 // What a training step works on: made of a batch of the loader.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "apps/common/controls.h"
 #include "apps/common/method.h"
+#include "apps/common/pairs.h"
 #include "engine/tensor.h"
 
 namespace boxcam {
@@ -24,6 +26,7 @@ struct StepInput {
   std::vector<char> hides = {};       ///< marks the images of it that have something hidden
   int64_t none = -1;                  ///< the label that means "none"; -1: there is none
   std::vector<char> lost_boxes = {};  ///< marks those that lost theirs in a crop (Sample::lost_boxes); empty: none
+  std::optional<Pairs> pairs = {};    ///< of several labels: what losses and metrics read in place of labels and boxes
 
   /// [N, S, S], of x' dtype: of the boxes, enlarged by a margin; own ones, or as losses read them.
   Tensor own_masks(double margin) const;
@@ -48,7 +51,8 @@ class StepInputs {
   BackgroundSwap swap_;
   ContextOnly context_;
   double margin_;
-  int64_t none_;  // the label that means it; -1: there is none
+  int64_t none_;     // the label that means it; -1: there is none
+  int64_t several_;  // classes, of several labels; 0: images have one
   BoxLists fixed_;
   Device device_;
   uint64_t seed_;

@@ -49,7 +49,7 @@ class Run {
         run_json_(run_json(o_, table, splits_, made_)),
         metadata_(card_metadata(table, train_.classes())),
         training_groups_(group_sizes(train_)),
-        metrics_(static_cast<int64_t>(train_.classes().size())) {}
+        metrics_(static_cast<int64_t>(train_.classes().size()), o_.data.task) {}
 
   /// The exit status.
   int operator()() {
@@ -160,7 +160,7 @@ bool Run::train_epoch() {
   const Method& method = o_.train.method;
   const Schedule& schedule = o_.train.schedule;
   const int64_t total_steps = o_.train.epochs * loader_.batches();
-  metrics_ = Metrics(metrics_.classes());
+  metrics_ = Metrics(metrics_.classes(), metrics_.task());
   if (!progress_.metrics.empty()) metrics_.restore(progress_.metrics);
   bar_.emplace(str("epoch ", progress_.epoch + 1, "/", o_.train.epochs), loader_.batches(), progress_.batch);
   const Optimizer& optimizer = step_.optimizer();
@@ -177,9 +177,12 @@ bool Run::train_epoch() {
     ++progress_.batch;
     progress_.terms += step;
     if (is_proof_step(optimizer.steps())) prove();
-    bar_->advance(batch->size, str("cross-entropy ", step.cross_entropy, "  penalty ", step.penalty, "  accuracy ",
-                                   percent(metrics_.accuracy()), "  Content-Heatmap ",
-                                   percent(metrics_.content_heatmap(method.measuring.content_heatmap))));
+    // Mean average precision sorts all images so far: once an epoch is enough.
+    const std::string accuracy =
+        metrics_.task() == Task::single_label ? "  accuracy " + percent(metrics_.accuracy()) : "";
+    bar_->advance(batch->size,
+                  str("cross-entropy ", step.cross_entropy, "  penalty ", step.penalty, accuracy, "  Content-Heatmap ",
+                      percent(metrics_.content_heatmap(method.measuring.content_heatmap))));
     const bool enough = verified_enough() && progress_.batch < loader_.batches();  // at its end, with what it measured
     if (interrupted() || enough) return false;
   }
@@ -216,18 +219,19 @@ void Run::record(const Evaluation& v) {
   const Measuring& measuring = o_.train.method.measuring;
   const Method& method = o_.train.method;
   const StepReport terms = progress_.terms / static_cast<double>(progress_.batch);
+  const AccuracyNames& names = accuracy_names(metrics_.task());
   nlohmann::json line = {{"epoch", progress_.epoch},
                          {"learning_rate", learning_rate_},
                          {"loss", number(method.loss(terms))},
                          {"cross_entropy", number(terms.cross_entropy)},
                          {"penalty", number(terms.penalty)},
-                         {"train_accuracy", number(metrics_.accuracy())},
+                         {"train_" + names.key, number(metrics_.accuracy())},
                          {"train_content_heatmap", number(metrics_.content_heatmap(measuring.content_heatmap))},
                          {"train_empty_cams", number(metrics_.empty_cams())},
                          {"train_lost_boxes", metrics_.lost_boxes()},
                          {"val_loss", number(v.cross_entropy)},
-                         {"val_accuracy", number(v.metrics.accuracy())},
-                         {"val_worst_class_accuracy", number(v.metrics.worst_class_accuracy())},
+                         {"val_" + names.key, number(v.metrics.accuracy())},
+                         {"val_" + names.worst_class_key, number(v.metrics.worst_class_accuracy())},
                          {"val_content_heatmap", number(v.metrics.content_heatmap(measuring.content_heatmap))},
                          {"val_box_coverage", number(v.metrics.box_coverage())},
                          {"val_empty_cams", number(v.metrics.empty_cams())},
@@ -257,10 +261,10 @@ void Run::record(const Evaluation& v) {
   if (verification_) verification_->check_epoch(line);
   if (events_) events_->add_epoch(line);
   std::printf(
-      "epoch %lld/%lld  cross-entropy %.4f  penalty %.4f%s  train accuracy %s  |  validation %s%s  |  %.1f images/s\n",
+      "epoch %lld/%lld  cross-entropy %.4f  penalty %.4f%s  train %s %s  |  validation %s%s  |  %.1f images/s\n",
       static_cast<long long>(progress_.epoch + 1), static_cast<long long>(o_.train.epochs), terms.cross_entropy,
-      terms.penalty, more.c_str(), percent(metrics_.accuracy()).c_str(), summary(v, measuring).c_str(),
-      worst_group_text(groups).c_str(), bar_->images_per_second());
+      terms.penalty, more.c_str(), names.word.c_str(), percent(metrics_.accuracy()).c_str(),
+      summary(v, measuring).c_str(), worst_group_text(groups).c_str(), bar_->images_per_second());
   const std::string warning = empty_cam_warning(v.metrics);
   if (!warning.empty()) std::cout << warning << "\n";
   std::cout << std::flush;
@@ -352,7 +356,7 @@ bool Run::test_other_rules(nlohmann::json& test) const {
   if (!o_.train.keep_epochs) return true;
   const std::vector<nlohmann::json> lines = folder_.read_epochs();
   std::map<int64_t, nlohmann::json> tests;  // by epoch: rules may choose the same
-  for (const auto& [rule, key] : epoch_rules()) {
+  for (const auto& [rule, keys] : epoch_rules()) {
     const int64_t place = chosen_epoch(lines, rule);
     if (place < 0) continue;
     const int64_t epoch = lines[static_cast<size_t>(place)].at("epoch");
@@ -400,10 +404,7 @@ bool Run::test() {
     std::cout << groups_text(*e, groups);
     if (i > 0) continue;
     test["split"] = splits[i].name;
-    test["per_class_accuracy"] = per_class_json(e->metrics, train_.classes());
-    test["confusion"] = confusion_json(e->metrics);
-    test["empty_cams_by_class"] = empty_by_class_json(*e, train_.classes());
-    test["centred_bias"] = centred_bias_json(*best, train_.classes());
+    add_classes_to_json(test, *e, *best, train_.classes());
   }
   if (o_.data.background_variants) {
     const auto variants = measure_background_variants(*best, o_.data, interrupted);

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "xai/losses.h"
+#include "xai/multi_label.h"
 
 namespace boxcam {
 
@@ -69,6 +70,34 @@ TrainStep::TrainStep(Classifier& CL, const Method& method, const OptimizerOption
 
 void TrainStep::renew_copy() {
   if (GC_) GC_->copy_from(CL_);
+}
+
+/// The CAM of each image's label. Gives what --loss makes of it, [N].
+Tensor TrainStep::explain_labels(Step& step, const StepInput& input) const {
+  step.B = input.loss_masks(method_.penalty.margin);
+  const Explanation e =
+      explain(GC_ ? *GC_ : CL_, input.x, step.gc, input.labels, method_.explain, {method_.penalty.loss, step.B});
+  step.classes = e.classes, step.alpha = e.alpha, step.M = e.raw, step.C = e.cam;
+  return e.losses;
+}
+
+/// The same of each pair of an image and a class that it shows: a class after another, for the whole batch. A CAM is
+/// measured as soon as it is there, so that only what the penalty needs of it stays. [N, Q].
+Tensor TrainStep::explain_pairs(Step& step, const StepInput& input) const {
+  const Pairs& pairs = *input.pairs;
+  const auto masks = [&](double margin) {
+    return pairs.masks(input.x.dim(1), margin, input.x.dtype(), input.x.device());
+  };
+  const std::vector<Tensor> own = masks(method_.measuring.margin);
+  step.pairs.assign(input.ids.size(), std::vector<CamRecord>(own.size()));
+  return pair_losses(pairs.boxed, masks(method_.penalty.margin), [&](const Tensor& q, const Tensor& B) {
+    const Explanation e = explain(GC_ ? *GC_ : CL_, input.x, step.gc, q, method_.explain, {method_.penalty.loss, B});
+    step.M.insert(step.M.end(), e.raw.begin(), e.raw.end());
+    const auto label = static_cast<size_t>(q.to_vector()[0]);
+    const std::vector<CamRecord> records = cam_records(e.cam, own[label]);
+    for (size_t n = 0; n < records.size(); ++n) step.pairs[n][label] = records[n];
+    return e.losses;
+  });
 }
 
 /// What CL's own pass says inside the boxes, and outside, whatever the reading of the penalty is.
@@ -165,7 +194,7 @@ StepReport TrainStep::operator()(const StepInput& input, double learning_rate, M
   const Tensor &x = input.x, &labels = input.labels;
   Step step;  // its tensors under their own names, here and in a debugger
   Forward &gc = step.gc, &cl = step.cl;
-  Tensor &C = step.C, &B = step.B, &P = step.P, &cross_entropy = step.cross_entropy, &loss = step.loss;
+  Tensor &P = step.P, &cross_entropy = step.cross_entropy, &loss = step.loss;
   const auto done = [&](int number) {
     if (watch.after) watch.after(number, step);
   };
@@ -180,9 +209,7 @@ StepReport TrainStep::operator()(const StepInput& input, double learning_rate, M
 
   // (1) Grad-CAM of the labelled class: on the copy GC (the thesis), or on CL itself, where there is nothing to copy.
   gc = explained_forward(GC, x, reading.cam_pass(), options, reading.one_pass() || reading.leaks(), more_taps);
-  B = input.loss_masks(penalty.margin);
-  const Explanation explained = explain(GC, x, gc, labels, options, {penalty.loss, B});
-  step.classes = explained.classes, step.alpha = explained.alpha, step.M = explained.raw, C = explained.cam;
+  const Tensor losses = input.pairs ? explain_pairs(step, input) : explain_labels(step, input);
   done(1);
 
   // (2) Logits of CL.
@@ -190,13 +217,15 @@ StepReport TrainStep::operator()(const StepInput& input, double learning_rate, M
   done(2);
 
   // (3) Cross-entropy.
-  step.cross_entropies = cross_entropies(cl.logits, labels);
+  step.cross_entropies =
+      input.pairs ? sigmoid_cross_entropies(cl.logits, input.pairs->present) : cross_entropies(cl.logits, labels);
   cross_entropy = mean(weighted_by_class(step.cross_entropies, labels, method_.class_weights));
   done(3);
 
   // (4) The penalty: the mean CAM outside the boxes, P = mean C (1 - B), whose terms step 1 made while C was in the
   // cache, or another --loss of C and B. Beside it the signed split, which reads B but no CAM.
-  P = mean_over_images(explained.losses, counted_images(input, penalty));
+  P = input.pairs ? mean_over_pairs(losses, input.pairs->boxed)
+                  : mean_over_images(losses, counted_images(input, penalty));
   step.classified = cross_entropy;
   if (method_.splits()) split_evidence_of(step, labels);
   if (input.unswapped.defined()) compare_with_unswapped(step, input);
@@ -218,8 +247,13 @@ StepReport TrainStep::operator()(const StepInput& input, double learning_rate, M
   done(6);
 
   // (7) Metrics, always against the images' own boxes.
-  metrics.add(cl.logits, labels, C, input.own_masks(method_.measuring.margin));
-  metrics.add_lost_boxes(std::count(input.lost_boxes.begin(), input.lost_boxes.end(), 1));
+  if (input.pairs) {
+    metrics.add(cl.logits.to_vector(), input.pairs->shows(), records_of(step.pairs, *input.pairs));
+    metrics.add_lost_boxes(input.pairs->lost_boxes());
+  } else {
+    metrics.add(cl.logits, labels, step.C, input.own_masks(method_.measuring.margin));
+    metrics.add_lost_boxes(std::count(input.lost_boxes.begin(), input.lost_boxes.end(), 1));
+  }
   done(7);
 
   // (8) Copy CL onto GC; nothing to do where they are one.

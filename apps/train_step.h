@@ -25,11 +25,12 @@ struct Step {
   Forward gc;
   Tensor classes;                ///< i32 [N]: the explained classes
   std::vector<Tensor> alpha, M;  ///< of each tap
-  Tensor C;                      ///< [N, S, S]
+  Tensor C;                      ///< [N, S, S]; of several labels undefined, and M is that of one class after another
+  PairRecords pairs;             ///< of several labels: what their CAMs were measured to be
   Forward cl;
   Tensor cross_entropies;                           ///< [N]
   Tensor cross_entropy;                             ///< their mean, weighted by class where classes are balanced
-  Tensor B, P;                                      ///< [N, S, S]; a scalar
+  Tensor B, P;                                      ///< [N, S, S], of one label; a scalar
   EvidenceSplit evidence;                           ///< of a method that splits; else undefined, as its two terms
   Tensor evidence_cross_entropy, evidence_penalty;  ///< scalars
   Tensor swap_consistency, context_only;            ///< scalars; undefined where there is nothing to compare, or hidden
@@ -71,6 +72,8 @@ class TrainStep {
   void renew_copy();
 
  private:
+  Tensor explain_labels(Step& step, const StepInput& input) const;
+  Tensor explain_pairs(Step& step, const StepInput& input) const;
   void split_evidence_of(Step& step, const Tensor& labels) const;
   void compare_with_unswapped(Step& step, const StepInput& input) const;
   void classify_hidden(Step& step, const StepInput& input) const;

@@ -2,11 +2,12 @@
 
 #include "nn/input.h"
 #include "xai/metrics.h"
+#include "xai/multi_label.h"
 
 namespace boxcam {
 
-ImageExplanation explain_image(Classifier& model, const Image& image, int64_t explained,
-                               const ExplainOptions& options) {
+ImageExplanation explain_image(Classifier& model, const Image& image, int64_t explained, const ExplainOptions& options,
+                               Task task) {
   const Tensor x = input_tensor(image, model.device());
   const Forward pass = explained_forward(model, x, ForwardOptions::observing(), options);
   ImageExplanation e;
@@ -18,8 +19,7 @@ ImageExplanation explain_image(Classifier& model, const Image& image, int64_t ex
   ExplainOptions of_label = options;
   of_label.explains = ExplainOptions::Class::label;
   e.explanation = explain(model, x, pass, label.to(model.device()), of_label);
-  const NoGrad no_grad;
-  e.score = softmax(e.logits).to_vector()[static_cast<size_t>(e.predicted)];
+  e.score = class_probabilities(e.logits, task)[static_cast<size_t>(e.predicted)];
   return e;
 }
 

@@ -11,10 +11,12 @@ struct ImageExplanation {
   Tensor logits;                    ///< [1, classes]
   std::vector<Tensor> activations;  ///< [1, h, w, K], of each tap
   int64_t explained, predicted;     ///< classes
-  double score;                     ///< softmax probability of the predicted class
+  double score;                     ///< probability of the predicted class (class_probabilities)
 };
 
-/// In eval mode, of class `explained` (-1: the predicted one). The image must have the network's input size.
-ImageExplanation explain_image(Classifier& model, const Image& image, int64_t explained, const ExplainOptions& options);
+/// In eval mode, of class `explained` (-1: the predicted one, of several labels the most probable). The image must have
+/// the network's input size.
+ImageExplanation explain_image(Classifier& model, const Image& image, int64_t explained, const ExplainOptions& options,
+                               Task task = Task::single_label);
 
 }  // namespace boxcam

@@ -6,6 +6,7 @@
 
 #include "engine/dtype.h"
 #include "engine/ops.h"
+#include "xai/multi_label.h"
 
 namespace boxcam {
 
@@ -66,11 +67,26 @@ void Metrics::add(const Tensor& logits, const Tensor& labels, const Tensor& cam,
 
 void Metrics::add(std::span<const int32_t> labels, std::span<const int32_t> predicted,
                   std::span<const CamRecord> records) {
+  check(task_ == Task::single_label, "metrics: labels of one class were added to those of several");
   check(labels.size() == predicted.size() && labels.size() == records.size(), "metrics: expected as many labels as ",
         "predictions and records, found ", labels.size(), ", ", predicted.size(), " and ", records.size());
   for (size_t n = 0; n < labels.size(); ++n) ++confusion_[labels[n] * classes_ + predicted[n]];
   images_ += static_cast<int64_t>(labels.size());
+  add_cams(records, static_cast<double>(labels.size()));
+}
 
+void Metrics::add(std::span<const double> scores, std::span<const char> shows, std::span<const CamRecord> records) {
+  check(task_ == Task::multi_label, "metrics: labels of several classes were added to those of one");
+  check(scores.size() == shows.size() && scores.size() % static_cast<size_t>(classes_) == 0,
+        "metrics: expected scores and marks [N, ", classes_, "], found ", scores.size(), " and ", shows.size());
+  scores_.insert(scores_.end(), scores.begin(), scores.end());
+  shows_.insert(shows_.end(), shows.begin(), shows.end());
+  const int64_t images = static_cast<int64_t>(scores.size()) / classes_;
+  images_ += images;
+  add_cams(records, static_cast<double>(images));
+}
+
+void Metrics::add_cams(std::span<const CamRecord> records, double images) {
   double inside = 0, total = 0;
   for (const CamRecord& r : records) {
     if (!r.boxed()) continue;
@@ -87,19 +103,20 @@ void Metrics::add(std::span<const int32_t> labels, std::span<const int32_t> pred
   inside_ += inside;
   total_ += total;
   if (total > 0) {
-    const double weight = static_cast<double>(labels.size());
-    batch_ratios_ += weight * inside / total;
-    batch_weight_ += weight;
+    batch_ratios_ += images * inside / total;
+    batch_weight_ += images;
   }
 }
 
 double Metrics::accuracy() const {
+  if (task_ == Task::multi_label) return mean_average_precision(scores_, shows_, classes_);
   int64_t right = 0;
   for (int64_t c = 0; c < classes_; ++c) right += confusion(c, c);
   return ratio(static_cast<double>(right), static_cast<double>(images_));
 }
 
 std::vector<double> Metrics::per_class_accuracy() const {
+  if (task_ == Task::multi_label) return average_precisions(scores_, shows_, classes_);
   std::vector<double> list;
   for (int64_t c = 0; c < classes_; ++c) {
     int64_t all = 0;
@@ -139,15 +156,20 @@ std::vector<double> Metrics::state() const {
                            image_ratios_,
                            coverage_};
   for (const int64_t count : confusion_) s.push_back(static_cast<double>(count));
+  s.insert(s.end(), scores_.begin(), scores_.end());
+  s.insert(s.end(), shows_.begin(), shows_.end());
   return s;
 }
 
 void Metrics::restore(const std::vector<double>& s) {
   constexpr size_t sums = 10;
-  check(s.size() == sums + confusion_.size(), "metrics: expected a state of ", sums + confusion_.size(),
-        " numbers, found ", s.size());
+  check(s.size() >= sums, "metrics: expected a state of ", sums, " numbers or more, found ", s.size());
+  const auto pairs = static_cast<double>(task_ == Task::multi_label ? classes_ : 0) * s[0];
+  const double expected = static_cast<double>(sums + confusion_.size()) + 2 * pairs;
+  check(static_cast<double>(s.size()) == expected, "metrics: expected a state of ", expected, " numbers, found ",
+        s.size());
   for (size_t i = 0; i < s.size(); ++i) {
-    const bool is_count = i < 4 || i >= sums;
+    const bool is_count = i < 4 || (i >= sums && task_ == Task::single_label);
     check(!is_count || (s[i] >= 0 && s[i] <= 0x1p53), "metrics: number ", i, " of a state counts images, found ", s[i]);
   }
   images_ = static_cast<int64_t>(s[0]);
@@ -156,6 +178,11 @@ void Metrics::restore(const std::vector<double>& s) {
   lost_boxes_ = static_cast<int64_t>(s[3]);
   inside_ = s[4], total_ = s[5], batch_ratios_ = s[6], batch_weight_ = s[7], image_ratios_ = s[8], coverage_ = s[9];
   for (size_t i = 0; i < confusion_.size(); ++i) confusion_[i] = static_cast<int64_t>(s[sums + i]);
+  const auto begin = s.begin() + static_cast<std::ptrdiff_t>(sums + confusion_.size()),
+             middle = begin + static_cast<std::ptrdiff_t>(pairs);
+  scores_.assign(begin, middle);
+  shows_.clear();
+  for (auto mark = middle; pairs > 0 && mark != s.end(); ++mark) shows_.push_back(*mark != 0);
 }
 
 }  // namespace boxcam

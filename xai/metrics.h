@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/tensor.h"
+#include "nn/data/dataset.h"
 
 namespace boxcam {
 
@@ -27,18 +28,27 @@ struct CamRecord {
 
 /// Collects batches of a split. Images without a box never enter a CAM metric, whether they never had one or lost it in
 /// a crop.
+///
+/// Of several labels CAM metrics are of pairs of an image and a class that it shows, with N_b the images of a batch as
+/// ever; in place of accuracy stands (mean) average precision (multi_label.h), and nothing is confused.
 class Metrics {
  public:
-  explicit Metrics(int64_t classes) : classes_(classes), confusion_(classes * classes, 0) {}
+  explicit Metrics(int64_t classes, Task task = Task::single_label)
+      : task_(task), classes_(classes), confusion_(task == Task::single_label ? classes * classes : 0, 0) {}
 
   /// logits [N, classes], labels i32 [N], cam and mask [N, H, W].
   void add(const Tensor& logits, const Tensor& labels, const Tensor& cam, const Tensor& mask);
   /// The same of images whose predictions and records are known.
   void add(std::span<const int32_t> labels, std::span<const int32_t> predicted, std::span<const CamRecord> records);
 
-  /// Counts images, of those added, that had boxes and lost all of them in a crop.
+  /// Of several labels, a batch: what is higher the surer the model is, and 1 where an image shows the class, both
+  /// [N, classes] row by row; and the pairs' records.
+  void add(std::span<const double> scores, std::span<const char> shows, std::span<const CamRecord> records);
+
+  /// Counts images (pairs), of those added, that had boxes and lost all of them in a crop.
   void add_lost_boxes(int64_t images) { lost_boxes_ += images; }
 
+  Task task() const { return task_; }
   int64_t images() const { return images_; }
   int64_t lost_boxes() const { return lost_boxes_; }
   double accuracy() const;                         ///< right / all; NaN without an image
@@ -56,8 +66,13 @@ class Metrics {
   void restore(const std::vector<double>& state);
 
  private:
+  void add_cams(std::span<const CamRecord> records, double images);
+
+  Task task_;
   int64_t classes_, images_ = 0;
-  std::vector<int64_t> confusion_;
+  std::vector<int64_t> confusion_;  // of one label
+  std::vector<double> scores_;      // of several
+  std::vector<char> shows_;
   double inside_ = 0, total_ = 0;  // of boxed images
   double batch_ratios_ = 0, batch_weight_ = 0;
   double image_ratios_ = 0, coverage_ = 0;

@@ -81,21 +81,34 @@ double average_precision(std::span<const double> scores, std::span<const char> s
   return found > 0 ? sum / found : std::numeric_limits<double>::quiet_NaN();
 }
 
-double mean_average_precision(std::span<const double> scores, std::span<const char> shows, int64_t classes) {
+std::vector<double> average_precisions(std::span<const double> scores, std::span<const char> shows, int64_t classes) {
   const auto count = static_cast<size_t>(classes);
   check(scores.size() == shows.size() && classes > 0 && scores.size() % count == 0,
-        "mean_average_precision: expected scores and marks [N, ", classes, "], found ", scores.size(), " and ",
+        "average_precisions: expected scores and marks [N, ", classes, "], found ", scores.size(), " and ",
         shows.size());
-  double sum = 0, occurring = 0;
+  std::vector<double> precisions;
   for (size_t q = 0; q < count; ++q) {
     std::vector<double> of_class;
     std::vector<char> marks;
     for (size_t i = q; i < scores.size(); i += count) of_class.push_back(scores[i]), marks.push_back(shows[i]);
-    const double precision = average_precision(of_class, marks);
-    if (std::isnan(precision)) continue;
-    sum += precision, ++occurring;
+    precisions.push_back(average_precision(of_class, marks));
   }
+  return precisions;
+}
+
+double mean_average_precision(std::span<const double> scores, std::span<const char> shows, int64_t classes) {
+  double sum = 0, occurring = 0;
+  for (const double precision : average_precisions(scores, shows, classes))
+    if (!std::isnan(precision)) sum += precision, ++occurring;
   return occurring > 0 ? sum / occurring : std::numeric_limits<double>::quiet_NaN();
+}
+
+std::vector<double> class_probabilities(const Tensor& logits, Task task) {
+  const NoGrad constant;
+  if (task == Task::single_label) return softmax(logits).to_vector();
+  std::vector<double> scores = logits.to_vector();
+  for (double& y : scores) y = 1 / (1 + std::exp(-y));
+  return scores;
 }
 
 }  // namespace boxcam

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/tensor.h"
+#include "nn/data/dataset.h"
 
 namespace boxcam {
 
@@ -37,8 +38,14 @@ Tensor mean_over_pairs(const Tensor& losses, const Tensor& present);
 /// many of the pictures that score as high or higher show it too. NaN where none does.
 double average_precision(std::span<const double> scores, std::span<const char> shows);
 
-/// What accuracy is for several labels: the mean over the classes that occur. `scores` and `shows` are [N, classes],
-/// row by row; NaN where no class occurs.
+/// That of each class; `scores` and `shows` are [N, classes], row by row.
+std::vector<double> average_precisions(std::span<const double> scores, std::span<const char> shows, int64_t classes);
+
+/// What accuracy is for several labels: the mean over the classes that occur. NaN where no class occurs.
 double mean_average_precision(std::span<const double> scores, std::span<const char> shows, int64_t classes);
+
+/// [N, classes], row by row: how probable a model with these logits takes each class to be, by the softmax or, of
+/// several labels, by the sigmoid of each.
+std::vector<double> class_probabilities(const Tensor& logits, Task task);
 
 }  // namespace boxcam

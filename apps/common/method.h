@@ -66,6 +66,8 @@ struct StepReport {
 };
 
 struct Method {
+  Task task = Task::single_label;  ///< of which the loss is softmax or sigmoid cross-entropy
+
   /// Weight of the cross-entropy of what lies inside the boxes, where there is an evidence split.
   static constexpr double kEvidenceCrossEntropy = 0.5;
 

@@ -6,6 +6,7 @@
 
 #include "apps/common/data/kinds.h"
 #include "apps/common/json.h"
+#include "apps/common/options/words.h"
 #include "engine/base/file.h"
 #include "engine/base/sha256.h"
 #include "engine/base/text.h"
@@ -20,9 +21,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const std::string kModel = "--model";
+const std::string kModel = "--model", kTask = "--task";
 /// What the network is, beside its classes: another value is another network.
-const std::vector<std::string> kNetwork = {kModel, "--resize"};
+const std::vector<std::string> kNetwork = {kModel, kTask, "--resize"};
 /// How it was explained and measured: another value is another question to the same network.
 const std::vector<std::string> kMeasured = {"--image-size",  "--precision",       "--explainer",      "--tap",
                                             "--cam-target",  "--cam-profile",     "--cam-normalizer", "--cam-class",
@@ -87,6 +88,7 @@ ModelCard read_card(const std::string& path) {
     const bool ours = model != card.says.end() && std::find(known.begin(), known.end(), model->second) != known.end();
     card.says = ours ? std::map<std::string, std::string>{*model} : std::map<std::string, std::string>();
   }
+  if (card.says.contains(kMark)) card.says.try_emplace(kTask.substr(2), word_of(Task::single_label));
   if (const auto found = card.says.find(kClasses); found != card.says.end()) {
     const nlohmann::json names = parse_json_or_discard(found->second);
     check(names.is_array() && std::all_of(names.begin(), names.end(), [](const auto& n) { return n.is_string(); }),
@@ -103,6 +105,8 @@ std::map<std::string, std::string> card_metadata(const OptionTable& table, const
   std::map<std::string, std::string> metadata = {
       {"format", "pt"}, {kMark, "1"}, {kClasses, names_text(classes)}, {kNormalisation, normalisation()}};
   for (const std::string& option : options_of(Adopt::everything)) metadata[option.substr(2)] = table.value(option);
+  // So that files stay what they were: read_card knows what it means that nothing is said.
+  if (table.is_standard(kTask, metadata["task"])) metadata.erase("task");
   return metadata;
 }
 
@@ -119,7 +123,7 @@ std::string adopt(const ModelCard& card, Adopt what, OptionTable& table, DataOpt
     if (names.size() > 1 && names.back() == "none") names.pop_back();
     if (names != data.classes) taken.push_back("--classes " + join(names, ","));
     data.classes = names;
-    if (table.has("--none-class") && !table.given("--none-class"))
+    if (table.has("--none-class") && !table.given("--none-class") && data.task == Task::single_label)
       data.none_class = card.classes.back() == "none" ? NoneClass::on : NoneClass::off;
   }
   return taken.empty() ? "" : str("as in ", card.path, ": ", join(taken, " "));

@@ -25,7 +25,14 @@ Image plain_overlay(const Sample& sample, const ImageExplanation& e, int min_sid
 /// the network is darkened. `cam` is of the network's input, [1, S, S].
 Image photograph_overlay(const Image& photograph, const Tensor& cam, const Preprocess& preprocess);
 
-/// The first images of each class in turn, `count` in all.
+/// Of several labels: an image's explanation of one of the classes that it shows, with that class' boxes; what is
+/// written is how probable that class is, and below it all that the image shows.
+Image label_picture(const Sample& sample, const ImageExplanation& e, const ClassNames& classes);
+/// The sample with the boxes of one class alone.
+Sample with_boxes_of(Sample sample, int64_t label);
+
+/// The first images of each class in turn, `count` in all; of several labels by Dataset::label, after them those of
+/// none.
 std::vector<int64_t> first_of_each_class(const Dataset& data, int64_t count);
 
 /// A sheet of overlays: images of every class in turn, as many from each split.

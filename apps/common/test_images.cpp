@@ -26,6 +26,7 @@ double quality(const ImageResult& image) { return image.right() ? 1 + image.cont
 Shown chosen(const TestedSplit& tested) {
   Shown shown;
   for (const int64_t index : first_of_each_class(*tested.split.data, kFixed)) shown[index].emplace_back("fixed");
+  if (tested.evaluation.metrics.task() == Task::multi_label) return shown;  // there is no right and wrong
   std::vector<const ImageResult*> ranked;
   for (const ImageResult& image : tested.evaluation.images)
     if (!std::isnan(quality(image))) ranked.push_back(&image);
@@ -42,17 +43,18 @@ Shown chosen(const TestedSplit& tested) {
 
 nlohmann::json line_of(const ImageResult& image, const DataSplit& split) {
   const std::vector<std::string>& classes = split.data->classes();
-  return {{"split", split.name},
-          {"index", image.index},
-          {"id", image.id},
-          {"source", image.source},
-          {"label", classes[image.label]},
-          {"predicted", classes[image.predicted]},
-          {"score", number(image.score)},
-          {"inside", number(image.cam.inside)},
-          {"total", number(image.cam.total)},
-          {"covered", number(image.cam.covered)},
-          {"box_area", number(image.cam.box_area)}};
+  nlohmann::json line = {{"split", split.name},
+                         {"index", image.index},
+                         {"id", image.id},
+                         {"source", image.source},
+                         {"label", classes[image.label]},
+                         {"score", number(image.score)},
+                         {"inside", number(image.cam.inside)},
+                         {"total", number(image.cam.total)},
+                         {"covered", number(image.cam.covered)},
+                         {"box_area", number(image.cam.box_area)}};
+  if (image.predicted >= 0) line["predicted"] = classes[image.predicted];
+  return line;
 }
 
 }  // namespace
@@ -70,9 +72,12 @@ void write_test_images(const std::string& folder, Classifier& model, const std::
     for (const ImageResult& image : splits[s].evaluation.images) {
       nlohmann::json line = line_of(image, split);
       if (const auto found = shown.find(image.index); found != shown.end()) {
-        const std::string file = str("pictures/", s, "-", image.index, ".png");
-        const Sample sample = prepare(split.data->load(image.index), preprocess_of(data, false), nullptr);
-        const int64_t explained = explain.explains == ExplainOptions::Class::predicted ? -1 : sample.label;
+        const bool several = data.task == Task::multi_label;
+        const std::string file =
+            str("pictures/", s, "-", image.index, several ? str("-", image.label) : std::string(), ".png");
+        Sample sample = prepare(split.data->load(image.index), preprocess_of(data, false), nullptr);
+        if (several) sample = with_boxes_of(std::move(sample), image.label);
+        const int64_t explained = explain.explains == ExplainOptions::Class::predicted ? -1 : image.label;
         write_png(folder + "/" + file,
                   plain_overlay(sample, explain_image(model, sample.image, explained, explain), kSmallestPicture));
         line["picture"] = file;

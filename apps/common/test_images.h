@@ -20,6 +20,9 @@ struct TestedSplit {
 /// ("shown": fixed, best, worst). Those files are in FOLDER/pictures. The fixed ones of a split are the first of each
 /// class in turn; the best are right with the CAM most inside the boxes, the worst wrong with the highest score, then
 /// right with the CAM least inside.
+///
+/// Of several labels a line is of an image and a class that it shows, `score` that class' probability, and nothing is
+/// predicted; the fixed images are shown, each class by itself.
 void write_test_images(const std::string& folder, Classifier& model, const std::vector<TestedSplit>& splits,
                        const DataOptions& data, const ExplainOptions& explain);
 

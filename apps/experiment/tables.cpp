@@ -210,7 +210,7 @@ TextTable other_rules(const std::vector<std::string>& names, const Rows& rows) {
       {"row", "rule", "epoch", "val. accuracy", "val. Content-Heatmap", "test accuracy", "test Content-Heatmap"},
       {}};
   for (size_t r = 0; r < rows.size(); ++r)
-    for (const auto& [rule, key] : epoch_rules()) {
+    for (const auto& [rule, keys] : epoch_rules()) {
       std::vector<double> epoch, accuracy, heat, test_accuracy, test_heat;
       for (const Finished& run : rows[r]) {
         const int64_t chosen = chosen_epoch(run.record.epochs, rule);

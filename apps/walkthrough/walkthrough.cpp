@@ -51,6 +51,7 @@ int program(int argc, char** argv) {
     std::vector<std::string> notes = {adopt(o.card, what, table, o.data)};
     if (!o.checkpoint.empty()) notes.push_back(adopt_data(o.checkpoint, table, o.data));
     settle_data_options(table, o.data);
+    refuse_several_labels(table, o.data, "the walk is through a step of one label for each image, not of multi-label");
     settle_train_options(table, o.data, o.train);
     check_network(o.card, what, table);
     if (what == Adopt::everything) notes.push_back(summary(overrides(o.card, table)));

@@ -22,17 +22,39 @@ float area(const Box& box) {
   return side(box.x_min, box.x_max) * side(box.y_min, box.y_max);
 }
 
+std::vector<LabelledBox>::const_iterator largest_box(const AnnotatedImage& image) {
+  return std::max_element(image.boxes.begin(), image.boxes.end(),
+                          [](const LabelledBox& a, const LabelledBox& b) { return area(a.box) < area(b.box); });
+}
+
+/// Of several labels: the class of its largest box, or `none`; -1 where it is to be left out.
+void choose_first_label(const std::string& dir, AnnotatedImage& image, int none) {
+  check(image.label < 0 || image.label == none, dir, ": the class of ", image.file,
+        " is known without a box, but several labels come from boxes alone: expected its corners");
+  image.label = none;
+  if (const auto largest = largest_box(image); largest != image.boxes.end()) image.label = largest->label;
+  if (image.unusable) image.label = -1;
+}
+
 /// Removes images that are to be left out.
-void choose_labels(std::vector<AnnotatedImage>& images, int none, AnnotationOptions::SeveralClasses several) {
+void choose_labels(Annotations& a, int none, const AnnotationOptions& options) {
+  std::vector<AnnotatedImage>& images = a.images;
   for (AnnotatedImage& image : images)
-    if (image.label < 0) choose_label(image, none, several);
+    if (options.task == Task::multi_label)
+      choose_first_label(a.dir, image, none);
+    else if (image.label < 0)
+      choose_label(image, none, options.several_classes);
   std::erase_if(images, [](const AnnotatedImage& image) { return image.label < 0; });
 }
 
 /// In the train split.
 void check_every_class_is_shown(const Annotations& a) {
   for (size_t label = 0; label < a.classes.size(); ++label) {
-    const auto has_label = [&](const AnnotatedImage& image) { return image.label == static_cast<int>(label); };
+    const auto has_label = [&](const AnnotatedImage& image) {
+      return image.label == static_cast<int>(label) ||
+             std::any_of(image.boxes.begin(), image.boxes.end(),
+                         [&](const LabelledBox& box) { return box.label == static_cast<int>(label); });
+    };
     if (std::any_of(a.images.begin(), a.images.end(), has_label)) continue;
     const std::string& name = a.data_names[label];
     fail("no image in ", a.images_folder, " shows class '", a.classes[label], "' (", name, ")",
@@ -66,7 +88,8 @@ bool settle_none(NoneClass wanted, int none, std::vector<AnnotatedImage>& images
   return false;
 }
 
-std::vector<LabelledImage> files_of(Annotations& a) {
+std::vector<LabelledImage> files_of(Annotations& a, Task task) {
+  const int none = static_cast<int>(a.classes.size());
   std::vector<LabelledImage> files;
   files.reserve(a.images.size());
   for (AnnotatedImage& image : a.images) {
@@ -80,6 +103,9 @@ std::vector<LabelledImage> files_of(Annotations& a) {
     file.height = image.height;
     file.width = image.width;
     for (const LabelledBox& labelled : image.boxes) file.boxes.push_back(labelled.box);
+    if (task == Task::single_label) continue;
+    for (const LabelledBox& labelled : image.boxes) file.box_classes.push_back(labelled.label);
+    if (image.label == none) file.label = -1;
   }
   return files;
 }
@@ -87,9 +113,7 @@ std::vector<LabelledImage> files_of(Annotations& a) {
 }  // namespace
 
 void choose_label(AnnotatedImage& image, int none, AnnotationOptions::SeveralClasses several) {
-  const auto largest =
-      std::max_element(image.boxes.begin(), image.boxes.end(),
-                       [](const LabelledBox& a, const LabelledBox& b) { return area(a.box) < area(b.box); });
+  const auto largest = largest_box(image);
   if (largest == image.boxes.end()) {
     image.label = image.unusable ? -1 : none;
     return;
@@ -103,18 +127,19 @@ std::string AnnotatedImage::id() const { return fs::path(file).replace_extension
 
 std::unique_ptr<Dataset> annotated_images(Annotations a, const AnnotationOptions& options) {
   const int none = static_cast<int>(a.classes.size());
-  choose_labels(a.images, none, options.several_classes);
+  choose_labels(a, none, options);
   if (a.split == "train") check_every_class_is_shown(a);
   if (!options.sources.empty()) keep_sources(a, options.sources, a.images);
   std::vector<std::string> outputs = a.classes;
-  if (settle_none(options.none_class, none, a.images, a.notes)) outputs.push_back("none");
+  if (settle_none(options.none_class, none, a.images, a.notes) && options.task == Task::single_label)
+    outputs.push_back("none");
   const auto available = static_cast<int64_t>(a.images.size());
   check(options.max_images >= 0 && options.max_images <= available, options.max_images, " images of split '", a.split,
         "' were asked for, but ", a.dir, " has ", available);
-  std::vector<LabelledImage> files = files_of(a);
+  std::vector<LabelledImage> files = files_of(a, options.task);
   if (options.max_images > 0) keep_subset(files, options.max_images, options.seed);
   return std::make_unique<LabelledImages>(str(a.what, ", ", a.split), std::move(outputs), std::move(files),
-                                          std::move(a.notes));
+                                          std::move(a.notes), options.task);
 }
 
 bool is_alias(const std::string& wanted, const std::string& name) {

@@ -37,6 +37,9 @@ struct AnnotationOptions {
   std::vector<std::string> sources = {};  ///< when not empty: only images of these sources
   /// `automatic` is decided by this split, before a subset is drawn; other splits may decide otherwise.
   NoneClass none_class = NoneClass::on;
+  /// Of several labels a picture keeps the boxes of all classes, "none" is no output (`off` still leaves its pictures
+  /// out), and a picture with an object of which no box is known is left out: which classes it shows is not known.
+  Task task = Task::single_label;
 };
 
 struct LabelledBox {

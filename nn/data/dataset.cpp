@@ -11,15 +11,24 @@ namespace boxcam {
 
 std::string Dataset::content() const {
   std::vector<int64_t> counts(classes().size());
-  for (int64_t i = 0; i < size(); ++i) ++counts[static_cast<size_t>(label(i))];
+  for (int64_t i = 0; i < size(); ++i)
+    for (const int32_t label : shown(i)) ++counts[static_cast<size_t>(label)];
   std::vector<std::string> parts;
   for (size_t i = 0; i < counts.size(); ++i) parts.push_back(str(classes()[i], " ", counts[i]));
   return str(size(), " images (", join(parts), ")");
 }
 
+std::vector<int32_t> Dataset::shown(int64_t index) const { return {static_cast<int32_t>(label(index))}; }
+
 std::string Dataset::group(int64_t) const { return ""; }
 
 std::vector<std::string> Dataset::inspect(const Preprocess&) { return {}; }
+
+std::vector<int32_t> distinct(std::vector<int32_t> classes) {
+  std::sort(classes.begin(), classes.end());
+  classes.erase(std::unique(classes.begin(), classes.end()), classes.end());
+  return classes;
+}
 
 std::map<std::string, int64_t> group_sizes(const Dataset& data) {
   std::map<std::string, int64_t> sizes;

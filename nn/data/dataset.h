@@ -25,7 +25,12 @@ struct Box {
   double x_min = 0, y_min = 0, x_max = 0, y_max = 0;
 };
 
-/// One example: the image, its label and the boxes of the objects of that class (none for "none").
+/// What is asked of a picture: its class, one of all; or of each class, whether the picture shows it.
+enum class Task { single_label, multi_label };
+
+/// One example: the image, its label and the boxes of the objects of that class (none for "none"). Where pictures have
+/// several labels, `boxes` has the objects of every class, and `label` is one of the classes, or -1 where there is
+/// none.
 struct Sample {
   Image image;
   int64_t label = 0;
@@ -34,7 +39,12 @@ struct Sample {
   std::string source;       ///< where the image comes from (SourceSet), or the background for scenes; may be empty
   bool lost_boxes = false;  ///< it had boxes, but a crop left none: what it shows of its class is unknown
   std::string group = {};   ///< what its accuracy is told apart by ("landbird on water"), or empty
+  /// Of several labels: the classes that the picture shows, each once, and the class of each box. Else empty.
+  std::vector<int32_t> shown = {}, box_classes = {};
 };
+
+/// The classes of boxes, each once, ascending.
+std::vector<int32_t> distinct(std::vector<int32_t> classes);
 
 /// Whether images that show none of the classes are an output, "none", the last: where the data have such images, in
 /// any case, or never, in which case they are left out.
@@ -56,13 +66,16 @@ class Dataset {
   /// Throws Error naming the file when an image is missing or broken.
   virtual Sample load(int64_t index) const = 0;
   virtual int64_t label(int64_t index) const = 0;
+  /// Sample::shown, or where pictures have one label that one.
+  virtual std::vector<int32_t> shown(int64_t index) const;
   /// What accuracy is told apart by, beside the class: "landbird on water". Empty where the data know no groups.
   virtual std::string group(int64_t index) const;
   /// Names of the outputs in order; "none", where there is such an output, is the last.
   virtual const std::vector<std::string>& classes() const = 0;
   /// One line for the terminal and run.json: what this is and where it was found.
   virtual std::string describe() const = 0;
-  /// What is in it, wherever it lies: "20 images (plane 4, ship 4, car 8, none 4)".
+  /// What is in it, wherever it lies: "20 images (plane 4, ship 4, car 8, none 4)"; of several labels how many images
+  /// show each class.
   virtual std::string content() const;
   /// 64 hexadecimal digits (SHA-256) of the classes and of what the samples are, in their order: equal wherever the
   /// data lie, and other ones when a sample, a label or a box is another.

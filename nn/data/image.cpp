@@ -183,9 +183,17 @@ void resize(Sample& sample, int height, int width) {
 
 void crop(Sample& sample, int y, int x, int height, int width) {
   sample.image = crop(sample.image, y, x, height, width);
-  for (Box& box : sample.boxes) box = clipped(box, y, x, height, width);
-  const size_t lost = std::erase_if(sample.boxes, [](const Box& box) { return area(box) <= 0; });
-  if (lost > 0 && sample.boxes.empty()) sample.lost_boxes = true;
+  size_t kept = 0;
+  for (size_t i = 0; i < sample.boxes.size(); ++i) {
+    const Box box = clipped(sample.boxes[i], y, x, height, width);
+    if (area(box) <= 0) continue;
+    sample.boxes[kept] = box;
+    if (!sample.box_classes.empty()) sample.box_classes[kept] = sample.box_classes[i];
+    ++kept;
+  }
+  if (kept == 0 && !sample.boxes.empty()) sample.lost_boxes = true;
+  sample.boxes.resize(kept);
+  if (!sample.box_classes.empty()) sample.box_classes.resize(kept);
 }
 
 void flip_horizontal(Sample& sample) {

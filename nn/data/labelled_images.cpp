@@ -86,8 +86,12 @@ bool shows_a_box(const LabelledImage& file, const ImageHeader& header, const Pre
 }  // namespace
 
 LabelledImages::LabelledImages(std::string place, std::vector<std::string> classes, std::vector<LabelledImage> files,
-                               std::vector<Note> notes)
-    : place_(std::move(place)), classes_(std::move(classes)), files_(std::move(files)), notes_(std::move(notes)) {}
+                               std::vector<Note> notes, Task task)
+    : place_(std::move(place)),
+      classes_(std::move(classes)),
+      files_(std::move(files)),
+      notes_(std::move(notes)),
+      task_(task) {}
 
 const LabelledImage& LabelledImages::file(int64_t index) const {
   check(index >= 0 && index < size(), "image ", index, " of ", size(), " was asked for");
@@ -103,7 +107,13 @@ Sample LabelledImages::load(int64_t index) const {
   sample.source = from.source;
   sample.group = from.group;
   sample.boxes = pixel_boxes(from, sample.image.height, sample.image.width);
+  sample.box_classes = from.box_classes;
+  sample.shown = distinct(from.box_classes);
   return sample;
+}
+
+std::vector<int32_t> LabelledImages::shown(int64_t index) const {
+  return task_ == Task::multi_label ? distinct(file(index).box_classes) : Dataset::shown(index);
 }
 
 std::string LabelledImages::describe() const { return str(place_, ": ", content()); }
@@ -125,6 +135,8 @@ std::string LabelledImages::identity() const {
     identity.add(f.label);
     identity.add(f.boxes);
     if (grouped) identity.add(f.group);
+    if (task_ == Task::multi_label)
+      for (const int32_t label : f.box_classes) identity.add(int64_t{label});
     std::error_code error;  // a file that is gone has no size, and whoever reads it will say so
     const uintmax_t bytes = fs::file_size(f.path, error);
     identity.add(error ? int64_t{-1} : static_cast<int64_t>(bytes));

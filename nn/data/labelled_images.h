@@ -13,21 +13,23 @@ namespace boxcam {
 struct LabelledImage {
   std::string path, id, source;
   int64_t label = 0;
-  std::vector<Box> boxes;     ///< in shares of the image's sides, or in its pixels
-  std::string group = {};     ///< Sample::group
-  bool in_pixels = false;     ///< what its boxes are in
-  int height = 0, width = 0;  ///< as its annotations say, in pixels; 0: they do not
+  std::vector<Box> boxes;                 ///< in shares of the image's sides, or in its pixels
+  std::string group = {};                 ///< Sample::group
+  bool in_pixels = false;                 ///< what its boxes are in
+  int height = 0, width = 0;              ///< as its annotations say, in pixels; 0: they do not
+  std::vector<int32_t> box_classes = {};  ///< Sample::box_classes
 };
 
 class LabelledImages : public Dataset {
  public:
   /// `place` says where the files were found, for describe().
   LabelledImages(std::string place, std::vector<std::string> classes, std::vector<LabelledImage> files,
-                 std::vector<Note> notes = {});
+                 std::vector<Note> notes = {}, Task task = Task::single_label);
 
   int64_t size() const override { return static_cast<int64_t>(files_.size()); }
   Sample load(int64_t index) const override;
   int64_t label(int64_t index) const override { return file(index).label; }
+  std::vector<int32_t> shown(int64_t index) const override;
   std::string group(int64_t index) const override { return file(index).group; }
   const std::vector<std::string>& classes() const override { return classes_; }
   std::string describe() const override;
@@ -47,6 +49,7 @@ class LabelledImages : public Dataset {
   std::vector<std::string> classes_;
   std::vector<LabelledImage> files_;
   std::vector<Note> notes_;
+  Task task_;
 };
 
 /// Keeps the `count` that a seed picks.

@@ -14,7 +14,8 @@ namespace {
 
 int64_t bytes_of(const Sample& sample) {
   return static_cast<int64_t>(sizeof(Sample) + sample.image.pixels.size() + sample.boxes.size() * sizeof(Box) +
-                              sample.id.size() + sample.source.size() + sample.group.size());
+                              (sample.shown.size() + sample.box_classes.size()) * sizeof(int32_t) + sample.id.size() +
+                              sample.source.size() + sample.group.size());
 }
 
 }  // namespace
@@ -127,6 +128,8 @@ Batch Loader::make_batch(int64_t number) {
     batch.labels.push_back(static_cast<int32_t>(sample.label));
     batch.boxes.push_back(std::move(sample.boxes));
     batch.lost_boxes.push_back(sample.lost_boxes);
+    batch.shown.push_back(std::move(sample.shown));
+    batch.box_classes.push_back(std::move(sample.box_classes));
     batch.ids.push_back(std::move(sample.id));
     batch.sources.push_back(std::move(sample.source));
     batch.indices.push_back(index);

@@ -22,8 +22,9 @@ struct Batch {
   int image_size = 0;
   std::vector<uint8_t> images;  ///< NHWC RGB: size * image_size * image_size * 3
   std::vector<int32_t> labels;
-  std::vector<std::vector<Box>> boxes;  ///< in pixels of the network's input
-  std::vector<char> lost_boxes;         ///< whether a crop left none of those that there were
+  std::vector<std::vector<Box>> boxes;                   ///< in pixels of the network's input
+  std::vector<char> lost_boxes;                          ///< whether a crop left none of those that there were
+  std::vector<std::vector<int32_t>> shown, box_classes;  ///< of several labels (Sample)
   std::vector<std::string> ids, sources;
   std::vector<int64_t> indices;  ///< in the data set
 };

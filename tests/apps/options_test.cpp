@@ -150,6 +150,7 @@ void expect_words() {
 }
 
 TEST(Words, AreUniqueAndReadAsTheyAreWritten) {
+  expect_words<Task>();
   expect_words<CamProfile>();
   expect_words<CamTarget>();
   expect_words<CamNormalizer>();
@@ -194,7 +195,7 @@ Names operator+(Names a, const Names& b) {
 }
 
 const Names kAlways = {"--help", "--version"};
-const Names kSize = {"--classes", "--class-names", "--image-size", "--resize"};
+const Names kSize = {"--task", "--classes", "--class-names", "--image-size", "--resize"};
 const Names kImages = {
     "--data",        "--data-seed",           "--group-of",   "--several-classes", "--expand-children",
     "--sources",     "--context-correlation", "--none-class", "--missing-images",  "--difficult",

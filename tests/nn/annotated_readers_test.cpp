@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -93,6 +94,37 @@ void expect_the_same_boxes(Open open, const std::string& place, const json& expe
     }
   }
   EXPECT_GE(compared, 4);
+
+  // With several labels one data set has all of that: every box with its class, and a picture the classes of its boxes.
+  const std::vector<std::string> classes(names.begin(), names.end());
+  const auto data = open(place, "train", {.classes = classes, .task = Task::multi_label});
+  EXPECT_EQ(data->classes(), classes) << "none is no output";
+  ASSERT_EQ(data->size(), static_cast<int64_t>(expected.size()));
+  size_t most = 0;
+  for (int64_t i = 0; i < data->size(); ++i) {
+    const Sample sample = data->load(i);
+    ASSERT_EQ(sample.box_classes.size(), sample.boxes.size());
+    std::multiset<std::string> ours, theirs;
+    std::set<int32_t> shown;
+    for (size_t b = 0; b < sample.boxes.size(); ++b) {
+      const Box& box = sample.boxes[b];
+      ours.insert(str(classes.at(static_cast<size_t>(sample.box_classes[b])), " ", std::lround(box.x_min * 1000), " ",
+                      std::lround(box.y_max * 1000)));
+      shown.insert(sample.box_classes[b]);
+    }
+    for (const json& object : expected.at(sample.id)) {
+      const Box box = to_box(object);
+      theirs.insert(
+          str(object[0].get<std::string>(), " ", std::lround(box.x_min * 1000), " ", std::lround(box.y_max * 1000)));
+    }
+    EXPECT_EQ(ours, theirs) << sample.id;
+    EXPECT_EQ(std::vector<int32_t>(shown.begin(), shown.end()), sample.shown);
+    EXPECT_EQ(data->shown(i), sample.shown);
+    EXPECT_EQ(sample.label, data->label(i));
+    EXPECT_TRUE(shown.empty() ? sample.label == -1 : shown.contains(static_cast<int32_t>(sample.label)));
+    most = std::max(most, shown.size());
+  }
+  EXPECT_GE(most, 2u);
 }
 
 // ---- Pascal VOC ----
@@ -147,6 +179,18 @@ TEST_F(Voc, ClassesBySizePoliciesSourcesAndSubsets) {
   Options three{.classes = {"car"}, .max_images = 3, .seed = 1};
   EXPECT_EQ(shown(*voc(dir, "train", three)), shown(*voc(dir, "train", three)));
   EXPECT_EQ(voc(dir, "train", three)->size(), 3);
+}
+
+// What a picture shows beside a dropped box is not known, so of several labels it is left out.
+TEST_F(Voc, OfSeveralLabelsAPictureWithADroppedBoxIsLeftOut) {
+  Options several{.classes = {"car", "aeroplane"}, .task = Task::multi_label};
+  EXPECT_EQ(voc(dir, "train", several)->size(), 4);
+  several.difficult = Options::Difficult::drop;
+  const auto data = voc(dir, "train", several);
+  EXPECT_EQ(data->size(), 3);
+  for (int64_t i = 0; i < data->size(); ++i) EXPECT_NE(data->load(i).id, "2008_000002");
+  several.none_class = NoneClass::off;
+  EXPECT_LT(voc(dir, "train", several)->size(), 3) << "and those of none are, if asked for";
 }
 
 TEST_F(Voc, AnotherSplitNeedNotShowEveryClass) {

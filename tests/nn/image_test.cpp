@@ -138,6 +138,16 @@ TEST(Geometry, BoxesMoveWithResizeCropAndFlip) {
   expect_box(sample.boxes[0], 0, 0, 15, 15);
   expect_box(sample.boxes[1], 0, 0, 5, 1);
   EXPECT_EQ(std::memcmp(sample.image.at(29, 44), before.at(34, 59), 3), 0);
+  EXPECT_TRUE(sample.box_classes.empty());
+
+  sample = sample_of(40, 80, {{60, 30, 80, 40}, {10, 4, 30, 20}, {15, 0, 20, 6}});
+  sample.box_classes = {7, 8, 9};
+  sample.shown = {7, 8, 9};
+  crop(sample, 5, 15, 30, 45);
+  ASSERT_EQ(sample.boxes.size(), 2u);
+  EXPECT_EQ(sample.box_classes, (std::vector<int32_t>{8, 9})) << "a class goes with its box";
+  EXPECT_EQ(sample.shown, (std::vector<int32_t>{7, 8, 9})) << "and is still shown where a crop left no box of it";
+  EXPECT_FALSE(sample.lost_boxes);
 
   sample = sample_of(4, 10, {{1, 0, 3, 4}});
   flip_horizontal(sample);

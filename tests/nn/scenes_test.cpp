@@ -253,6 +253,66 @@ TEST(Scenes, EverySizeFrom32To256IsDrawn) {
               size_t(options.image_size) * options.image_size * 3);
 }
 
+SceneOptions several(double correlation = 1) {
+  SceneOptions options = small(correlation);
+  options.task = Task::multi_label;
+  return options;
+}
+
+TEST(ScenesOfSeveralLabels, LabelsAreThoseOfTheBoxesAndTheGroundGoesByOneOfThem) {
+  constexpr int64_t kCount = 600;
+  for (const ScenesSplit split : {ScenesSplit::test_in, ScenesSplit::test_out}) {
+    const Scenes scenes(3, kCount, split, several());
+    EXPECT_EQ(scenes.classes(), (std::vector<std::string>{"plane", "ship", "car"}));
+    std::array<double, 4> with_objects{}, showing{}, first{};
+    for (int64_t i = 0; i < kCount; ++i) {
+      const Sample s = scenes.load(i);
+      ASSERT_EQ(s.box_classes.size(), s.boxes.size());
+      const std::set<int32_t> classes(s.box_classes.begin(), s.box_classes.end());
+      EXPECT_EQ(classes.size(), s.boxes.size()) << "each object is of another class";
+      EXPECT_EQ(s.shown, std::vector<int32_t>(classes.begin(), classes.end()));
+      EXPECT_EQ(s.label, scenes.label(i));
+      if (i < 20) {
+        EXPECT_EQ(s.shown, scenes.shown(i));
+      }
+      ++with_objects[s.boxes.size()];
+      if (s.boxes.empty()) {
+        EXPECT_EQ(s.label, -1);
+        continue;
+      }
+      EXPECT_TRUE(classes.contains(static_cast<int32_t>(s.label)));
+      EXPECT_EQ(usual_label(s.source) == s.label, split == ScenesSplit::test_in);
+      for (const int32_t label : s.shown) ++showing[static_cast<size_t>(label)];
+      ++first[static_cast<size_t>(s.box_classes[0])];
+    }
+    for (const double count : with_objects) EXPECT_NEAR(count / kCount, .25, 4 * standard_error(.25, kCount));
+    for (size_t label = 0; label < 3; ++label) {
+      EXPECT_NEAR(showing[label] / kCount, .5, 4 * standard_error(.5, kCount));
+      EXPECT_NEAR(first[label] / kCount, .25, 4 * standard_error(.25, kCount));
+    }
+  }
+}
+
+// The classes are drawn apart from everything else: a picture of one object is the one that single labels have.
+TEST(ScenesOfSeveralLabels, PicturesOfOneObjectAndOfNoneAreThoseOfOneLabel) {
+  int compared = 0;
+  for (int64_t i = 0; i < 60; ++i) {
+    const Sample one = draw_scene(3, ScenesSplit::train, i, small(.5)),
+                 many = draw_scene(3, ScenesSplit::train, i, several(.5));
+    EXPECT_EQ(one.source, many.source);
+    if (one.boxes.size() != many.boxes.size() || one.boxes.size() > 1) continue;
+    EXPECT_EQ(one.image.pixels, many.image.pixels);
+    ++compared;
+  }
+  EXPECT_GE(compared, 15);
+}
+
+TEST(ScenesOfSeveralLabels, HaveNoVariants) {
+  SceneOptions options = several();
+  options.variant = SceneVariant::only_fg;
+  EXPECT_THROW(Scenes(1, 5, ScenesSplit::test_in, options), Error);
+}
+
 TEST(Scenes, DescribesItself) {
   EXPECT_EQ(Scenes(4, 20, ScenesSplit::train).describe(),
             "scenes: 20 procedural images of 96x96 (train, context correlation 1, seed 4)");
@@ -337,9 +397,9 @@ TEST(Scenes, IdentityChangesWithEveryOption) {
        {SceneOptions{.image_size = 64}, SceneOptions{.context_correlation = 0.5}, SceneOptions{.objects = false},
         SceneOptions{.camera = false}, SceneOptions{.variant = SceneVariant::only_fg},
         SceneOptions{.variant = SceneVariant::mixed_rand}, SceneOptions{.set = SceneSet::car_motorbike_person},
-        SceneOptions{.level = SceneLevel::hard}})
+        SceneOptions{.level = SceneLevel::hard}, SceneOptions{.task = Task::multi_label}})
     others.insert(Scenes(1, 10, ScenesSplit::train, options).identity());
-  EXPECT_EQ(others.size(), 12u);
+  EXPECT_EQ(others.size(), 13u);
 }
 
 }  // namespace

@@ -23,6 +23,7 @@ std::unique_ptr<Dataset> open(const DataOptions& o, const std::string& split) {
 DataKind coco_kind() {
   return {.form = "coco:DIR",
           .what = "COCO: annotations/instances_*.json and folders of pictures",
+          .several_labels = true,
           .image_files = true,
           .ignores = {"--difficult", "--expand-children", "--context-correlation", "--scenes-level"},
           .splits = splits,

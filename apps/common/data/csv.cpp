@@ -25,6 +25,7 @@ DataKind csv_kind() {
   return {.form = "csv:FILE",
           .what = "a table path,label[,xmin,ymin,xmax,ymax][,split][,group][,source]",
           .has_boxes = has_boxes,
+          .several_labels = true,
           .image_files = true,
           .ignores = {"--group-of", "--difficult", "--expand-children", "--context-correlation", "--scenes-level"},
           .splits = splits,

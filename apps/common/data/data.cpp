@@ -70,6 +70,17 @@ TestSplits test_splits(const TestNames& names, const std::vector<DataSplit>& ope
   return test;
 }
 
+/// What several labels need not be told. Images of "none" stay, unless they are to be left out.
+void settle_several_labels(const OptionTable& table, DataOptions& o) {
+  table.refuse(!data_have_boxes(o), "--task",
+               str("multi-label takes labels from boxes, but there are none in --data ", o.data));
+  table.refuse(table.typed("--several-classes"), "--several-classes",
+               "decides nothing of --task multi-label, which takes all classes of an image");
+  table.refuse(o.background_variants, "--background-variants",
+               "tells how often the one label is right, so it does not go with --task multi-label");
+  if (o.none_class == NoneClass::automatic) o.none_class = NoneClass::on;
+}
+
 }  // namespace
 
 void take_class_names(OptionTable& table, const DataOptions& o) {
@@ -90,7 +101,16 @@ void settle_data_options(OptionTable& table, DataOptions& o) {
                str("--data ", o.data, " does not say which pixels are an object's: expected scenes"));
   for (const char* option : kind.ignores)
     table.refuse(table.typed(option), option, str("decides nothing of --data ", kind.form));
+  const bool several = o.task == Task::multi_label;
+  table.refuse(several && !kind.several_labels, "--task",
+               str("multi-label needs images with boxes of several classes, but those of --data ", kind.form,
+                   " have one label"));
   if (kind.settle) kind.settle(table, o);
+  if (several) settle_several_labels(table, o);
+}
+
+void refuse_several_labels(const OptionTable& table, const DataOptions& o, const std::string& reason) {
+  table.refuse(o.task == Task::multi_label, "--task", reason);
 }
 
 nlohmann::json packing_options(const OptionTable& table, const DataOptions& o) {

@@ -24,6 +24,9 @@ void take_class_names(OptionTable& table, const DataOptions& options);
 /// below.
 void settle_data_options(OptionTable& table, DataOptions& options);
 
+/// For programs, and what they do, that know one label alone.
+void refuse_several_labels(const OptionTable& table, const DataOptions& options, const std::string& reason);
+
 /// The options that decide what a packed file holds, by name, with their values: what settle_data_options compares.
 /// `stored` says whether its images are "resized" or "decoded" (whole, which crop-flip needs).
 nlohmann::json packing_options(const OptionTable& table, const DataOptions& options);

@@ -56,6 +56,7 @@ AnnotationOptions annotation_options(const DataOptions& o, const std::string& sp
   options.seed = o.data_seed;
   options.sources = o.sources;
   options.none_class = o.none_class;
+  options.task = o.task;
   return options;
 }
 

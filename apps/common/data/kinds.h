@@ -16,7 +16,8 @@ struct DataKind {
   const char* what;  ///< for help
   bool (*has_boxes)(const DataOptions& options) = nullptr;  ///< null: always; see data_have_boxes
   bool cached = true;                                       ///< whether decoded images are worth keeping in memory
-  bool image_files = false;  ///< whether images are files of their own, of which some may be missing or broken
+  bool several_labels = false;  ///< whether an image's boxes may be of several classes, for --task multi-label
+  bool image_files = false;     ///< whether images are files of their own, of which some may be missing or broken
 
   /// Choices of what to take of the data that mean nothing for them: refused where they are given.
   std::vector<const char*> ignores = {"--difficult"};

@@ -23,6 +23,7 @@ std::unique_ptr<Dataset> open(const DataOptions& o, const std::string& split) {
 DataKind open_images_kind() {
   return {.form = "open-images:DIR",
           .what = "OpenImages V6 as FiftyOne or its own files lay it out",
+          .several_labels = true,
           .image_files = true,
           .ignores = {"--difficult", "--context-correlation", "--scenes-level"},
           .splits = splits,

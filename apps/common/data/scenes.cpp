@@ -50,6 +50,7 @@ std::unique_ptr<Dataset> open(const DataOptions& o, const std::string& split) {
   options.image_size = o.image_size;
   options.context_correlation = o.context_correlation;
   options.level = o.scenes_level;
+  options.task = o.task;
   const std::optional<SceneSet> set = set_of(o.classes);
   check(set.has_value(), "--classes: scenes draws ", join(classes_of(kSets[0])), " or ", join(classes_of(kSets[1])),
         ", found ", join(o.classes));
@@ -70,8 +71,13 @@ std::unique_ptr<Dataset> open(const DataOptions& o, const std::string& split) {
 }  // namespace
 
 DataKind scenes_kind() {
-  return {
-      .form = "scenes", .what = "procedural", .splits = splits, .variants = variants(), .open = open, .settle = settle};
+  return {.form = "scenes",
+          .what = "procedural",
+          .several_labels = true,
+          .splits = splits,
+          .variants = variants(),
+          .open = open,
+          .settle = settle};
 }
 
 }  // namespace boxcam

@@ -23,6 +23,7 @@ std::unique_ptr<Dataset> open(const DataOptions& o, const std::string& split) {
 DataKind voc_kind() {
   return {.form = "voc:DIR",
           .what = "Pascal VOC's XML files: a folder such as VOCdevkit/VOC2012",
+          .several_labels = true,
           .image_files = true,
           .ignores = {"--group-of", "--expand-children", "--context-correlation", "--scenes-level"},
           .splits = splits,

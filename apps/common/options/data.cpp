@@ -54,10 +54,19 @@ void declare_choice_of_images(OptionTable& table, DataOptions& o) {
 void declare_data_set(OptionTable& table, DataOptions& o, const std::vector<std::string>& counts,
                       const std::string& help) {
   declare_data(table, o, help);
+  declare_task(table, o);
   declare_classes(table, o);
   for (const std::string& split : counts) declare_count(table, o, split);
   declare_choice_of_images(table, o);
   declare_size(table, o);
+}
+
+void declare_task(OptionTable& table, DataOptions& o) {
+  table.group("Data");
+  table.word("--task", o.task,
+             "one class for each image (softmax), or any number of them, each by itself (sigmoid; scenes, open-images, "
+             "voc, coco, csv): boxes and CAM are then of each pair of an image and a class that it shows, accuracy is "
+             "mean average precision, and 'none' no output");
 }
 
 void declare_classes(OptionTable& table, DataOptions& o) {

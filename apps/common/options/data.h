@@ -13,6 +13,7 @@ enum class MissingImages { error, skip };
 
 struct DataOptions {
   std::string data = "scenes";
+  Task task = Task::single_label;
   std::vector<std::string> classes = {"plane", "ship", "car"};
   std::string class_names;                                    ///< a file that names the classes instead
   int64_t train_images = 0, val_images = 0, test_images = 0;  ///< 0: all (scenes: 2000, 500, 500)
@@ -36,12 +37,13 @@ struct DataOptions {
   bool fitted = false;       ///< the data hold images of image_size already (packed); no option: settled
 };
 
-/// --data, of which `help` says what it is for, and what is taken of it: classes, how many images of the splits in
-/// `counts` ("train", "val", "test"), the subset, and the size they get.
+/// --data, of which `help` says what it is for, and what is taken of it: --task, classes, how many images of the splits
+/// in `counts` ("train", "val", "test"), the subset, and the size they get.
 void declare_data_set(OptionTable& table, DataOptions& options, const std::vector<std::string>& counts,
                       const std::string& help = "what to use");
 
 // Each declares a part, for the programs in which it acts.
+void declare_task(OptionTable& table, DataOptions& options);
 void declare_classes(OptionTable& table, DataOptions& options);
 /// --image-size and --resize.
 void declare_size(OptionTable& table, DataOptions& options);

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <tuple>
 
 #include "apps/common/data/kinds.h"
 #include "apps/common/tensorboard/tensorboard.h"
@@ -117,6 +118,39 @@ void declare_run(OptionTable& table, TrainOptions& o) {
              "also write an event file for TensorBoard into the run's folder; SOURCE_DATE_EPOCH settles its times");
 }
 
+namespace {
+
+/// What is not derived for several labels (docs/method.md, "Several labels"), or decides nothing there.
+void refuse_for_several_labels(const OptionTable& table, const TrainOptions& t) {
+  const Method& m = t.method;
+  const std::string not_derived = "is not derived for --task multi-label";
+  const std::tuple<bool, const char*, std::string> refused[] = {
+      {t.thesis, "--thesis",
+       "stands for the thesis' literal step, which has one label: it contradicts --task multi-label"},
+      {m.explain.cam.target == CamTarget::centered, "--cam-target",
+       "centered does not go with --task multi-label: its sigmoid sees a shift common to all logits, so that nothing "
+       "is "
+       "left to centre; use logit"},
+      {m.explain.explains == ExplainOptions::Class::predicted, "--cam-class",
+       "predicted does not go with --task multi-label, which explains every class that an image shows"},
+      {m.splits(), "--evidence-split", not_derived},
+      {m.swap.share > 0, "--background-swap", not_derived},
+      {m.context.weight > 0, "--context-only", not_derived},
+      {m.reading.leaks(), "--penalty-gradient", "leak " + not_derived},
+      {m.boxes != BoxControl::own, "--boxes",
+       "a control gives images boxes of no class, so it does not go with --task multi-label: expected own"},
+      {t.class_balance, "--class-balance",
+       "weighs images by their one label, so it does not go with --task multi-label: expected off"},
+      {table.typed("--unboxed"), "--unboxed",
+       "decides nothing of --task multi-label: a class that an image shows has a box"},
+      {t.best_by == TrainOptions::BestBy::worst_group, "--best-by",
+       "worst-group tells how often the one label is right, so it does not go with --task multi-label: expected "
+       "content-heatmap, accuracy, worst-class or last"}};
+  for (const auto& [found, option, reason] : refused) table.refuse(found, option, reason);
+}
+
+}  // namespace
+
 void settle_train_options(const OptionTable& table, DataOptions& data, TrainOptions& t) {
   using Teaches = Reading::Teaches;
   using CamModel = Reading::CamModel;
@@ -128,6 +162,8 @@ void settle_train_options(const OptionTable& table, DataOptions& data, TrainOpti
   table.refuse(!cam.explainer->can_teach(), "--explainer",
                str(cam.explainer->name, " cannot teach: ",
                    cam.explainer->can_teach() ? "" : cam.explainer->cannot_teach, "; evaluate and explain take it"));
+  t.method.task = data.task;
+  if (data.task == Task::multi_label) refuse_for_several_labels(table, t);
   if (t.thesis) {
     const char* reason = "contradicts --thesis, which stands for the thesis' literal step";
     table.imply("--cam-target", cam.target, CamTarget::logit, reason);

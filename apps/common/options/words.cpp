@@ -21,6 +21,7 @@ BOXCAM_WORDS(Preprocess::Augment, {{"none", E::none}, {"flip", E::flip}, {"crop-
 BOXCAM_WORDS(AnnotationOptions::GroupOf, {{"keep", E::keep}, {"drop", E::drop}})
 BOXCAM_WORDS(AnnotationOptions::Difficult, {{"keep", E::keep}, {"drop", E::drop}})
 BOXCAM_WORDS(AnnotationOptions::SeveralClasses, {{"largest", E::largest}, {"drop", E::drop}})
+BOXCAM_WORDS(Task, {{"single-label", E::single_label}, {"multi-label", E::multi_label}})
 BOXCAM_WORDS(NoneClass, {{"auto", E::automatic}, {"on", E::on}, {"off", E::off}})
 BOXCAM_WORDS(SceneLevel, {{"plain", E::plain}, {"hard", E::hard}})
 BOXCAM_WORDS(MissingImages, {{"error", E::error}, {"skip", E::skip}})

@@ -101,8 +101,13 @@ std::string facts_html(const std::vector<std::pair<std::string, std::string>>& f
 }
 
 std::string picture_html(const TestPicture& p) {
-  const bool right = p.label == p.predicted;
-  std::string caption = str("<b>", right ? "✓ " : "✗ ", escape_html(p.predicted), "</b>");
+  const bool several = p.predicted.empty();  // labels: then this picture is of one of them
+  const bool right = p.label == p.predicted || several;
+  std::string caption = str("<b>",
+                            several ? ""
+                            : right ? "✓ "
+                                    : "✗ ",
+                            escape_html(several ? p.label : p.predicted), "</b>");
   if (!std::isnan(p.score)) caption += formatted(" %.0f %%", 100 * p.score);
   if (!right) caption += "<br>label " + escape_html(p.label);
   caption += p.empty_cam                     ? "<br>empty CAM"

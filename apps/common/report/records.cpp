@@ -136,6 +136,8 @@ std::vector<Measure> measures_of(const std::vector<RunRecord>& runs) {
   static const std::vector<Measure> known = {
       {"test_accuracy", "accuracy"},
       {"out_of_context_accuracy", "accuracy out of context"},
+      {"test_mean_average_precision", "mean average precision"},
+      {"out_of_context_mean_average_precision", "mean average precision out of context"},
       {"worst_class_accuracy", "worst class"},
       {"test_worst_class_accuracy", "worst class"},
       {"worst_group_accuracy", "worst group"},

@@ -29,6 +29,8 @@ Line curve_of(const RunRecord& run, const std::string& key, const std::string& n
   return line;
 }
 
+bool has_several_labels(const RunRecord& run) { return option_of(run, "task") == "multi-label"; }
+
 struct CurveOfKey {
   std::string key, name;
 };
@@ -51,6 +53,10 @@ std::string curves(const RunRecord& run) {
                         {"val_accuracy", "validation"},
                         {"val_worst_class_accuracy", "worst class"},
                         {"val_worst_group_accuracy", "worst group"}}) +
+         curves_figure(run, "Mean average precision", {"mean average precision"},
+                       {{"train_mean_average_precision", "training"},
+                        {"val_mean_average_precision", "validation"},
+                        {"val_worst_class_average_precision", "worst class"}}) +
          curves_figure(run, "Content-Heatmap", {"CAM mass in the boxes"},
                        {{"train_content_heatmap", "training"}, {"val_content_heatmap", "validation"}}) +
          curves_figure(run, "Empty CAMs", {"of the images with boxes"},
@@ -66,20 +72,22 @@ std::string curves(const RunRecord& run) {
 }
 
 std::string results(const RunRecord& run) {
-  static const std::vector<std::pair<std::string, Measure>> columns = {
+  const bool several = has_several_labels(run);
+  const std::vector<std::pair<std::string, Measure>> columns = {
       {"images", {"", "images", false}},
-      {"accuracy", {"", "accuracy"}},
+      several ? std::pair<std::string, Measure>{"mean_average_precision", {"", "mean average precision"}}
+              : std::pair<std::string, Measure>{"accuracy", {"", "accuracy"}},
       {"content_heatmap", {"", "Content-Heatmap"}},
       {"box_coverage", {"", "box coverage"}},
       {"empty_cams", {"", "empty CAMs"}},
       {"loss", {"", "cross-entropy", false}},
-      {"lost_boxes", {"", "images that lost their boxes", false}}};
+      {"lost_boxes", {"", several ? "pairs that lost their boxes" : "images that lost their boxes", false}}};
   std::vector<std::string> header = {"split"};
   for (const auto& [key, measure] : columns) header.push_back(title_html(measure));
   std::vector<std::vector<std::string>> rows;
   for (const auto& [prefix, name] : {std::pair<std::string, std::string>{"test_", text_in(run.test, "split", "test")},
                                      {"out_of_context_", "out of context"}}) {
-    if (std::isnan(number_in(run.test, prefix + "accuracy"))) continue;
+    if (std::isnan(number_in(run.test, prefix + columns[1].first))) continue;
     rows.push_back({escape_html(name)});
     for (const auto& [key, measure] : columns)
       rows.back().push_back(value_html(measure, number_in(run.test, prefix + key)));
@@ -104,10 +112,13 @@ std::vector<std::string> classes_of(const RunRecord& run) {
 std::string by_class(const RunRecord& run) {
   static const std::vector<std::pair<std::string, Measure>> columns = {
       {"per_class_accuracy", {"", "accuracy"}},
+      {"per_class_average_precision", {"", "average precision"}},
       {"empty_cams_by_class", {"", "empty CAMs"}},
       {"centred_bias", {"", "centred bias of the head", false}}};
   const std::vector<std::string> classes = classes_of(run);
-  if (classes.empty() || !run.test.contains("per_class_accuracy")) return "";
+  if (classes.empty() || !std::any_of(columns.begin(), columns.begin() + 2,
+                                      [&](const auto& column) { return run.test.contains(column.first); }))
+    return "";
   std::vector<std::string> header = {"class"};
   for (const auto& [key, measure] : columns)
     if (run.test.contains(key)) header.push_back(title_html(measure));
@@ -118,8 +129,10 @@ std::string by_class(const RunRecord& run) {
       if (run.test.contains(key)) rows.back().push_back(value_html(measure, number_in(run.test[key], name)));
   }
   return table_html(
-      "By class. Only a class whose centred bias is positive can be predicted with an empty CAM of the "
-      "centred score at the last tap.",
+      run.test.contains("centred_bias")
+          ? "By class. Only a class whose centred bias is positive can be predicted with an empty CAM of the "
+            "centred score at the last tap."
+          : "By class.",
       header, rows, 1);
 }
 
@@ -161,9 +174,13 @@ std::string pictures(const RunRecord& run) {
     html += part(Why::fixed, "the first of each class") + part(Why::worst, "worst") + part(Why::best, "best");
   }
   if (html.empty()) return html;
-  return "<p>White: boxes. Colours: the CAM, from blue (0) to red (1). CH: the share of the CAM in the boxes. Worst: "
-         "classified wrong with the highest score, then right with the CAM least inside the boxes; best: right, with "
-         "the CAM most inside.</p>\n" +
+  const std::string colours =
+      "White: boxes. Colours: the CAM, from blue (0) to red (1). CH: the share of the CAM in the boxes. ";
+  if (has_several_labels(run))
+    return "<p>" + colours + "A picture for each class that an image shows, with its probability.</p>\n" + html;
+  return "<p>" + colours +
+         "Worst: classified wrong with the highest score, then right with the CAM least inside the boxes; best: right, "
+         "with the CAM most inside.</p>\n" +
          html;
 }
 

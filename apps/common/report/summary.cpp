@@ -28,10 +28,20 @@ std::string plural(size_t count, const std::string& one, const std::string& many
 
 // A run.
 
+/// Of several labels.
+std::string precision_sentence(const nlohmann::json& t) {
+  const double in = number_in(t, "test_mean_average_precision"),
+               out = number_in(t, "out_of_context_mean_average_precision");
+  if (std::isnan(in)) return "";
+  return str("The mean average precision on the ", number_in(t, "test_images"), " images of the split “",
+             text_in(t, "split", "test"), "” is ", percent_text(in),
+             std::isnan(out) ? "" : str(", and out of context ", percent_text(out)), ".");
+}
+
 std::string accuracy_sentence(const RunRecord& run) {
   const nlohmann::json& t = run.test;
   const double in = number_in(t, "test_accuracy"), out = number_in(t, "out_of_context_accuracy");
-  if (std::isnan(in)) return "";
+  if (std::isnan(in)) return precision_sentence(t);
   std::string text = str("Of the ", number_in(t, "test_images"), " images of the split “", text_in(t, "split", "test"),
                          "” ", percent_text(in), " are classified right");
   if (!std::isnan(out))
@@ -247,12 +257,13 @@ Summary summary_of(const RunRecord& run) {
   s.does_not_show.emplace_back(
       "This is one run, of one seed: how far another seed would have come out is not known. A study of at least six "
       "seeds a row can tell a difference from noise.");
-  if (std::isnan(number_in(run.test, "out_of_context_accuracy")))
+  if (std::isnan(number_in(run.test, "out_of_context_accuracy")) &&
+      std::isnan(number_in(run.test, "out_of_context_mean_average_precision")))
     s.does_not_show.push_back(no_test_out_of_context());
   else
     s.does_not_show.emplace_back(
-        "Content-Heatmap says where the CAM lies, not what the network uses; that is what the accuracy out of context "
-        "is for.");
+        "Content-Heatmap says where the CAM lies, not what the network uses; that is what the test out of context is "
+        "for.");
   const double in = number_in(run.test, "test_empty_cams"), out = number_in(run.test, "out_of_context_empty_cams");
   if (in > kManyEmptyCams) s.does_not_show.push_back(empty_sentence("", in));
   if (out > kManyEmptyCams) s.does_not_show.push_back(empty_sentence("Out of context ", out));

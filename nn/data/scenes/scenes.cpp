@@ -47,6 +47,7 @@ enum class Part : uint64_t {
   camera,
   noise,
   object,
+  classes = 8,
   occluder = 11,
   clutter = 14,
   other_ground = 15
@@ -57,6 +58,8 @@ void check_options(const SceneOptions& options) {
         "scenes: the image size must lie in 32 to 1024 pixels, found ", options.image_size);
   check(options.context_correlation >= 0 && options.context_correlation <= 1,
         "scenes: the context correlation must lie in [0, 1], found ", options.context_correlation);
+  check(options.task == Task::single_label || options.variant == SceneVariant::whole,
+        "scenes: what is left of a picture without its ground or its objects is known of one label, not of several");
 }
 
 std::string variant_name(SceneVariant variant) {
@@ -107,14 +110,17 @@ struct LayoutRules {
   double least_area, largest_area, largest_area_of_several;
   double least_aspect, largest_aspect;
   bool central;
+  double one, at_most_two;  // shares of the pictures with objects
 };
 
 LayoutRules rules_of(ScenesSplit split, const SceneOptions& options) {
   const Members& members = members_of(options.set);
+  const bool several = options.task == Task::multi_label;
+  const double one = several ? 1. / 3 : .6, at_most_two = several ? 2. / 3 : .85;
   if (options.level == SceneLevel::plain)
-    return {.05, .35, .35 * .45, members.least_aspect, members.largest_aspect, false};
+    return {.05, .35, .35 * .45, members.least_aspect, members.largest_aspect, false, one, at_most_two};
   const bool test = split == ScenesSplit::test_in || split == ScenesSplit::test_out;
-  return {.012, .06, .06, members.least_aspect, members.largest_aspect, !test};
+  return {.012, .06, .06, members.least_aspect, members.largest_aspect, !test, one, at_most_two};
 }
 
 // A place between two ends: anywhere, or the mean of three such places, which lies nearer the middle.
@@ -128,7 +134,7 @@ double draw_place(double low, double high, bool central, Random& random) {
 // the horizon (objects stand below it).
 std::vector<Placement> lay_out(double horizon, const LayoutRules& rules, Random& random) {
   const double u = random.uniform();
-  size_t count = u < .6 ? 1 : (u < .85 ? 2 : 3);
+  size_t count = u < rules.one ? 1 : (u < rules.at_most_two ? 2 : 3);
   const auto apart = [](const Box& a, const Box& b) {
     constexpr double gap = .02;
     return a.x_max + gap < b.x_min || b.x_max + gap < a.x_min || a.y_max + gap < b.y_min || b.y_max + gap < a.y_min;
@@ -243,10 +249,25 @@ void expose(const Canvas& canvas, const Exposure& exposure, Random& noise, Image
 }
 
 struct Object {
+  int32_t label;
   SceneShape shape;
   Box box;
   SceneShape front;  // what hides a part of it
 };
+
+/// The classes of a picture's objects in their order: all of its label or, of several labels, its label in any place
+/// among others, each once.
+std::vector<int32_t> object_labels(int64_t label, size_t count, const Picture& picture, Task task) {
+  const auto first = static_cast<int32_t>(label);
+  if (task == Task::single_label) return std::vector<int32_t>(count, first);
+  Random random = picture.part(Part::classes);
+  std::vector<int32_t> others = {(first + 1) % 3, (first + 2) % 3};
+  shuffle(others, random);
+  others.resize(count - 1);
+  others.push_back(first);
+  shuffle(others, random);
+  return others;
+}
 
 /// Over their own ground, before any of them hides it: their colours stand out against that.
 std::vector<Object> plan_objects(const Canvas& ground, double horizon, int64_t label, const Picture& picture,
@@ -255,11 +276,13 @@ std::vector<Object> plan_objects(const Canvas& ground, double horizon, int64_t l
   const std::vector<Placement> placements = lay_out(horizon, rules_of(picture.split, options), layout_random);
   std::vector<std::pair<Colour, Colour>> colours;
   for (const Placement& p : placements) colours.push_back(pick_colours(ground, p.box, layout_random));
-  const SceneObject kind = members_of(options.set).objects[static_cast<size_t>(label)];
+  const std::vector<int32_t> labels = object_labels(label, placements.size(), picture, options.task);
   std::vector<Object> objects;
   for (size_t i = 0; i < placements.size(); ++i) {
     Random object_random = picture.part(Part::object, i);
+    const SceneObject kind = members_of(options.set).objects[static_cast<size_t>(labels[i])];
     Object object;
+    object.label = labels[i];
     object.shape = draw_object(kind, placements[i].aspect, colours[i].first, colours[i].second, object_random);
     place(object.shape, placements[i]);
     object.box = bounds(object.shape);
@@ -351,8 +374,9 @@ Sample draw_scene(uint64_t seed, ScenesSplit split, int64_t index, const SceneOp
   check(options.variant == SceneVariant::whole || plan.label != none_label, "scenes: image ", index,
         " shows no object, so it has no variant without its ground or its objects");
 
+  const bool several = options.task == Task::multi_label;
   Sample sample;
-  sample.label = plan.label;
+  sample.label = several && plan.label == none_label ? -1 : plan.label;
   sample.id = str(index);
   sample.source = background_names[static_cast<size_t>(plan.background)];
   sample.image = Image(options.image_size, options.image_size);
@@ -375,7 +399,9 @@ Sample draw_scene(uint64_t seed, ScenesSplit split, int64_t index, const SceneOp
   for (const Object& object : objects) {
     const Box& b = object.box;
     sample.boxes.push_back({b.x_min * size, b.y_min * size, b.x_max * size, b.y_max * size});
+    if (several) sample.box_classes.push_back(object.label);
   }
+  sample.shown = distinct(sample.box_classes);
 
   Exposure exposure{{1, 1, 1}, 1, 0};
   Random camera_random = picture.part(Part::camera), noise_random = picture.part(Part::noise);
@@ -387,7 +413,7 @@ Sample draw_scene(uint64_t seed, ScenesSplit split, int64_t index, const SceneOp
 
 Scenes::Scenes(uint64_t seed, int64_t count, ScenesSplit split, const SceneOptions& options)
     : seed_(seed), count_(count), split_(split), options_(options), classes_(classes_of(options.set)) {
-  classes_.emplace_back("none");
+  if (options.task == Task::single_label) classes_.emplace_back("none");
   check(count >= 0 && count < index_limit, "scenes: the number of images must lie in [0, ", index_limit, "), found ",
         count);
   check_options(options);
@@ -406,7 +432,14 @@ int64_t Scenes::picture(int64_t index) const {
 
 Sample Scenes::load(int64_t index) const { return draw_scene(seed_, split_, picture(index), options_); }
 
-int64_t Scenes::label(int64_t index) const { return plan_scene({seed_, split_, picture(index)}, options_).label; }
+int64_t Scenes::label(int64_t index) const {
+  const int64_t label = plan_scene({seed_, split_, picture(index)}, options_).label;
+  return options_.task == Task::multi_label && label == none_label ? -1 : label;
+}
+
+std::vector<int32_t> Scenes::shown(int64_t index) const {
+  return options_.task == Task::multi_label ? load(index).shown : Dataset::shown(index);
+}
 
 const std::vector<std::string>& Scenes::classes() const { return classes_; }
 
@@ -424,6 +457,7 @@ std::string Scenes::identity() const {
   if (options_.variant != SceneVariant::whole) identity.add(variant_name(options_.variant));
   if (options_.set != SceneSet::plane_ship_car) identity.add(classes_);
   if (options_.level == SceneLevel::hard) identity.add("hard");
+  if (options_.task == Task::multi_label) identity.add("several labels");
   return identity.digits();
 }
 
@@ -435,6 +469,7 @@ std::string Scenes::describe() const {
   std::string more;
   if (options_.set != SceneSet::plane_ship_car) more += ", " + join(classes_of(options_.set));
   if (options_.level == SceneLevel::hard) more += ", hard";
+  if (options_.task == Task::multi_label) more += ", several labels";
   if (options_.variant != SceneVariant::whole) more += ", " + variant_name(options_.variant);
   return str("scenes: ", size(), " procedural images of ", options_.image_size, "x", options_.image_size, " (",
              split_names[static_cast<size_t>(split_)], ", ", context, more, ", seed ", seed_, ")");

@@ -44,12 +44,16 @@ struct SceneOptions {
   SceneVariant variant = SceneVariant::whole;
   SceneSet set = SceneSet::plane_ship_car;
   SceneLevel level = SceneLevel::plain;
+  /// Several labels: each object of a picture is of another class, and of one of them it has the usual ground or not.
+  Task task = Task::single_label;
 };
 
 /// Draws image `index` (>= 0, below 2^32). The label is that of the set's class, 3 none; the boxes are the tight
 /// bounds of the drawn objects, hidden parts included, all inside the image and apart from each other; `id` is the
 /// index, `source` is "sky", "sea", "road", "track" or "park", of what ground there is in the picture. Throws Error
-/// when the index or an option is out of range, and for a variant of a picture of "none".
+/// when the index or an option is out of range, and for a variant of a picture of "none", or of one of several labels.
+/// Of several labels there are as many pictures with one, two and three objects; the label is the class that the ground
+/// goes by, or -1, and "none" is no class.
 Sample draw_scene(uint64_t seed, ScenesSplit split, int64_t index, const SceneOptions& options = {});
 
 /// The first `count` pictures of a split; of a variant those of them with objects.
@@ -60,7 +64,8 @@ class Scenes : public Dataset {
 
   int64_t size() const override;
   Sample load(int64_t index) const override;
-  int64_t label(int64_t index) const override;  ///< without drawing
+  int64_t label(int64_t index) const override;               ///< without drawing
+  std::vector<int32_t> shown(int64_t index) const override;  ///< this, too, but of several labels
   const std::vector<std::string>& classes() const override;
   std::string describe() const override;
   std::string content() const override { return describe(); }  // it lies nowhere
