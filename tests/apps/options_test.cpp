@@ -258,7 +258,8 @@ TEST(Programs, OfferWhatActsInThem) {
   const Names of_evaluate = {"--batch",  "--checkpoint",          "--split",   "--json", "--loader-threads",
                              "--csv",    "--explainers",          "--metrics", "--seed", "--ablation",
                              "--sanity", "--background-variants", "--identity"};
-  const Names of_explain = {"--checkpoint", "--image", "--class", "--output", "--dump", "--overlay-size", "--ablation"};
+  const Names of_explain = {"--checkpoint", "--image",        "--class",    "--output",
+                            "--dump",       "--overlay-size", "--ablation", "--metrics"};
   const Names of_prepare = {"--augment", "--output"},
               of_experiment = {"--study",        "--preset", "--grid", "--seeds",  "--reference",
                                "--only",         "--output", "--jobs", "--import", "--dry-run",
