@@ -340,6 +340,34 @@ TEST_F(Pickles, AChoiceOfTwoIsAnErrorThatListsThem) {
                    "ema.fc.weight, ema.fc.bias"}));
 }
 
+TEST_F(Pickles, NoTextOfAFileBecomesCodeInTheRecipe) {
+  const std::string one = dict_of(model_at(0)), other = dict_of(model_at(1));
+  const auto message = [&](const std::string& object) { return error_of([&] { read(object); }); };
+  for (const std::string name : {"x, 'w')\n__import__('os').abort() #", "a.b", "1a", "", "\xC3\xA4"}) {
+    const std::string text = message(object("Trainer", {{name, one}, {"b", other}}));
+    EXPECT_EQ(text.find("torch.save"), std::string::npos) << text;
+    EXPECT_EQ(text.find('\n'), std::string::npos) << text;
+  }
+  EXPECT_NE(message(object("Trainer", {{"_net1", one}, {"b", other}})).find("torch.save(saved._net1, "),
+            std::string::npos);
+  refuses(dict_of({{"it's\n\xE2\x82\xAC\xC3\xA4\xF0\x9F\x98\x80\xFF", one}, {"b", other}}),
+          {R"(torch.save(saved['it\'s\x0a\u20ac\xe4\U0001f600\udcff'], 'weights.pth'))"});
+  // A tensor is no foreign object, but one to which a state is given is more than PyTorch reads without trust.
+  const std::string odd = global("torch._utils", "_rebuild_tensor_v2") + "((" + text("storage") +
+                          global("torch", "CharStorage") + text("1") + text("cpu") + integer(1) + "tQ" + integer(0) +
+                          "))\x89NtR";
+  EXPECT_NE(message(odd + dict_of({{"a", one}, {"b", other}}) + "b").find("where you trust the file"),
+            std::string::npos);
+}
+
+TEST_F(Pickles, OfALongWayTheEndIsShown) {
+  std::string deep = dict_of(model_at(0));
+  for (int i = 0; i < 100; ++i) deep = dict_of({{i == 99 ? std::string(5000, 'k') : "k", deep}});
+  const std::string message = error_of([&] { read("(" + deep + dict_of(model_at(1)) + "t"); });
+  EXPECT_NE(message.find("equally well: 1, ... > 'k' > 'k'"), std::string::npos) << message;
+  EXPECT_LT(message.size(), 1000u);
+}
+
 TEST_F(Pickles, ACommonPrefixOfAnyNameIsTakenOff) {
   for (const std::string prefix : {"_orig_mod.", "model.", "module.model.", "net.backbone.", "x.y.z.", "conv1.", "fc."})
     EXPECT_EQ(notes(dict_of(model_at(0, prefix))), (Names{"the prefix '" + prefix + "' was taken off the names"}));
