@@ -164,8 +164,11 @@ def images():
     }
     rows = b"".join(b"\x04" + bytes(6) for _ in range(2))
     chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    files["interlaced.png"] = (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 2, 8, 2, 0, 0, 1)) +
-                               chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    png = lambda header, rows: (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", *header)) +
+                                chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    files["interlaced.png"] = png((2, 2, 8, 2, 0, 0, 1), rows)
+    files["tall.png"] = png((1, 470_000, 1, 0, 0, 0, 0), bytes(2 * 470_000))
+    files["wide.png"] = png((470_000, 1, 1, 0, 0, 0, 0), bytes(1 + 470_000 // 8))
     for name, content in files.items():
         write("image", name, content)
 
