@@ -1,14 +1,10 @@
 #include "nn/data/packed.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -50,22 +46,6 @@ uint32_t checksum_of(const void* bytes, size_t count, uint32_t before = 0) {
 uint64_t pixel_bytes(const PackedEntry& e) { return uint64_t{3} * e.height * e.width; }
 uint64_t record_bytes(const PackedEntry& e) {
   return pixel_bytes(e) + uint64_t{e.boxes} * sizeof(Box) + e.id_bytes + e.source_bytes;
-}
-
-/// A descriptor, and how many bytes the file has.
-int open_file(const std::string& path, size_t& size) {
-  // Without O_NONBLOCK a pipe would wait for its other end.
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  check(descriptor >= 0, "cannot read packed data set ", path, ": ", std::strerror(errno));
-  struct stat status {};
-  const bool known = ::fstat(descriptor, &status) == 0;
-  const bool regular = known && S_ISREG(status.st_mode);
-  const int reason = errno;
-  size = regular ? static_cast<size_t>(status.st_size) : 0;
-  if (!regular) ::close(descriptor);
-  check(known, "cannot read packed data set ", path, ": ", std::strerror(reason));
-  check(regular, "cannot read packed data set ", path, ": it is not a regular file");
-  return descriptor;
 }
 
 /// The list under `key`, empty where there is none.
@@ -224,24 +204,13 @@ void PackedWriter::finish() {
   file_.commit();
 }
 
-PackedFile::Descriptor::~Descriptor() {
-  if (number >= 0) ::close(number);
-}
-
 void PackedFile::read(uint64_t position, void* to, size_t count) const {
-  for (char* next = static_cast<char*>(to); count > 0;) {
-    const ssize_t got = ::pread(file_.number, next, count, static_cast<off_t>(position));
-    if (got < 0 && errno == EINTR) continue;
-    check(got >= 0, "cannot read packed data set ", path_, ": ", std::strerror(errno));
-    check(got > 0, path_, " is truncated: it ends at byte ", position, " while it is read");
-    next += got, position += static_cast<uint64_t>(got), count -= static_cast<size_t>(got);
-  }
+  const size_t got = file_.read_at(position, to, count);
+  check(got == count, path_, " is truncated: it ends at byte ", position + got, " while it is read");
 }
 
-PackedFile::PackedFile(const std::string& path) : path_(path) {
-  size_t size = 0;
-  file_.number = open_file(path, size);
-
+PackedFile::PackedFile(const std::string& path) : path_(path), file_(path, "packed data set") {
+  const uint64_t size = file_.size();
   Prefix prefix{};
   check(size >= sizeof prefix, path, " is not a packed data set: it has only ", size, " bytes");
   read(0, &prefix, sizeof prefix);

@@ -90,18 +90,10 @@ class PackedFile {
   const PackedEntry& entry(const std::string& split, int64_t index) const;
 
  private:
-  struct Descriptor {
-    int number = -1;
-    Descriptor() = default;
-    ~Descriptor();
-    Descriptor(const Descriptor&) = delete;
-    Descriptor& operator=(const Descriptor&) = delete;
-  };
-
   void read(uint64_t position, void* to, size_t count) const;
 
   std::string path_;
-  Descriptor file_;
+  InputFile file_;
   std::vector<std::string> classes_;
   nlohmann::json options_;
   std::vector<PackedSplit> splits_;

@@ -169,7 +169,7 @@ TEST(PackedFile, SaysWhatIsWrong) {
   expect(with_byte(40 + 2 * 3 * 3 + 2 * 32 + 4, 'x'), {path, "damaged", "image 1 of split train", "checksum"});
 
   expect_error([&] { PackedFile(folder / "absent"); }, {folder / "absent", "No such file"});
-  expect_error([&] { PackedFile(folder.path()); }, {folder.path(), "not a regular file"});
+  expect_error([&] { PackedFile(folder.path()); }, {folder.path(), "Is a directory"});
   ASSERT_EQ(mkfifo((folder / "pipe").c_str(), 0600), 0);
   expect_error([&] { PackedFile(folder / "pipe"); }, {folder / "pipe", "not a regular file"});
 }

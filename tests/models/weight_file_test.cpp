@@ -3,6 +3,7 @@
 #include "models/weight_file.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cstring>
@@ -123,7 +124,10 @@ TEST(WeightFiles, RefusesWhatItDoesNotReadAndSaysWhatItIs) {
   content("some words and no more", {"file.pth", "safetensors", ".pth"});
   content("PK\x03\x04 and then nothing", {"file.pth", "zip archive"});
   expect_error([&] { read_weights(folder / "absent.pth", {"a"}); }, {"absent.pth", "No such file"});
-  expect_error([&] { read_weights(folder / "", {"a"}); }, {"it is not a regular file"});
+  expect_error([&] { read_weights(folder / "", {"a"}); }, {"cannot read the weights", "Is a directory"});
+  ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+  expect_error([&] { read_weights(folder / "pipe", {"a"}); }, {"pipe: it is not a regular file"});
+  expect_error([&] { read_metadata(folder / "pipe"); }, {"pipe: it is not a regular file"});
 }
 
 TEST(WeightFiles, DamagedFilesEndInError) {
