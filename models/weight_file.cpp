@@ -1,14 +1,12 @@
 #include "models/weight_file.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <optional>
 #include <string_view>
 
 #include "engine/base/check.h"
+#include "engine/base/file.h"
 #include "engine/base/sha256.h"
 #include "engine/base/text.h"
 #include "models/name_fit.h"
@@ -27,16 +25,9 @@ constexpr std::string_view torchvision_files[] = {
 enum class Format { safetensors, torch_zip, torch_legacy };
 
 Format recognise(const std::string& path) {
-  std::error_code error;
-  const std::filesystem::file_status status = std::filesystem::status(path, error);
-  check(!std::filesystem::exists(status) || std::filesystem::is_regular_file(status), "cannot read the weights ", path,
-        ": it is not a regular file");
-  std::ifstream file(path, std::ios::binary);
-  check(file.good(), "cannot read the weights ", path, ": ", std::strerror(errno));
+  InputFile file(path, "the weights");
   std::string bytes(256, '\0');
-  file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  check(!file.bad(), "cannot read the weights ", path);
-  bytes.resize(static_cast<size_t>(file.gcount()));
+  bytes.resize(file.read(bytes.data(), bytes.size()));
 
   const std::string_view start = bytes;
   if (start.starts_with("PK\x03\x04")) return Format::torch_zip;

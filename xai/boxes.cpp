@@ -17,11 +17,12 @@ struct Pixels {
 /// Pixels whose centre i + 1/2 lies in [low, high]: from ceil(low - 1/2) to floor(high - 1/2). Where there is none, but
 /// something of [low, high] lies in the image, the pixel in which the middle of that lies.
 Pixels covered(double low, double high, int64_t size) {
+  if (!(low <= high)) return {0, 0};  // NaN as well, which no integer holds
   // Clipped before they become integers, which would not hold a huge margin.
   const double side = static_cast<double>(size);
   const auto clipped = [&](double at) { return static_cast<int64_t>(std::clamp(at, 0.0, side)); };
   const Pixels pixels{clipped(std::ceil(low - 0.5)), clipped(std::floor(high - 0.5) + 1)};
-  if (pixels.first < pixels.end || !(low <= high && low < side && high > 0)) return pixels;
+  if (pixels.first < pixels.end || !(low < side && high > 0)) return pixels;
   const int64_t at = std::min(clipped((std::max(low, 0.0) + std::min(high, side)) / 2), size - 1);
   return {at, at + 1};
 }

@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <utility>
 
 #include "engine/base/check.h"
@@ -15,16 +14,49 @@
 
 namespace boxcam {
 
+// Without O_NONBLOCK a pipe would wait for its other end.
+InputFile::InputFile(const std::string& path, const std::string& what)
+    : failed_(str("cannot read ", what, what.empty() ? "" : " ", path, ": ")),
+      descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
+  check(descriptor_ >= 0, failed_, std::strerror(errno));
+  struct stat status {};
+  const bool known = ::fstat(descriptor_, &status) == 0;
+  const bool regular = known && S_ISREG(status.st_mode);
+  const std::string reason = !known                    ? std::strerror(errno)
+                             : S_ISDIR(status.st_mode) ? std::strerror(EISDIR)
+                                                       : "it is not a regular file";
+  if (!regular) ::close(descriptor_);
+  check(regular, failed_, reason);
+  size_ = static_cast<uint64_t>(status.st_size);
+}
+
+InputFile::~InputFile() { ::close(descriptor_); }
+
+size_t InputFile::read(void* to, size_t count) {
+  const size_t got = read_at(position_, to, count);
+  position_ += got;
+  return got;
+}
+
+size_t InputFile::read_at(uint64_t position, void* to, size_t count) const {
+  size_t done = 0;
+  while (done < count) {
+    const ssize_t got =
+        ::pread(descriptor_, static_cast<char*>(to) + done, count - done, static_cast<off_t>(position + done));
+    if (got < 0 && errno == EINTR) continue;
+    check(got >= 0, failed_, std::strerror(errno));
+    if (got == 0) break;
+    done += static_cast<size_t>(got);
+  }
+  return done;
+}
+
 std::string read_file(const std::string& path, const std::string& what) {
-  const std::string failed = str("cannot read ", what, what.empty() ? "" : " ", path, ": ");
-  std::error_code error;
-  const auto size = std::filesystem::file_size(path, error);
-  check(!error, failed, error.message());
-  std::string bytes(size, '\0');
-  std::ifstream file(path, std::ios::binary);
-  check(file.good(), failed, std::strerror(errno));
-  file.read(bytes.data(), static_cast<std::streamsize>(size));
-  check(file.gcount() == static_cast<std::streamsize>(size), failed, "got ", file.gcount(), " of ", size, " bytes");
+  InputFile file(path, what);
+  std::string bytes(file.size(), '\0');
+  const size_t got = file.read(bytes.data(), bytes.size());
+  check(got == bytes.size(), "cannot read ", what, what.empty() ? "" : " ", path, ": got ", got, " of ", bytes.size(),
+        " bytes");
   return bytes;
 }
 

@@ -9,8 +9,28 @@
 
 namespace boxcam {
 
-/// All bytes of a file. Throws Error naming the path and the system's reason: "cannot read image a.png: ...", where
-/// `what` is "image".
+/// A file that is open to be read. Throws Error naming the path and the system's reason, "cannot read image a.png:
+/// ...", where `what` is "image", also where it is no regular file: a pipe would be waited for, and a device has no
+/// end.
+class InputFile {
+ public:
+  explicit InputFile(const std::string& path, const std::string& what = "");
+  ~InputFile();
+  InputFile(const InputFile&) = delete;
+  InputFile& operator=(const InputFile&) = delete;
+
+  uint64_t size() const { return size_; }  ///< when it was opened
+  /// What follows what was read last; fewer bytes at the end of the file alone. Gives their number.
+  size_t read(void* to, size_t count);
+  size_t read_at(uint64_t position, void* to, size_t count) const;  ///< the same, from anywhere, by any thread
+
+ private:
+  std::string failed_;  // "cannot read image a.png: "
+  int descriptor_ = -1;
+  uint64_t size_ = 0, position_ = 0;
+};
+
+/// All bytes of a file. Throws Error as InputFile does.
 std::string read_file(const std::string& path, const std::string& what = "");
 
 /// A new file beside `path`, called `path`.partial, that takes its place in one step when all is written, or vanishes:

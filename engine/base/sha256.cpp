@@ -2,12 +2,10 @@
 
 #include <openssl/evp.h>
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <vector>
 
 #include "engine/base/check.h"
+#include "engine/base/file.h"
 
 namespace boxcam {
 
@@ -39,15 +37,10 @@ std::string Sha256::digits() {
 }
 
 std::string sha256_of_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  check(file.good(), "cannot read ", path, ": ", std::strerror(errno));
+  InputFile file(path);
   Sha256 hash;
   std::vector<char> block(1 << 20);
-  while (file) {
-    file.read(block.data(), static_cast<std::streamsize>(block.size()));
-    hash.add(block.data(), static_cast<size_t>(file.gcount()));
-  }
-  check(!file.bad(), "cannot read ", path);
+  while (const size_t got = file.read(block.data(), block.size())) hash.add(block.data(), got);
   return hash.digits();
 }
 

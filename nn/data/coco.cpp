@@ -1,16 +1,17 @@
 #include "nn/data/coco.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
+#include <istream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <streambuf>
 
 #include "engine/base/check.h"
+#include "engine/base/file.h"
 #include "engine/base/text.h"
 
 namespace boxcam {
@@ -182,9 +183,25 @@ class Reader : public nlohmann::json_sax<nlohmann::json> {
   Item item_;
 };
 
+/// What nlohmann reads from: annotations are too large to be held as a whole.
+class Blocks : public std::streambuf {
+ public:
+  explicit Blocks(const fs::path& path) : file_(path.string()) {}
+
+ private:
+  int_type underflow() override {
+    const size_t count = file_.read(block_.data(), block_.size());
+    setg(block_.data(), block_.data(), block_.data() + count);
+    return count == 0 ? traits_type::eof() : traits_type::to_int_type(block_[0]);
+  }
+
+  InputFile file_;
+  std::vector<char> block_ = std::vector<char>(size_t{1} << 16);
+};
+
 Reader read_json(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  check(file.good(), "cannot read ", path.string(), ": ", std::strerror(errno));
+  Blocks blocks(path);
+  std::istream file(&blocks);
   Reader reader(path);
   nlohmann::json::sax_parse(file, &reader);
   check(!reader.images.empty(), path.string(), " names no images");

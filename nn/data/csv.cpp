@@ -1,7 +1,6 @@
 #include "nn/data/csv.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
@@ -45,9 +44,7 @@ class FieldReader {
 
 }  // namespace
 
-LineReader::LineReader(const std::filesystem::path& path) : path_(path), file_(path, std::ios::binary) {
-  check(file_.good(), "cannot read ", path.string(), ": ", std::strerror(errno));
-}
+LineReader::LineReader(const std::filesystem::path& path) : path_(path), file_(path.string()) {}
 
 std::optional<std::string_view> LineReader::next() {
   for (;;) {
@@ -82,18 +79,17 @@ bool LineReader::refill() {
   begin_ = 0;
   check(end_ < block_.size(), FilePlace{path_, number_ + 1}, " is longer than ", block_.size(),
         " bytes: this is no CSV file");
-  file_.read(block_.data() + end_, static_cast<std::streamsize>(block_.size() - end_));
-  end_ += static_cast<size_t>(file_.gcount());
-  check(!file_.bad(), "cannot read ", path_.string(), " beyond line ", number_, ": ", std::strerror(errno));
-  return file_.gcount() > 0;
+  const size_t got = file_.read(block_.data() + end_, block_.size() - end_);
+  end_ += got;
+  return got > 0;
 }
 
 std::vector<std::string> csv_fields(std::string_view line) {
   std::vector<std::string> found;
   FieldReader reader(line);
   for (std::string_view field; reader.next(field);) {
-    std::string& text = found.emplace_back(field);
-    for (size_t at = 0; (at = text.find("\"\"", at)) != std::string::npos; ++at) text.erase(at, 1);
+    std::string& text = found.emplace_back();
+    for (; !field.empty(); field.remove_prefix(field.starts_with("\"\"") ? 2 : 1)) text += field[0];
   }
   return found;
 }

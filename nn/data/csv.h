@@ -5,12 +5,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <optional>
 #include <ostream>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "engine/base/file.h"
 
 namespace boxcam {
 
@@ -45,7 +46,7 @@ class LineReader {
   bool refill();
 
   std::filesystem::path path_;
-  std::ifstream file_;
+  InputFile file_;
   std::vector<char> block_ = std::vector<char>(size_t{1} << 20);
   size_t begin_ = 0, end_ = 0;  // what is not yet given lies in block_[begin_, end_)
   size_t number_ = 0;

@@ -4,6 +4,8 @@
 #include <array>
 #include <filesystem>
 #include <optional>
+#include <set>
+#include <tuple>
 
 #include "engine/base/check.h"
 #include "engine/base/sha256.h"
@@ -100,12 +102,12 @@ class Rows {
   std::optional<size_t> split_, group_, source_;
 };
 
-bool same(const Box& a, const Box& b) {
-  return a.x_min == b.x_min && a.y_min == b.y_min && a.x_max == b.x_max && a.y_max == b.y_max;
-}
+/// Number of the image, label, corners.
+using SeenBoxes = std::set<std::tuple<size_t, int, double, double, double, double>>;
 
-/// Adds what a row says to its image.
-void add_row(const Row& row, const std::string& where, NameNumbers& names, AnnotatedImage& image) {
+/// Adds what a row says to its image, of this number.
+void add_row(const Row& row, const std::string& where, NameNumbers& names, SeenBoxes& boxes, size_t number,
+             AnnotatedImage& image) {
   const bool first = !image.listed, whole = image.listed && image.boxes.empty();
   check(first || (row.box && !whole), where, ": ", row.path,
         " has another row already, but one without a box must be the only one");
@@ -120,9 +122,9 @@ void add_row(const Row& row, const std::string& where, NameNumbers& names, Annot
     image.label = label;
     return;
   }
-  for (const LabelledBox& other : image.boxes)
-    check(other.label != label || !same(other.box, *row.box), where, ": this box of ", row.path,
-          " is there for the second time");
+  const Box& box = *row.box;
+  check(boxes.emplace(number, label, box.x_min, box.y_min, box.x_max, box.y_max).second, where, ": this box of ",
+        row.path, " is there for the second time");
   image.boxes.push_back({label, *row.box});
 }
 
@@ -139,6 +141,7 @@ std::unique_ptr<Dataset> csv_images(const std::string& file, const std::string& 
                 .in_pixels = rows.pixels};
   if (!rows.has_sources()) a.no_sources = "it has no column source";
   NameNumbers names;
+  SeenBoxes boxes;
   std::unordered_map<std::string, std::pair<size_t, std::string>> seen;  // place and split of each path
   while (const auto row = rows.next()) {
     const auto [known, added] = seen.try_emplace(row->path, a.images.size(), row->split);
@@ -149,7 +152,8 @@ std::unique_ptr<Dataset> csv_images(const std::string& file, const std::string& 
       continue;
     }
     if (added) a.images.emplace_back().file = row->path;
-    add_row(*row, rows.where(), names, a.images[known->second.first]);
+    const size_t number = known->second.first;
+    add_row(*row, rows.where(), names, boxes, number, a.images[number]);
   }
   check(!a.images.empty(), file, " has no image of split '", split, "'");
   if (!rows.has_splits())

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
+#include <utility>
 
 #include "engine/base/check.h"
 
@@ -15,18 +16,19 @@ namespace {
 struct Filter {
   int count;
   std::vector<int> first;
-  std::vector<float> weights;  // [size_out, count], zeros at the end of a row where the border cuts it
+  std::vector<float> weights;  // [outputs, count], zeros at the end of a row where the border cuts it
 };
 
-Filter triangle_filter(int size_in, int size_out) {
-  const double scale = static_cast<double>(size_in) / size_out;
+// For the `outputs` pixels from `begin` on of a side that goes from size_in to size_out.
+Filter triangle_filter(int size_in, int64_t size_out, int64_t begin, int outputs) {
+  const double scale = static_cast<double>(size_in) / static_cast<double>(size_out);
   const double support = std::max(scale, 1.0);  // half width of the triangle
   Filter filter;
   filter.count = std::min(size_in, 2 * static_cast<int>(std::ceil(support)) + 1);
-  filter.first.resize(size_out);
-  filter.weights.resize(size_t(size_out) * filter.count);
-  for (int i = 0; i < size_out; ++i) {
-    const double center = (i + 0.5) * scale;
+  filter.first.resize(outputs);
+  filter.weights.resize(size_t(outputs) * filter.count);
+  for (int i = 0; i < outputs; ++i) {
+    const double center = (static_cast<double>(begin + i) + 0.5) * scale;
     const int low = std::max(0, static_cast<int>(center - support + 0.5));
     const int high = std::min(size_in, static_cast<int>(center + support + 0.5));
     // Shifted down where `count` inputs from `low` on would reach past the end.
@@ -81,17 +83,16 @@ bool keeps_a_box(const Sample& sample, const Window& w) {
 
 // torchvision's evaluation: to which size the image is resized, and where the square then begins.
 struct CentreCrop {
-  int height, width, y, x;
+  int64_t height, width, y, x;
 };
 
 CentreCrop centre_crop(int height, int width, int size) {
   const int64_t shorter = std::lround(size * 256.0 / 224);
   const int64_t longer = shorter * std::max(height, width) / std::min(height, width);
-  CentreCrop to{static_cast<int>(height <= width ? shorter : longer),
-                static_cast<int>(height <= width ? longer : shorter), 0, 0};
+  CentreCrop to{height <= width ? shorter : longer, height <= width ? longer : shorter, 0, 0};
   // To the even neighbour at halves, as Python rounds in torchvision's center_crop.
-  to.y = static_cast<int>(std::nearbyint((to.height - size) / 2.0));
-  to.x = static_cast<int>(std::nearbyint((to.width - size) / 2.0));
+  to.y = std::llrint(static_cast<double>(to.height - size) / 2.0);
+  to.x = std::llrint(static_cast<double>(to.width - size) / 2.0);
   return to;
 }
 
@@ -110,34 +111,62 @@ Window random_window(const Sample& sample, Random& random) {
   return {0, 0, height, width};
 }
 
+/// The part_height x part_width pixels from (y, x) on of the image resized to height x width: of a long and narrow
+/// picture the whole would be far larger than the picture. What is kept of it are sums, a row for each of the part.
+Image resized_part(const Image& image, int64_t height, int64_t width, int64_t y, int64_t x, int part_height,
+                   int part_width) {
+  check(image.height > 0 && image.width > 0, "resize: the image is ", image.height, " x ", image.width);
+  if (height == image.height && width == image.width)
+    return crop(image, static_cast<int>(y), static_cast<int>(x), part_height, part_width);
+
+  const Filter along_x = triangle_filter(image.width, width, x, part_width);
+  const Filter along_y = triangle_filter(image.height, height, y, part_height);
+  const size_t in_row = size_t(image.width) * 3, out_row = size_t(part_width) * 3;
+  std::vector<float> row(in_row + 1), narrowed(out_row + 1);
+  std::vector<float> sums(part_height * out_row, 0.5f);  // rounds when cut to an integer
+  int begin = 0;                                         // of the rows that need this one or one to come
+  for (int from = along_y.first.front(); from < along_y.first.back() + along_y.count; ++from) {
+    while (along_y.first[begin] + along_y.count <= from) ++begin;
+    std::copy_n(image.at(from, 0), in_row, row.data());
+    filter_row(along_x, row.data(), narrowed.data(), part_width);
+    for (int to = begin; to < part_height && along_y.first[to] <= from; ++to) {
+      const float weight = along_y.weights[size_t(to) * along_y.count + (from - along_y.first[to])];
+      if (weight != 0) add_scaled(weight, narrowed.data(), &sums[to * out_row], out_row);
+    }
+  }
+
+  Image result(part_height, part_width);
+  for (size_t i = 0; i < sums.size(); ++i)
+    result.pixels[i] = static_cast<uint8_t>(std::min(static_cast<int>(sums[i]), 255));
+  return result;
+}
+
+void scale_boxes(Sample& sample, double height, double width) {
+  const double scale_y = height / sample.image.height, scale_x = width / sample.image.width;
+  for (Box& box : sample.boxes)
+    box = {box.x_min * scale_x, box.y_min * scale_y, box.x_max * scale_x, box.y_max * scale_y};
+}
+
+/// A box that is outside goes, and its class with it.
+void clip_boxes(Sample& sample, double y, double x, int height, int width) {
+  size_t kept = 0;
+  for (size_t i = 0; i < sample.boxes.size(); ++i) {
+    const Box box = clipped(sample.boxes[i], y, x, height, width);
+    if (area(box) <= 0) continue;
+    sample.boxes[kept] = box;
+    if (!sample.box_classes.empty()) sample.box_classes[kept] = sample.box_classes[i];
+    ++kept;
+  }
+  if (kept == 0 && !sample.boxes.empty()) sample.lost_boxes = true;
+  sample.boxes.resize(kept);
+  if (!sample.box_classes.empty()) sample.box_classes.resize(kept);
+}
+
 }  // namespace
 
 Image resize(const Image& image, int height, int width) {
   check(height > 0 && width > 0, "resize: asked for ", height, " x ", width, " pixels");
-  check(image.height > 0 && image.width > 0, "resize: the image is ", image.height, " x ", image.width);
-  if (height == image.height && width == image.width) return image;
-
-  const Filter along_x = triangle_filter(image.width, width), along_y = triangle_filter(image.height, height);
-  const size_t in_row = size_t(image.width) * 3, out_row = size_t(width) * 3;
-  std::vector<float> row(in_row + 1);
-  std::vector<float> narrowed(image.height * out_row + 1);
-  for (int y = 0; y < image.height; ++y) {
-    std::copy_n(image.at(y, 0), in_row, row.data());
-    filter_row(along_x, row.data(), &narrowed[y * out_row], width);
-  }
-
-  Image result(height, width);
-  std::vector<float> sum(out_row);
-  for (int y = 0; y < height; ++y) {
-    std::fill(sum.begin(), sum.end(), 0.5f);  // rounds when cut to an integer
-    for (int j = 0; j < along_y.count; ++j) {
-      const float weight = along_y.weights[size_t(y) * along_y.count + j];
-      if (weight != 0) add_scaled(weight, &narrowed[(along_y.first[y] + j) * out_row], sum.data(), out_row);
-    }
-    uint8_t* out = result.at(y, 0);
-    for (size_t i = 0; i < out_row; ++i) out[i] = static_cast<uint8_t>(std::min(static_cast<int>(sum[i]), 255));
-  }
-  return result;
+  return resized_part(image, height, width, 0, 0, height, width);
 }
 
 Image crop(const Image& image, int y, int x, int height, int width) {
@@ -174,26 +203,14 @@ Image turned(const Image& image, int orientation) {
 }
 
 void resize(Sample& sample, int height, int width) {
-  const double scale_y = static_cast<double>(height) / sample.image.height;
-  const double scale_x = static_cast<double>(width) / sample.image.width;
-  sample.image = resize(sample.image, height, width);
-  for (Box& box : sample.boxes)
-    box = {box.x_min * scale_x, box.y_min * scale_y, box.x_max * scale_x, box.y_max * scale_y};
+  Image resized = resize(sample.image, height, width);
+  scale_boxes(sample, height, width);
+  sample.image = std::move(resized);
 }
 
 void crop(Sample& sample, int y, int x, int height, int width) {
   sample.image = crop(sample.image, y, x, height, width);
-  size_t kept = 0;
-  for (size_t i = 0; i < sample.boxes.size(); ++i) {
-    const Box box = clipped(sample.boxes[i], y, x, height, width);
-    if (area(box) <= 0) continue;
-    sample.boxes[kept] = box;
-    if (!sample.box_classes.empty()) sample.box_classes[kept] = sample.box_classes[i];
-    ++kept;
-  }
-  if (kept == 0 && !sample.boxes.empty()) sample.lost_boxes = true;
-  sample.boxes.resize(kept);
-  if (!sample.box_classes.empty()) sample.box_classes.resize(kept);
+  clip_boxes(sample, y, x, height, width);
 }
 
 void flip_horizontal(Sample& sample) {
@@ -211,16 +228,19 @@ void fit(Sample& sample, const Preprocess& preprocess, bool augmented) {
   check(sample.image.height > 0 && sample.image.width > 0, "sample ", sample.id, " has an image of ",
         sample.image.height, " x ", sample.image.width);
   const CentreCrop to = centre_crop(sample.image.height, sample.image.width, size);
-  resize(sample, to.height, to.width);
-  crop(sample, to.y, to.x, size, size);
+  Image shown = resized_part(sample.image, to.height, to.width, to.y, to.x, size, size);
+  scale_boxes(sample, static_cast<double>(to.height), static_cast<double>(to.width));
+  clip_boxes(sample, static_cast<double>(to.y), static_cast<double>(to.x), size, size);
+  sample.image = std::move(shown);
 }
 
 Box shown_part(int height, int width, const Preprocess& preprocess) {
   const double size = preprocess.image_size;
   if (preprocess.resize == Preprocess::Resize::squash) return {0, 0, double(width), double(height)};
   const CentreCrop to = centre_crop(height, width, preprocess.image_size);
-  const double scale_x = double(width) / to.width, scale_y = double(height) / to.height;
-  return {to.x * scale_x, to.y * scale_y, (to.x + size) * scale_x, (to.y + size) * scale_y};
+  const double y = static_cast<double>(to.y), x = static_cast<double>(to.x);
+  const double scale_x = width / static_cast<double>(to.width), scale_y = height / static_cast<double>(to.height);
+  return {x * scale_x, y * scale_y, (x + size) * scale_x, (y + size) * scale_y};
 }
 
 void augment(Sample& sample, const Preprocess& preprocess, Random& random) {

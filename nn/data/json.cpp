@@ -1,5 +1,7 @@
 #include "nn/data/json.h"
 
+#include <limits>
+
 #include "engine/base/check.h"
 
 namespace boxcam {
@@ -33,6 +35,14 @@ nlohmann::json parse_json_or_discard(std::string_view text) {
   bool too_deep = false;
   nlohmann::json value = parse(text, false, too_deep);
   return too_deep ? nlohmann::json(nlohmann::json::value_t::discarded) : value;
+}
+
+int64_t whole_number(const nlohmann::json& value, const std::string& path) {
+  constexpr auto largest = static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
+  const bool fits = value.is_number_integer() && !(value.is_number_unsigned() && value.get<uint64_t>() > largest);
+  check(fits, path, ": expected a whole number of 64 bits, found ",
+        value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace).substr(0, 100));
+  return value.get<int64_t>();
 }
 
 }  // namespace boxcam

@@ -1,6 +1,7 @@
 // JSON of files that others wrote.
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -13,5 +14,8 @@ nlohmann::json parse_json(std::string_view text, const std::string& path);
 
 /// The same; a discarded value instead of the error.
 nlohmann::json parse_json_or_discard(std::string_view text);
+
+/// The whole number that a value is. Throws Error, which begins with `path`, where it is none, or not of 64 bits.
+int64_t whole_number(const nlohmann::json& value, const std::string& path);
 
 }  // namespace boxcam

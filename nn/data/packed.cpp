@@ -1,16 +1,12 @@
 #include "nn/data/packed.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cerrno>
+#include <cmath>
 #include <cstring>
-#include <filesystem>
 #include <numeric>
 #include <type_traits>
 #include <utility>
@@ -52,28 +48,12 @@ uint64_t record_bytes(const PackedEntry& e) {
   return pixel_bytes(e) + uint64_t{e.boxes} * sizeof(Box) + e.id_bytes + e.source_bytes;
 }
 
-/// A descriptor, and how many bytes the file has.
-int open_file(const std::string& path, size_t& size) {
-  // Without O_NONBLOCK a pipe would wait for its other end.
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  check(descriptor >= 0, "cannot read packed data set ", path, ": ", std::strerror(errno));
-  struct stat status {};
-  const bool known = ::fstat(descriptor, &status) == 0;
-  const bool regular = known && S_ISREG(status.st_mode);
-  const int reason = errno;
-  size = regular ? static_cast<size_t>(status.st_size) : 0;
-  if (!regular) ::close(descriptor);
-  check(known, "cannot read packed data set ", path, ": ", std::strerror(reason));
-  check(regular, "cannot read packed data set ", path, ": it is not a regular file");
-  return descriptor;
-}
-
-/// The place of a group among those seen so far, which begin with "".
-int64_t number_of_group(std::vector<std::string>& groups, const std::string& group) {
-  if (groups.empty()) groups.emplace_back();
-  const auto place = std::find(groups.begin(), groups.end(), group) - groups.begin();
-  if (place == static_cast<std::ptrdiff_t>(groups.size())) groups.push_back(group);
-  return place;
+/// The list under `key`, empty where there is none.
+std::vector<int64_t> whole_numbers(const json& object, const char* key, const std::string& damaged) {
+  std::vector<int64_t> numbers;
+  if (object.contains(key))
+    for (const json& number : object.at(key)) numbers.push_back(whole_number(number, damaged));
+  return numbers;
 }
 
 /// Whether every image has one of the groups, or none of them has any.
@@ -82,6 +62,13 @@ bool groups_are_whole(const PackedSplit& split) {
   return split.group_of.size() == static_cast<size_t>(count == 0 ? 0 : split.images) &&
          std::all_of(split.group_of.begin(), split.group_of.end(), [&](int64_t g) { return g >= 0 && g < count; });
 }
+
+/// Whether it has four numbers, and ends nowhere before it begins.
+bool is_whole(const Box& b) {
+  return b.x_min <= b.x_max && b.y_min <= b.y_max && std::isfinite(b.x_min) && std::isfinite(b.y_min) &&
+         std::isfinite(b.x_max) && std::isfinite(b.y_max);
+}
+bool are_whole(const std::vector<Box>& boxes) { return std::all_of(boxes.begin(), boxes.end(), is_whole); }
 
 class PackedDataset : public Dataset {
  public:
@@ -155,6 +142,16 @@ void PackedWriter::write(const void* bytes, size_t count) {
 void PackedWriter::start_split(const std::string& name, bool complete) {
   for (const PackedSplit& split : splits_) check(split.name != name, "the split ", name, " is packed twice");
   splits_.push_back({name, 0, complete});
+  number_of_group_.clear();
+}
+
+/// The place of a group among those of the split so far, which begin with "".
+int64_t PackedWriter::number_of(const std::string& group) {
+  std::vector<std::string>& groups = splits_.back().groups;
+  if (groups.empty()) number_of_group_[groups.emplace_back()] = 0;
+  const auto [known, is_new] = number_of_group_.try_emplace(group, static_cast<int64_t>(groups.size()));
+  if (is_new) groups.push_back(group);
+  return known->second;
 }
 
 void PackedWriter::add(const Sample& sample) {
@@ -164,6 +161,7 @@ void PackedWriter::add(const Sample& sample) {
         " of ", height, " x ", width, " pixels");
   check(sample.label >= 0 && sample.label < static_cast<int64_t>(classes_.size()), "cannot pack image ", sample.id,
         ": its label ", sample.label, " is none of the ", classes_.size(), " classes");
+  check(are_whole(sample.boxes), "cannot pack image ", sample.id, ": expected boxes of finite numbers, min before max");
   PackedEntry e{position_,
                 sample.label,
                 height,
@@ -183,7 +181,7 @@ void PackedWriter::add(const Sample& sample) {
   entries_.push_back(e);
   PackedSplit& split = splits_.back();
   if (sample.lost_boxes) split.lost_boxes.push_back(split.images);
-  split.group_of.push_back(number_of_group(split.groups, sample.group));
+  split.group_of.push_back(number_of(sample.group));
   ++split.images;
 }
 
@@ -206,24 +204,13 @@ void PackedWriter::finish() {
   file_.commit();
 }
 
-PackedFile::Descriptor::~Descriptor() {
-  if (number >= 0) ::close(number);
-}
-
 void PackedFile::read(uint64_t position, void* to, size_t count) const {
-  for (char* next = static_cast<char*>(to); count > 0;) {
-    const ssize_t got = ::pread(file_.number, next, count, static_cast<off_t>(position));
-    if (got < 0 && errno == EINTR) continue;
-    check(got >= 0, "cannot read packed data set ", path_, ": ", std::strerror(errno));
-    check(got > 0, path_, " is truncated: it ends at byte ", position, " while it is read");
-    next += got, position += static_cast<uint64_t>(got), count -= static_cast<size_t>(got);
-  }
+  const size_t got = file_.read_at(position, to, count);
+  check(got == count, path_, " is truncated: it ends at byte ", position + got, " while it is read");
 }
 
-PackedFile::PackedFile(const std::string& path) : path_(path) {
-  size_t size = 0;
-  file_.number = open_file(path, size);
-
+PackedFile::PackedFile(const std::string& path) : path_(path), file_(path, "packed data set") {
+  const uint64_t size = file_.size();
   Prefix prefix{};
   check(size >= sizeof prefix, path, " is not a packed data set: it has only ", size, " bytes");
   read(0, &prefix, sizeof prefix);
@@ -242,6 +229,7 @@ PackedFile::PackedFile(const std::string& path) : path_(path) {
         " is damaged: its index does not match its checksum");
 
   const auto most_images = static_cast<int64_t>((prefix.index_bytes - prefix.header_bytes) / sizeof(PackedEntry));
+  const std::string damaged = path + " is damaged";
   int64_t images = 0;
   try {
     const json header = parse_json({index.data(), prefix.header_bytes}, "the header of " + path);
@@ -250,9 +238,9 @@ PackedFile::PackedFile(const std::string& path) : path_(path) {
     check(!classes_.empty() && (options_.is_object() || options_.is_null()), path,
           " is damaged: its header names no class or has no options");
     for (const json& s : header.at("splits")) {
-      splits_.push_back({s.at("name").get<std::string>(), s.at("images").get<int64_t>(), s.at("complete").get<bool>(),
-                         s.value("lost_boxes", std::vector<int64_t>()), s.value("groups", std::vector<std::string>()),
-                         s.value("group_of", std::vector<int64_t>())});
+      splits_.push_back({s.at("name").get<std::string>(), whole_number(s.at("images"), damaged),
+                         s.at("complete").get<bool>(), whole_numbers(s, "lost_boxes", damaged),
+                         s.value("groups", std::vector<std::string>()), whole_numbers(s, "group_of", damaged)});
       check(splits_.back().images >= 0 && splits_.back().images <= most_images, path, " is damaged: split ",
             splits_.back().name, " has ", splits_.back().images, " images, its index room for ", most_images);
       check(groups_are_whole(splits_.back()), path, " is damaged: the groups of split ", splits_.back().name,
@@ -272,17 +260,18 @@ PackedFile::PackedFile(const std::string& path) : path_(path) {
   if (images > 0) std::memcpy(entries_.data(), table.data(), table.size());
   const uint64_t end = size - prefix.index_bytes;
   for (const PackedEntry& e : entries_)
-    check(e.height <= longest_side && e.width <= longest_side && e.offset <= end && record_bytes(e) <= end - e.offset &&
-              e.label >= 0 && e.label < static_cast<int64_t>(classes_.size()),
-          path, " is damaged: its index names a sample outside the file or a label that is none of its classes");
+    check(e.height >= 1 && e.width >= 1 && e.height <= longest_side && e.width <= longest_side && e.offset <= end &&
+              record_bytes(e) <= end - e.offset && e.label >= 0 && e.label < static_cast<int64_t>(classes_.size()),
+          path,
+          " is damaged: its index names a sample outside the file, one without pixels, or a label that is none of its "
+          "classes");
 }
 
 const PackedSplit& PackedFile::split(const std::string& name) const {
+  const auto found = std::find_if(splits_.begin(), splits_.end(), [&](const auto& s) { return s.name == name; });
+  if (found != splits_.end()) return *found;
   std::vector<std::string> names;
-  for (const PackedSplit& s : splits_) {
-    if (s.name == name) return s;
-    names.push_back(s.name);
-  }
+  for (const PackedSplit& s : splits_) names.push_back(s.name);
   fail("the packed data set ", path_, " has no split '", name, "', it has ", join(names), did_you_mean(name, names));
 }
 
@@ -322,6 +311,8 @@ Sample PackedFile::load(const std::string& name, int64_t index) const {
   take(sample.source, e.source_bytes);
   check(checksum == e.checksum, path_, " is damaged: image ", index, " of split ", name,
         " does not match its checksum");
+  check(are_whole(sample.boxes), path_, " is damaged: image ", index, " of split ", name,
+        " has a box that is not of finite numbers, min before max");
   sample.label = e.label;
   sample.group = group(name, index);
   const std::vector<int64_t>& lost = split(name).lost_boxes;

@@ -13,6 +13,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "engine/base/file.h"
@@ -52,12 +53,14 @@ class PackedWriter {
 
  private:
   void write(const void* bytes, size_t count);
+  int64_t number_of(const std::string& group);
 
   AtomicFile file_;
   uint64_t position_ = 0;
   std::vector<std::string> classes_;
   nlohmann::json options_;
   std::vector<PackedSplit> splits_;
+  std::unordered_map<std::string, int64_t> number_of_group_;  // of the last split
   std::vector<PackedEntry> entries_;
 };
 
@@ -78,7 +81,7 @@ class PackedFile {
   const PackedSplit& split(const std::string& name) const;
 
   /// Both throw Error when there is no such split or sample; `load` also, naming the image, when its bytes do not match
-  /// their checksum.
+  /// their checksum, or a box is not of finite numbers, min before max.
   int64_t label(const std::string& split, int64_t index) const { return entry(split, index).label; }
   Sample load(const std::string& split, int64_t index) const;
   /// Empty where it is in none.
@@ -87,18 +90,10 @@ class PackedFile {
   const PackedEntry& entry(const std::string& split, int64_t index) const;
 
  private:
-  struct Descriptor {
-    int number = -1;
-    Descriptor() = default;
-    ~Descriptor();
-    Descriptor(const Descriptor&) = delete;
-    Descriptor& operator=(const Descriptor&) = delete;
-  };
-
   void read(uint64_t position, void* to, size_t count) const;
 
   std::string path_;
-  Descriptor file_;
+  InputFile file_;
   std::vector<std::string> classes_;
   nlohmann::json options_;
   std::vector<PackedSplit> splits_;

@@ -230,6 +230,7 @@ void Unpickler::set_items(const std::vector<Value*>& items) {
   Object* object = std::get_if<Object>(&top()->data);
   if ((!dict && !object) || items.size() % 2 != 0)
     refuse("the pickle is damaged (items for something that is no dict)");
+  if (object) called_.insert(object->maker->name);  // its method
   Items& target = dict ? dict->items : object->items;
   for (size_t i = 0; i < items.size(); i += 2) target.emplace_back(items[i], items[i + 1]);
 }
@@ -238,6 +239,7 @@ void Unpickler::append(const std::vector<Value*>& items) {
   List* list = std::get_if<List>(&top()->data);
   Object* object = std::get_if<Object>(&top()->data);
   if (!list && !object) refuse("the pickle is damaged (items for something that is no list)");
+  if (object) called_.insert(object->maker->name);  // its method
   std::vector<Value*>& target = list ? list->items : object->elements;
   target.insert(target.end(), items.begin(), items.end());
 }
@@ -245,10 +247,12 @@ void Unpickler::append(const std::vector<Value*>& items) {
 // Of an OrderedDict (the versions of a state dict's modules) or a tensor it is of no use here.
 void Unpickler::set_state(Value* state) {
   Value* target = top();
-  if (Object* object = std::get_if<Object>(&target->data))
+  if (Object* object = std::get_if<Object>(&target->data)) {
+    called_.insert(object->maker->name);  // its method
     object->state = state;
-  else if (!target->as<Dict>() && !target->as<StridedTensor>())
+  } else if (!target->as<Dict>() && !target->as<StridedTensor>()) {
     refuse("the pickle is damaged (a state for something that has none)");
+  }
 }
 
 void Unpickler::remember(size_t index) {

@@ -110,7 +110,7 @@ class Unpickler {
   /// Every storage that was referred to so far, by its key.
   const std::map<std::string, Storage>& storages() const { return storages_; }
   int protocol() const { return protocol_; }  ///< the highest so far
-  /// The foreign names that were to be called so far.
+  /// The names that were to be called so far, or whose objects' methods were, which fill them.
   const std::set<std::string_view>& called() const { return called_; }
 
  private:

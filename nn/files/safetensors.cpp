@@ -5,11 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -73,12 +71,7 @@ struct Entry {
 // One file being read; every message names it.
 class Reader {
  public:
-  explicit Reader(const std::string& path) : path_(path) {
-    std::error_code error;
-    size_ = std::filesystem::file_size(path, error);
-    if (!error) file_.open(path, std::ios::binary);
-    check(!error && file_.good(), "cannot read ", path, ": ", error ? error.message() : std::strerror(errno));
-  }
+  explicit Reader(const std::string& path) : path_(path), file_(path), size_(file_.size()) {}
 
   TensorFile read() {
     TensorFile content;
@@ -87,7 +80,7 @@ class Reader {
     check_layout(entries);
     const auto checksums = take_checksums(entries, content.metadata);
     for (const Entry& entry : entries) {
-      file_.seekg(static_cast<std::streamoff>(size_ - data_size_ + entry.begin));
+      position_ = size_ - data_size_ + entry.begin;
       content.tensors.push_back(load(entry, checksums));
     }
     return content;
@@ -133,9 +126,9 @@ class Reader {
   }
 
   void bytes_to(char* target, uint64_t count) {
-    file_.read(target, static_cast<std::streamsize>(count));
-    check(file_.gcount() == static_cast<std::streamsize>(count), path_, ": expected ", count, " bytes, got ",
-          file_.gcount());
+    const size_t got = file_.read_at(position_, target, count);
+    check(got == count, path_, ": expected ", count, " bytes, got ", got);
+    position_ += got;
   }
 
   std::vector<Entry> parse(const std::string& header, std::map<std::string, std::string>& metadata) const {
@@ -257,8 +250,8 @@ class Reader {
   }
 
   std::string path_;
-  std::ifstream file_;
-  uint64_t size_ = 0, data_size_ = 0;
+  InputFile file_;
+  uint64_t size_, data_size_ = 0, position_ = 0;
 };
 
 StoredType stored_type(const FileTensor& entry) {
@@ -382,11 +375,10 @@ int64_t TensorFile::int64_at(const std::string& name) const {
 TensorFile read_safetensors(const std::string& path) { return Reader(path).read(); }
 
 bool is_safetensors(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
+  if (!std::filesystem::exists(path)) return false;
+  InputFile file(path);
   std::array<char, 9> start{};
-  file.read(start.data(), start.size());
-  check(!file.bad(), "cannot read ", path);
-  return file.gcount() == static_cast<std::streamsize>(start.size()) && start.back() == '{';
+  return file.read(start.data(), start.size()) == start.size() && start.back() == '{';
 }
 
 std::map<std::string, std::string> read_metadata(const std::string& path) {

@@ -1,7 +1,7 @@
 #include "nn/files/tensor_dicts.h"
 
 #include <algorithm>
-#include <unordered_map>
+#include <optional>
 
 #include "engine/base/check.h"
 #include "engine/base/text.h"
@@ -12,25 +12,11 @@ namespace {
 constexpr size_t longest_name = 1000;  // longer keys name no tensor
 constexpr int deepest_module = 64;
 
+constexpr size_t deepest_way = 64, longest_step = 100;  // that is written out
+
 // What PyTorch calls the parts of a module in its __dict__.
 constexpr std::string_view parameters = "_parameters", buffers = "_buffers", modules = "_modules",
                            not_persistent = "_non_persistent_buffers_set";
-
-const Value* lookup(const Items& items, std::string_view key) {
-  const Value* found = nullptr;
-  for (const auto& [name, value] : items)
-    if (const auto* text = name->as<std::string>(); text && *text == key) found = value;
-  return found;
-}
-
-const Items* lookup_items(const Items& items, std::string_view key) {
-  const Value* value = lookup(items, key);
-  return value ? items_of(*value) : nullptr;
-}
-
-bool is_module(const Items& attributes) {
-  return lookup_items(attributes, parameters) && lookup_items(attributes, buffers) && lookup_items(attributes, modules);
-}
 
 const Items* attributes_of(const Value& value) {
   if (const Dict* dict = value.as<Dict>()) return &dict->items;
@@ -39,12 +25,36 @@ const Items* attributes_of(const Value& value) {
   return state ? &state->items : nullptr;
 }
 
-std::unordered_set<std::string_view> names_in(const Value* set) {
-  std::unordered_set<std::string_view> names;
-  if (const List* list = set ? set->as<List>() : nullptr)
-    for (const Value* item : list->items)
-      if (const auto* text = item->as<std::string>(); text && text->size() <= longest_name) names.insert(*text);
-  return names;
+// Whether Python takes it behind a dot. A longer one is not worth writing out.
+bool is_identifier(std::string_view text) {
+  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  return !text.empty() && text.size() <= longest_step && is_letter(text[0]) &&
+         std::all_of(text.begin(), text.end(), [&](char c) { return is_letter(c) || is_digit(c); });
+}
+
+// The character of UTF-8 that `text` begins with, which is taken off; nothing where it is none.
+std::optional<uint32_t> take_character(std::string_view& text) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const size_t length = byte(0) < 0x80 ? 1 : byte(0) < 0xc0 ? 0 : byte(0) < 0xe0 ? 2 : byte(0) < 0xf0 ? 3 : 4;
+  if (length == 0 || length > text.size() || byte(0) >= 0xf8) return std::nullopt;
+  uint32_t character = length == 1 ? byte(0) : byte(0) & (0x7fu >> length);
+  for (size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return std::nullopt;
+    character = character << 6 | (byte(i) & 0x3fu);
+  }
+  constexpr uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
+  if (character < smallest[length] || character > 0x10ffff) return std::nullopt;
+  text.remove_prefix(length);
+  return character;
+}
+
+// As Python escapes a character: \x0a, \u20ac, \U0001f600.
+std::string escaped(uint32_t character) {
+  const int digits = character < 0x100 ? 2 : character < 0x10000 ? 4 : 8;
+  std::string text = digits == 2 ? "\\x" : digits == 4 ? "\\u" : "\\U";
+  for (int i = digits; i-- > 0;) text += "0123456789abcdef"[character >> 4 * i & 15];
+  return text;
 }
 
 }  // namespace
@@ -82,7 +92,7 @@ void TensorDicts::look_into(size_t place) {
 }
 
 void TensorDicts::look_into(const Items& items, size_t place, Step step) {
-  const bool module = is_module(items);
+  const bool module = module_of(items) != nullptr;
   module ? add_module(items, place) : add_dict(items, place);
   for (const auto& [name, value] : items) {
     const auto* text = name->as<std::string>();
@@ -109,7 +119,7 @@ void TensorDicts::add_dict(const Items& items, size_t place) {
 void TensorDicts::add_module(const Items& attributes, size_t place) {
   const Global* maker = maker_of(*places_[place].value);
   Entries dict{.items = {}, .place = place, .module = maker ? maker->name : "module"};
-  collect(attributes, "", 0, dict);
+  collect(*module_of(attributes), "", 0, dict);
   std::unordered_set<std::string_view> names;
   std::erase_if(dict.items, [&](const NamedValue& item) { return !names.insert(item.name).second; });
   add(std::move(dict));
@@ -121,25 +131,49 @@ void TensorDicts::add(Entries dict) {
   if (has_tensor) all_.push_back(std::move(dict));
 }
 
+// Each is looked through once: modules may share what they hold.
+const TensorDicts::Module* TensorDicts::module_of(const Items& attributes) {
+  const auto [known, is_new] = modules_.try_emplace(&attributes);
+  Module& module = known->second;
+  for (size_t i = 0; is_new && i < attributes.size(); ++i) {
+    const auto& [name, value] = attributes[i];
+    const auto* text = name->as<std::string>();
+    if (!text) continue;
+    if (*text == parameters) module.parameters = items_of(*value);
+    if (*text == buffers) module.buffers = items_of(*value);
+    if (*text == modules) module.modules = items_of(*value);
+    if (*text == not_persistent) module.not_persistent = value;
+  }
+  return module.parameters && module.buffers && module.modules ? &module : nullptr;
+}
+
+const std::unordered_set<std::string_view>& TensorDicts::names_in(const Value* set) {
+  const auto [known, is_new] = sets_.try_emplace(set);
+  const List* list = is_new && set ? set->as<List>() : nullptr;
+  for (size_t i = 0; list && i < list->items.size(); ++i)
+    if (const auto* text = list->items[i]->as<std::string>(); text && text->size() <= longest_name)
+      known->second.insert(*text);
+  return known->second;
+}
+
 // In the order of PyTorch's state_dict(): parameters, buffers, then the modules within.
-void TensorDicts::collect(const Items& attributes, const std::string& prefix, int depth, Entries& dict) {
+void TensorDicts::collect(const Module& module, const std::string& prefix, int depth, Entries& dict) {
   check(depth <= deepest_module, file_, ": modules are nested more than ", deepest_module,
         " deep, as no network's are");
-  const Items& within = *lookup_items(attributes, modules);
-  spend_(prefix.size() + attributes.size() + within.size());  // modules may be shared, which multiplies them
-  add_members(*lookup_items(attributes, parameters), prefix, nullptr, dict);
-  add_members(*lookup_items(attributes, buffers), prefix, lookup(attributes, not_persistent), dict);
-  for (const auto& [key, module] : within) {
+  spend_(prefix.size() + sizeof(Module) + module.modules->size());  // modules may be shared, which multiplies them
+  add_members(*module.parameters, prefix, nullptr, dict);
+  add_members(*module.buffers, prefix, module.not_persistent, dict);
+  for (const auto& [key, value] : *module.modules) {
     const auto* name = key->as<std::string>();
-    const Items* inner = attributes_of(*module);
-    if (!name || name->size() > longest_name || !inner || !is_module(*inner)) continue;
-    collect(*inner, str(prefix, *name, "."), depth + 1, dict);
+    const Items* attributes = attributes_of(*value);
+    const Module* inner = name && name->size() <= longest_name && attributes ? module_of(*attributes) : nullptr;
+    if (inner) collect(*inner, str(prefix, *name, "."), depth + 1, dict);
   }
 }
 
 void TensorDicts::add_members(const Items& members, const std::string& prefix, const Value* left_out, Entries& dict) {
-  const std::unordered_set<std::string_view> without = names_in(left_out);
-  spend_(members.size() + without.size());
+  const std::unordered_set<std::string_view>& without = names_in(left_out);
+  spend_(members.size());
   for (const auto& [key, value] : members) {
     const auto* name = key->as<std::string>();
     if (!name || name->size() > longest_name || value->as<std::monostate>() || without.contains(*name)) continue;
@@ -158,11 +192,17 @@ std::vector<const TensorDicts::Place*> TensorDicts::way_to(const Entries& dict) 
 
 std::string TensorDicts::where(const Entries& dict) const {
   std::vector<std::string> steps;
-  for (const Place* place : way_to(dict)) {
+  std::vector<const Place*> way = way_to(dict);
+  if (way.size() > deepest_way) {
+    steps.emplace_back("...");
+    way.erase(way.begin(), way.end() - deepest_way);
+  }
+  for (const Place* place : way) {
     const auto* text = place->name ? place->name->as<std::string>() : nullptr;
     const auto* number = place->name ? place->name->as<int64_t>() : nullptr;
     if (text)
-      steps.push_back(python_text(*text));
+      steps.push_back(text->size() <= longest_step ? python_text(*text)
+                                                   : python_text(text->substr(0, longest_step)) + "...");
     else if (number)
       steps.push_back(str(*number));
     else if (place->step == Step::index)
@@ -175,16 +215,18 @@ std::string TensorDicts::where(const Entries& dict) const {
 
 std::string TensorDicts::python(const Entries& dict) const {
   std::string expression = "saved";
-  for (const Place* place : way_to(dict)) {
+  const std::vector<const Place*> way = way_to(dict);
+  if (way.size() > deepest_way) return "";
+  for (const Place* place : way) {
     const auto* text = place->name ? place->name->as<std::string>() : nullptr;
     const auto* number = place->name ? place->name->as<int64_t>() : nullptr;
     if (place->step == Step::index)
       expression += str("[", place->index, "]");
-    else if (place->step == Step::key && text)
+    else if (place->step == Step::key && text && text->size() <= longest_step)
       expression += str("[", python_text(*text), "]");
     else if (place->step == Step::key && number)
       expression += str("[", *number, "]");
-    else if (place->step == Step::attribute && text)
+    else if (place->step == Step::attribute && text && is_identifier(*text))
       expression += "." + *text;
     else
       return "";
@@ -193,14 +235,16 @@ std::string TensorDicts::python(const Entries& dict) const {
 }
 
 std::string python_text(std::string_view text) {
-  constexpr char digits[] = "0123456789abcdef";
+  constexpr uint32_t undecoded = 0xdc00;  // Python's "surrogateescape", which file names go through
   std::string result = "'";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
+  while (!text.empty()) {
+    const char c = text[0];
+    const std::optional<uint32_t> character = take_character(text);
+    if (!character) text.remove_prefix(1);
     if (c == '\'' || c == '\\')
       (result += '\\') += c;
-    else if (byte < ' ' || byte == 0x7f)
-      ((result += "\\x") += digits[byte >> 4]) += digits[byte & 15];
+    else if (!character || *character < ' ' || *character >= 0x7f)
+      result += escaped(character ? *character : undecoded + static_cast<unsigned char>(c));
     else
       result += c;
   }

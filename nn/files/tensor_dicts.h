@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -36,9 +37,10 @@ class TensorDicts {
 
   /// The nearest to the top first.
   const std::vector<Entries>& all() const { return all_; }
-  /// "'checkpoint' > 'state_dict'", or "" for what was saved itself.
+  /// "'checkpoint' > 'state_dict'", or "" for what was saved itself. Of a long way the end.
   std::string where(const Entries& dict) const;
-  /// An expression of Python for it: "saved['state_dict']"; "" where there is none.
+  /// An expression of Python for it: "saved['state_dict']"; "" where there is none that could be run without a look at
+  /// it: attributes are identifiers of ASCII, and the way is short.
   std::string python(const Entries& dict) const;
 
  private:
@@ -56,7 +58,15 @@ class TensorDicts {
   void add_dict(const Items& items, size_t place);
   void add_module(const Items& attributes, size_t place);
   void add(Entries dict);
-  void collect(const Items& attributes, const std::string& prefix, int depth, Entries& dict);
+  /// What a module's state_dict() is made of.
+  struct Module {
+    const Items *parameters = nullptr, *buffers = nullptr, *modules = nullptr;
+    const Value* not_persistent = nullptr;  // names of buffers that are left out
+  };
+  /// Null where these are no module's attributes.
+  const Module* module_of(const Items& attributes);
+  const std::unordered_set<std::string_view>& names_in(const Value* set);
+  void collect(const Module& module, const std::string& prefix, int depth, Entries& dict);
   void add_members(const Items& members, const std::string& prefix, const Value* left_out, Entries& dict);
   std::vector<const Place*> way_to(const Entries& dict) const;
 
@@ -64,11 +74,13 @@ class TensorDicts {
   std::function<void(uint64_t)> spend_;
   std::vector<Place> places_;  // those met so far, each once: what was saved may hold itself
   std::unordered_set<const Value*> met_;
+  std::unordered_map<const Items*, Module> modules_;  // of all attributes that were looked through
+  std::unordered_map<const Value*, std::unordered_set<std::string_view>> sets_;
   std::vector<Entries> all_;
   std::deque<std::string> names_;  // of the modules' tensors
 };
 
-/// A string as Python writes it: 'it\'s'.
+/// A string as Python writes it, in ASCII: 'it\'s'. What is no UTF-8 becomes what Python makes of it in file names.
 std::string python_text(std::string_view text);
 
 }  // namespace boxcam::pickle

@@ -5,7 +5,9 @@
 #include <sys/stat.h>
 #include <zlib.h>
 
+#include <cstddef>
 #include <cstring>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -167,9 +169,48 @@ TEST(PackedFile, SaysWhatIsWrong) {
   expect(with_byte(40 + 2 * 3 * 3 + 2 * 32 + 4, 'x'), {path, "damaged", "image 1 of split train", "checksum"});
 
   expect_error([&] { PackedFile(folder / "absent"); }, {folder / "absent", "No such file"});
-  expect_error([&] { PackedFile(folder.path()); }, {folder.path(), "not a regular file"});
+  expect_error([&] { PackedFile(folder.path()); }, {folder.path(), "Is a directory"});
   ASSERT_EQ(mkfifo((folder / "pipe").c_str(), 0600), 0);
   expect_error([&] { PackedFile(folder / "pipe"); }, {folder / "pipe", "not a regular file"});
+}
+
+/// The file of write_samples after a change of the first sample's first box, with checksums that fit.
+std::string with_box(std::string bytes, const Box& box) {
+  const auto number_at = [&](size_t at) {
+    uint64_t value = 0;
+    std::memcpy(&value, bytes.data() + at, sizeof value);
+    return value;
+  };
+  const auto put_checksum = [&](size_t at, size_t from, size_t count) {
+    const auto sum = static_cast<uint32_t>(crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data() + from), count));
+    std::memcpy(bytes.data() + at, &sum, sizeof sum);
+  };
+  const size_t record = 40, pixels = kSamples[0].image.pixels.size();
+  const size_t size =
+      pixels + kSamples[0].boxes.size() * sizeof(Box) + kSamples[0].id.size() + kSamples[0].source.size();
+  const size_t index = bytes.size() - number_at(24), entry = index + number_at(16);
+  std::memcpy(bytes.data() + record + pixels, &box, sizeof box);
+  put_checksum(entry + offsetof(PackedEntry, checksum), record, size);
+  put_checksum(12, index, bytes.size() - index);
+  return bytes;
+}
+
+TEST(PackedFile, ABoxIsOfFiniteNumbersInOrder) {
+  const TemporaryFolder folder;
+  const std::string bytes = bytes_of(write_samples(folder / "a"));
+  load_all(write_bytes(folder / "a", with_box(bytes, {0, 0, 1, 1})));
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
+  for (const Box& box : {Box{0, nan, 1, 1}, Box{0, 0, nan, 1}, Box{0, 0, 1, infinity}, Box{-infinity, 0, 1, 1},
+                         Box{2, 0, 1, 1}, Box{0, 2, 1, 1}}) {
+    write_bytes(folder / "a", with_box(bytes, box));
+    expect_error([&] { load_all(folder / "a"); },
+                 {folder / "a", "damaged: image 0 of split train has a box that is not of finite numbers"});
+    Sample sample = kSamples[0];
+    sample.boxes = {box};
+    PackedWriter writer(folder / "b", {"thing"}, {});
+    writer.start_split("train", true);
+    expect_error([&] { writer.add(sample); }, {"cannot pack image a: expected boxes of finite numbers"});
+  }
 }
 
 /// A file of this header, without samples, with its checksum.
@@ -195,6 +236,10 @@ TEST(PackedFile, ItsHeaderCannotAskForMemoryOrTheStack) {
   EXPECT_NO_THROW(PackedFile(write_bytes(folder / "x", file_of(splits(split("0"))))));
   expect(splits(split("2305843009213693952")), "images, its index room for 0");  // 40 times it is 0 in 64 bits
   expect(splits(split("-1")), "has -1 images");
+  for (const char* number : {"1e+300", "0.5", "true", "null", "18446744073709551615"})
+    expect(splits(split(number)), str("is damaged: expected a whole number of 64 bits, found ", number));
+  for (const char* key : {"lost_boxes", "group_of"})
+    expect(splits(str(R"({"name":"s","complete":true,"images":0,")", key, R"(":[1e300]})")), "found 1e+300");
   expect(R"({"classes":[],"options":{},"splits":[]})", "names no class");
   expect(R"({"classes":["a"],"options":3,"splits":[]})", "has no options");
   expect(R"({"classes":["a"],"options":)" + std::string(100'000, '[') + std::string(100'000, ']') + "}", "64 deep");

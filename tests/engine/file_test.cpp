@@ -2,12 +2,14 @@
 #include "engine/base/file.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
 
 #include "engine/base/check.h"
 #include "engine/base/durable.h"
+#include "engine/base/sha256.h"
 
 namespace boxcam {
 namespace {
@@ -104,6 +106,19 @@ TEST_F(File, IsNeverWrittenThroughALink) {
   EXPECT_EQ(read_file(victim), kept);
 }
 
+TEST_F(File, IsReadInPiecesAndFromAnywhere) {
+  write_file(path, {"0123456789"});
+  InputFile file(path);
+  EXPECT_EQ(file.size(), 10u);
+  char bytes[8] = {};
+  EXPECT_EQ(file.read(bytes, 4), 4u);
+  EXPECT_EQ(file.read_at(8, bytes + 4, 4), 2u);
+  EXPECT_EQ(std::string(bytes), "012389");
+  EXPECT_EQ(file.read(bytes, 8), 6u);
+  EXPECT_EQ(std::string(bytes, 6), "456789");
+  EXPECT_EQ(file.read(bytes, 8), 0u);
+}
+
 TEST_F(File, VanishesUnlessItIsCommitted) {
   write_file(path, {"o", "", "ld"});
   { AtomicFile(path).write("new"); }
@@ -120,6 +135,11 @@ TEST_F(File, ErrorsNamePathAndReason) {
   EXPECT_EQ(message_of([&] { read_file(nowhere); }), "cannot read " + reason);
   EXPECT_EQ(message_of([&] { read_file(nowhere, "image"); }), "cannot read image " + reason);
   EXPECT_EQ(message_of([&] { read_file(folder); }), "cannot read " + folder.string() + ": Is a directory");
+  const std::string pipe = folder / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_EQ(message_of([&] { read_file(pipe, "image"); }), "cannot read image " + pipe + ": it is not a regular file");
+  EXPECT_EQ(message_of([&] { sha256_of_file(pipe); }), "cannot read " + pipe + ": it is not a regular file");
+  fs::remove(pipe);
   EXPECT_EQ(message_of([&] { write_file(nowhere, {"x"}); }), "cannot write " + reason);
   EXPECT_EQ(message_of([&] { check_new_file("--html", nowhere); }), "--html: cannot write " + reason);
   fs::create_directory(path);

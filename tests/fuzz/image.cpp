@@ -1,4 +1,4 @@
-// A picture: what its header says, then its pixels.
+// A picture: what its header says, then its pixels, and what the network gets of them.
 #include "nn/data/image.h"
 
 #include <optional>
@@ -28,6 +28,11 @@ void run(std::string_view input) {
   require(header && header->height == image.height && header->width == image.width,
           "a picture that can be decoded has a header, of its size");
   turned(image, header->orientation);
+  for (const auto method : {Preprocess::Resize::squash, Preprocess::Resize::crop}) {
+    Sample sample;
+    sample.image = image;
+    prepare(std::move(sample), {.resize = method}, nullptr);
+  }
 }
 
 }  // namespace boxcam::fuzz

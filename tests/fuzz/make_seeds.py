@@ -5,9 +5,11 @@
 
 import io
 import json
+import math
 import pathlib
 import pickle
 import struct
+import zipfile
 import zlib
 
 from PIL import Image
@@ -54,6 +56,44 @@ def pickles():
     write("pickle", "module", module)
 
 
+def archive(pickled, storages):
+    """As torch.save writes it, but compressed."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as file:
+        for name, content in (("data.pkl", pickled), *((f"data/{key}", value) for key, value in storages.items())):
+            file.writestr(zipfile.ZipInfo(f"a/{name}"), content, zipfile.ZIP_DEFLATED)
+    return out.getvalue()
+
+
+def archives():
+    """Small files of much content, and one whose attribute's name is a program."""
+    def text(value):
+        return b"X" + struct.pack("<I", len(value)) + value.encode()
+
+    def tensor(key, kind="Float"):
+        return (b"ctorch._utils\n_rebuild_tensor_v2\n((" + text("storage") + f"ctorch\n{kind}Storage\n".encode() +
+                text(key) + text("cpu") + b"K\x01tQK\0))\x89NtR")
+
+    def attributes(modules=b"}", more=b""):
+        return b"}(" + text("_parameters") + b"}" + text("_buffers") + b"}" + text("_modules") + modules + more + b"u"
+
+    same_key = text("k") + b"q\x01" + b"0"
+    long = b"}(" + text("_parameters") + b"}" + text("_buffers") + b"}" + b"Nh\x01" * 95_000 + b"u"
+    write("pth_zip", "modules_that_are_none",
+          archive(b"\x80\x02" + same_key + long + b"q\x020" + attributes(b"}(" + b"h\x01h\x02" * 95_000 + b"u") + b".",
+                  {}))
+    names = b"](" + b"h\x01" * 45_000 + b"eq\x030"
+    module = attributes(more=text("_non_persistent_buffers_set") + b"h\x03") + b"q\x020"
+    write("pth_zip", "modules_that_share_a_set",
+          archive(b"\x80\x02" + same_key + names + module + attributes(b"}(" + b"h\x01h\x02" * 45_000 + b"u") + b".", {}))
+    write("pth_zip", "long_way", archive(b"\x80\x02" + text("k" * 400_000) + b"q\x010" + b"}h\x01" * 90_000 + b"}(" +
+                                         text("a") + tensor("0") + b"u" + b"s" * 90_000 + b".", {"0": b"\0" * 4}))
+    program = "x, 'weights.pth')\n__import__('os').abort() #"
+    sets = b"".join(text(name) + b"}(" + text("a") + tensor(key) + b"u" for name, key in ((program, "0"), ("b", "1")))
+    write("pth_zip", "attribute_of_code",
+          archive(b"\x80\x02" + tensor("9", "Char") + b"}(" + sets + b"ub.", {"0": b"\0" * 4, "1": b"\1" * 4}))
+
+
 def packed(header, entries, records):
     """With checksums of 0, which the target computes."""
     text = json.dumps(header).encode()
@@ -71,6 +111,11 @@ def packed_files():
     groups = {**split, "images": 2, "lost_boxes": [1], "groups": ["", "g"], "group_of": [0, 1]}
     write("packed", "groups", packed({"classes": ["a"], "options": {}, "splits": [groups]},
                                      [entry, (40 + len(record), 0, 2, 2, 1, 2, 3, 0)], record * 2))
+    for name, corner in (("box_of_nan", math.nan), ("box_without_end", math.inf), ("box_turned", 9.0)):
+        box = bytes(range(12)) + struct.pack("<4d", 0, corner, 1, 2) + b"id" + b"src"
+        write("packed", name, packed({"classes": ["a"], "options": options, "splits": [split]}, [entry], box))
+    write("packed", "huge_number", packed({"classes": ["a"], "options": {}, "splits": [{**split, "images": 1e300}]},
+                                          [entry], record))
     write("packed", "empty", packed({"classes": ["a"], "options": {}, "splits": []}, [], b""))
 
 
@@ -119,8 +164,11 @@ def images():
     }
     rows = b"".join(b"\x04" + bytes(6) for _ in range(2))
     chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    files["interlaced.png"] = (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 2, 8, 2, 0, 0, 1)) +
-                               chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    png = lambda header, rows: (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", *header)) +
+                                chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    files["interlaced.png"] = png((2, 2, 8, 2, 0, 0, 1), rows)
+    files["tall.png"] = png((1, 470_000, 1, 0, 0, 0, 0), bytes(2 * 470_000))
+    files["wide.png"] = png((470_000, 1, 1, 0, 0, 0, 0), bytes(1 + 470_000 // 8))
     for name, content in files.items():
         write("image", name, content)
 
@@ -160,5 +208,5 @@ def boxcam_files():
     write("run_record", "run", "%%\n".join(json.dumps(part) + "\n" for part in (run, test, epoch, image)))
 
 
-for make in (pickles, packed_files, tables, images, settings, boxcam_files):
+for make in (pickles, archives, packed_files, tables, images, settings, boxcam_files):
     make()

@@ -1,4 +1,5 @@
-// A packed data set. A checksum that is 0 is computed here, so that a changed file is not refused for that alone.
+// A packed data set, as far as the masks of its boxes. A checksum that is 0 is computed here, so that a changed file is
+// not refused for that alone.
 #include "nn/data/packed.h"
 
 #include <zlib.h>
@@ -8,6 +9,7 @@
 #include "engine/base/check.h"
 #include "nn/data/image.h"
 #include "tests/fuzz/target.h"
+#include "xai/boxes.h"
 
 namespace boxcam::fuzz {
 namespace {
@@ -56,7 +58,9 @@ void load(const Dataset& data, int64_t index) {
   const Image& image = sample.image;
   require(image.pixels.size() == static_cast<size_t>(image.height) * static_cast<size_t>(image.width) * 3,
           "an image has its pixels");
-  prepare(sample, {.image_size = 8}, nullptr);
+  constexpr int side = 8;
+  const Tensor masks = box_masks({prepare(sample, {.image_size = side}, nullptr).boxes}, side, side, 1);
+  require(masks.shape() == Shape{1, side, side}, "a sample's boxes make a mask");
 }
 
 }  // namespace

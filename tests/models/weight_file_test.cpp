@@ -3,6 +3,7 @@
 #include "models/weight_file.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cstring>
@@ -123,7 +124,10 @@ TEST(WeightFiles, RefusesWhatItDoesNotReadAndSaysWhatItIs) {
   content("some words and no more", {"file.pth", "safetensors", ".pth"});
   content("PK\x03\x04 and then nothing", {"file.pth", "zip archive"});
   expect_error([&] { read_weights(folder / "absent.pth", {"a"}); }, {"absent.pth", "No such file"});
-  expect_error([&] { read_weights(folder / "", {"a"}); }, {"it is not a regular file"});
+  expect_error([&] { read_weights(folder / "", {"a"}); }, {"cannot read the weights", "Is a directory"});
+  ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+  expect_error([&] { read_weights(folder / "pipe", {"a"}); }, {"pipe: it is not a regular file"});
+  expect_error([&] { read_metadata(folder / "pipe"); }, {"pipe: it is not a regular file"});
 }
 
 TEST(WeightFiles, DamagedFilesEndInError) {
@@ -338,6 +342,34 @@ TEST_F(Pickles, AChoiceOfTwoIsAnErrorThatListsThem) {
   EXPECT_EQ(notes(dict_of(model_at(1, "ema.") + model_at(0))),
             (Names{"4 tensors that are not the model's were left out: ema.conv1.weight, ema.conv1.bias, "
                    "ema.fc.weight, ema.fc.bias"}));
+}
+
+TEST_F(Pickles, NoTextOfAFileBecomesCodeInTheRecipe) {
+  const std::string one = dict_of(model_at(0)), other = dict_of(model_at(1));
+  const auto message = [&](const std::string& object) { return error_of([&] { read(object); }); };
+  for (const std::string name : {"x, 'w')\n__import__('os').abort() #", "a.b", "1a", "", "\xC3\xA4"}) {
+    const std::string text = message(object("Trainer", {{name, one}, {"b", other}}));
+    EXPECT_EQ(text.find("torch.save"), std::string::npos) << text;
+    EXPECT_EQ(text.find('\n'), std::string::npos) << text;
+  }
+  EXPECT_NE(message(object("Trainer", {{"_net1", one}, {"b", other}})).find("torch.save(saved._net1, "),
+            std::string::npos);
+  refuses(dict_of({{"it's\n\xE2\x82\xAC\xC3\xA4\xF0\x9F\x98\x80\xFF", one}, {"b", other}}),
+          {R"(torch.save(saved['it\'s\x0a\u20ac\xe4\U0001f600\udcff'], 'weights.pth'))"});
+  // A tensor is no foreign object, but one to which a state is given is more than PyTorch reads without trust.
+  const std::string odd = global("torch._utils", "_rebuild_tensor_v2") + "((" + text("storage") +
+                          global("torch", "CharStorage") + text("1") + text("cpu") + integer(1) + "tQ" + integer(0) +
+                          "))\x89NtR";
+  EXPECT_NE(message(odd + dict_of({{"a", one}, {"b", other}}) + "b").find("where you trust the file"),
+            std::string::npos);
+}
+
+TEST_F(Pickles, OfALongWayTheEndIsShown) {
+  std::string deep = dict_of(model_at(0));
+  for (int i = 0; i < 100; ++i) deep = dict_of({{i == 99 ? std::string(5000, 'k') : "k", deep}});
+  const std::string message = error_of([&] { read("(" + deep + dict_of(model_at(1)) + "t"); });
+  EXPECT_NE(message.find("equally well: 1, ... > 'k' > 'k'"), std::string::npos) << message;
+  EXPECT_LT(message.size(), 1000u);
 }
 
 TEST_F(Pickles, ACommonPrefixOfAnyNameIsTakenOff) {

@@ -2,14 +2,18 @@
 // read (tests/fixtures/make_annotation_fixtures.py), the policies act, and what is wrong is a sentence.
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
+#include <chrono>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "engine/base/check.h"
 #include "nn/data/coco.h"
+#include "nn/data/csv.h"
 #include "nn/data/csv_images.h"
 #include "nn/data/image.h"
 #include "nn/data/voc.h"
@@ -336,6 +340,12 @@ TEST_F(Coco, WhatIsWrongIsASentence) {
   expect_parts(error_of(coco, dir, options), {"instances_train2014.json and instances_train2017.json"});
 }
 
+TEST_F(Coco, APipeIsNotWaitedFor) {
+  fs::remove(file);
+  ASSERT_EQ(::mkfifo(file.c_str(), 0600), 0);
+  expect_parts(error_of(coco, dir, {.classes = {"car"}}), {file + ": it is not a regular file"});
+}
+
 /// The most memory that this process has held, in MiB.
 double peak_memory() {
   rusage usage{};
@@ -453,6 +463,28 @@ TEST_F(CsvImages, WhatIsWrongIsASentence) {
   expect_parts(error_of(csv_images, file, options, "test"), {"has no image of split 'test'"});
 }
 
+double seconds_of(const std::function<void()>& action) {
+  const auto begin = std::chrono::steady_clock::now();
+  action();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+TEST_F(CsvImages, ABoxIsComparedWithAHundredThousandInNoTime) {
+  std::string text = "# boxes: pixels\npath,label,xmin,ymin,xmax,ymax,split\n";
+  for (int i = 0; i < 100'000; ++i) text += str("pictures/a.png,cat,", i, "e-4,0,60,40,train\n");
+  write(text);
+  EXPECT_LT(seconds_of([&] { EXPECT_EQ(csv_images(file, "train", {.classes = {"cat"}})->size(), 1); }), 5);
+  write(text + "pictures/a.png,cat,99999e-4,0,60,40,train\n");
+  expect_parts(error_of(csv_images, file, {.classes = {"cat"}}), {"line 100003: this box of pictures/a.png is there"});
+}
+
+TEST(Csv, QuotesAreDoubledInAField) {
+  EXPECT_EQ(csv_fields("a,\"b,\"\"c\"\"\",\"\",d\"\"e"), (std::vector<std::string>{"a", "b,\"c\"", "", "d\"e"}));
+  const size_t count = 500'000;
+  const std::string quotes(2 * count + 2, '"');
+  EXPECT_LT(seconds_of([&] { EXPECT_EQ(csv_fields(quotes), std::vector<std::string>{std::string(count, '"')}); }), 5);
+}
+
 // ---- Waterbirds ----
 
 class Waterbirds : public testing::Test {
@@ -520,6 +552,14 @@ TEST_F(Waterbirds, GroupsAreClassAndPlace) {
   EXPECT_NE(bare->identity(), with_boxes);
   replace(folder / "metadata.csv", "1,001.Bird/1.png,1,0,0", "1,001.Bird/1.png,1,0,1");
   EXPECT_NE(waterbirds(folder.path(), "train", options)->identity(), bare->identity()) << "another group";
+}
+
+TEST_F(Waterbirds, APipeIsNotWaitedFor) {
+  for (const char* name : {"bounding_boxes.txt", "metadata.csv"}) {
+    fs::remove(folder / name);
+    ASSERT_EQ(::mkfifo((folder / name).c_str(), 0600), 0);
+    expect_parts(error_of(waterbirds, folder.path(), options), {str(name, ": it is not a regular file")});
+  }
 }
 
 TEST_F(Waterbirds, WhatIsWrongIsASentence) {

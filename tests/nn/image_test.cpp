@@ -1,9 +1,11 @@
 #include "nn/data/image.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -177,6 +179,48 @@ TEST(Prepare, SquashAndCropWithoutAugmentation) {
   expect_box(cropped.boxes[0], 0, 0, 28, 28);
 
   EXPECT_ERROR(prepare(sample_of(5, 5, {}), Preprocess{.image_size = 0}, nullptr), "image size", "0");
+}
+
+TEST(Prepare, OfACropOnlyWhatIsShownIsResized) {
+  const Preprocess preprocess{.image_size = 28, .resize = Preprocess::Resize::crop};
+  for (const auto& [height, width] : {std::pair{300, 7}, {5, 211}, {61, 90}, {32, 40}, {1, 1}, {28, 400}}) {
+    SCOPED_TRACE(str(height, " x ", width));
+    const Sample sample =
+        sample_of(height, width, {{0, 0, width / 2.0, height / 3.0}, {0, 0, double(width), double(height)}});
+    const int64_t longer = 32 * std::max(height, width) / std::min(height, width);
+    Sample expected = sample;
+    resize(expected, static_cast<int>(height <= width ? 32 : longer), static_cast<int>(height <= width ? longer : 32));
+    const auto middle = [](int side) { return static_cast<int>(std::nearbyint((side - 28) / 2.0)); };
+    crop(expected, middle(expected.image.height), middle(expected.image.width), 28, 28);
+    const Sample shown = prepare(sample, preprocess, nullptr);
+    EXPECT_EQ(shown.image.pixels, expected.image.pixels);
+    ASSERT_EQ(shown.boxes.size(), expected.boxes.size());
+    for (size_t i = 0; i < shown.boxes.size(); ++i)
+      EXPECT_EQ(std::memcmp(&shown.boxes[i], &expected.boxes[i], sizeof(Box)), 0);
+  }
+}
+
+/// The most memory that this process has held, in MiB.
+double peak_memory() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1024;
+}
+
+TEST(Prepare, ALongPictureAsksForNoMoreThanItsPixels) {
+  const double before = peak_memory();
+  for (const auto method : {Preprocess::Resize::squash, Preprocess::Resize::crop})
+    for (const auto& [height, width] : {std::pair{1'000'000, 1}, {1, 1'000'000}}) {
+      Sample sample;
+      sample.image = Image(height, width);
+      std::fill(sample.image.pixels.begin(), sample.image.pixels.end(), uint8_t{77});
+      sample.boxes = {{0, 0, double(width), double(height)}};
+      const Sample shown = prepare(std::move(sample), {.resize = method}, nullptr);
+      EXPECT_EQ(shown.image.pixels, std::vector<uint8_t>(224 * 224 * 3, 77));
+      ASSERT_EQ(shown.boxes.size(), 1u);
+      expect_box(shown.boxes[0], 0, 0, 224, 224);
+    }
+  EXPECT_LT(peak_memory() - before, 200) << "MiB, for pictures of 3";
 }
 
 TEST(Prepare, AugmentationFollowsItsRandomNumbersAlone) {

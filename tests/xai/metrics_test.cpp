@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "engine/base/random.h"
 #include "engine/ops.h"
@@ -61,6 +62,13 @@ TEST(BoxMasks, MarginIsClippedToTheImage) {
   EXPECT_EQ(mask_of({{-50, -50, 500, 500}}, 2, 4, 0), Values(8, 1));
   EXPECT_EQ(mask_of({{-9, 0, -4, 2}}, 2, 4, 0), Values(8, 0));
   EXPECT_THROW(box_masks({{}}, 2, 4, -1), Error);
+}
+
+TEST(BoxMasks, WhatIsNoBoxCoversNothing) {
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
+  for (const Box& box : {Box{nan, 0, 2, 1}, Box{0, nan, 2, 1}, Box{0, 0, nan, 1}, Box{0, 0, 2, nan}, Box{3, 0, 1, 1}})
+    EXPECT_EQ(mask_of({box}, 2, 4, 0), Values(8, 0));
+  EXPECT_EQ(mask_of({{-infinity, -1e308, infinity, 1e308}}, 2, 4, infinity), Values(8, 1));
 }
 
 TEST(BoxMasks, OverlappingBoxesCountOnceAndImagesAreSeparate) {

@@ -17,8 +17,8 @@ void scale(Image& image, const Coverage& coverage, Share share) {
 }
 
 PixelRectangle touched(const Box& box, int height, int width) {
-  const auto first = [](double low, int size) { return std::clamp(static_cast<int>(std::floor(low)), 0, size); };
-  const auto end = [](double high, int size) { return std::clamp(static_cast<int>(std::ceil(high)), 0, size); };
+  const auto first = [](double low, double size) { return static_cast<int>(std::clamp(std::floor(low), 0.0, size)); };
+  const auto end = [](double high, double size) { return static_cast<int>(std::clamp(std::ceil(high), 0.0, size)); };
   return {first(box.x_min, width), first(box.y_min, height), end(box.x_max, width), end(box.y_max, height)};
 }
 
