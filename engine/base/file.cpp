@@ -1,12 +1,15 @@
 #include "engine/base/file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 #include <utility>
 
 #include "engine/base/check.h"
@@ -60,11 +63,64 @@ std::string read_file(const std::string& path, const std::string& what) {
   return bytes;
 }
 
+namespace {
+
+/// Whether the file that a descriptor is open on is the one that `path` names, and no link to it.
+bool is_at(int descriptor, const std::string& path) {
+  struct stat opened {
+  }, named{};
+  return ::fstat(descriptor, &opened) == 0 && ::lstat(path.c_str(), &named) == 0 && opened.st_ino == named.st_ino &&
+         opened.st_dev == named.st_dev;
+}
+
+/// Makes room at `path`: what a process that died left there is removed, or a link. False where a process is at work
+/// there, which holds its file's lock; an error has an errno that is not 0.
+bool remove_what_died(const std::string& path) {
+  const int there = ::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (there < 0 && errno != ELOOP && errno != ENOENT) return true;
+  const bool is_link = there < 0 && errno == ELOOP;
+  const bool busy = there >= 0 && ::flock(there, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  errno = 0;
+  // The lock may be free because its file has just taken its place, and what is here now is another's.
+  if (is_link || (there >= 0 && !busy && is_at(there, path)))
+    if (::unlink(path.c_str()) == 0 || errno == ENOENT) errno = 0;
+  const int reason = errno;
+  if (there >= 0) ::close(there);
+  errno = reason;
+  return !busy;
+}
+
+/// A new file at `path`, locked for as long as it is open; a process that is at work there is waited for. -1 where
+/// errno says why not.
+int open_anew(const std::string& path) {
+  constexpr auto longest = std::chrono::seconds(10);
+  const auto begun = std::chrono::steady_clock::now();
+  while (true) {
+    const int made = open_to_write(path, O_EXCL);
+    if (made >= 0) {
+      while (::flock(made, LOCK_EX) != 0 && errno == EINTR) {
+      }
+      if (is_at(made, path)) return made;  // else it was taken for a dead process' before it was locked
+      ::close(made);
+    } else if (errno != EEXIST) {
+      return -1;
+    } else if (const bool free = remove_what_died(path); errno != 0) {
+      return -1;
+    } else if (!free) {
+      if (std::chrono::steady_clock::now() - begun > longest) {
+        errno = EBUSY;
+        return -1;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+  }
+}
+
+}  // namespace
+
 AtomicFile::AtomicFile(const std::string& path, Unfinished unfinished)
     : path_(path), partial_(path + ".partial"), unfinished_(unfinished) {
-  // What vanishes is made anew, whatever an earlier process, or somebody else, left in its place.
-  if (unfinished == Unfinished::vanishes) ::unlink(partial_.c_str());
-  descriptor_ = open_to_write(partial_, unfinished == Unfinished::stays ? O_APPEND : O_EXCL);
+  descriptor_ = unfinished == Unfinished::stays ? open_to_write(partial_, O_APPEND) : open_anew(partial_);
   check(descriptor_ >= 0, "cannot write ", path_, ": ", std::strerror(errno));
 }
 
@@ -102,10 +158,11 @@ uint64_t AtomicFile::size() const {
 
 void AtomicFile::commit() {
   const bool flushed = ::fsync(descriptor_) == 0;
-  const bool closed = ::close(std::exchange(descriptor_, -1)) == 0;
-  check(flushed && closed, "cannot write ", path_, ": ", std::strerror(errno));
+  check(flushed, "cannot write ", path_, ": ", std::strerror(errno));
   done_ = ::rename(partial_.c_str(), path_.c_str()) == 0;  // before the check, whose arguments have no order
   check(done_, "cannot write ", path_, ": ", std::strerror(errno));
+  // Only now: the lock goes with it. What a file system still has to say of a file that is on the disk is too late.
+  ::close(std::exchange(descriptor_, -1));
   sync_entry(path_);  // where that cannot be done, the file is still whole
 }
 

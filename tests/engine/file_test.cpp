@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
+#include <thread>
 
 #include "engine/base/check.h"
 #include "engine/base/durable.h"
@@ -21,6 +23,7 @@ struct File : testing::Test {
     fs::create_directories(folder);
   }
   ~File() override { fs::remove_all(folder); }
+  void write_bytes_of_a_dead_process() const { std::ofstream(path + ".partial") << "half of"; }
   bool alone() const { return std::distance(fs::directory_iterator(folder), {}) == 1; }
 
   const fs::path folder;
@@ -117,6 +120,24 @@ TEST_F(File, IsReadInPiecesAndFromAnywhere) {
   EXPECT_EQ(file.read(bytes, 8), 6u);
   EXPECT_EQ(std::string(bytes, 6), "456789");
   EXPECT_EQ(file.read(bytes, 8), 0u);
+}
+
+TEST_F(File, WritersOfOnePathWaitForEachOther) {
+  constexpr int writers = 4, times = 50;
+  const auto text_of = [](int writer) { return std::string(20'000 + writer, static_cast<char>('a' + writer)); };
+  std::vector<std::thread> threads;
+  for (int w = 0; w < writers; ++w)
+    threads.emplace_back([&, w] {
+      for (int i = 0; i < times; ++i) write_file(path, {text_of(w), "\n"});
+    });
+  for (std::thread& thread : threads) thread.join();
+  const std::string found = read_file(path);
+  EXPECT_EQ(found, text_of(found[0] - 'a') + "\n");
+  EXPECT_TRUE(alone());
+  write_bytes_of_a_dead_process();
+  write_file(path, {"new"});
+  EXPECT_EQ(read_file(path), "new");
+  EXPECT_TRUE(alone());
 }
 
 TEST_F(File, VanishesUnlessItIsCommitted) {
