@@ -16,9 +16,14 @@ std::string_view first_word(std::string_view name) { return name.substr(0, name.
 }  // namespace
 
 std::string few(const std::vector<std::string>& names) {
-  const size_t shown = std::min(names.size(), most_named);
-  std::string text = join({names.begin(), names.begin() + static_cast<std::ptrdiff_t>(shown)});
-  return names.size() == shown ? text : str(text, " and ", names.size() - shown, " more");
+  return few(names.size(), [&](size_t i) { return names[i]; });
+}
+
+std::string few(size_t count, const std::function<std::string(size_t)>& name) {
+  std::vector<std::string> shown;
+  while (shown.size() < std::min(count, most_named)) shown.push_back(name(shown.size()));
+  const std::string text = join(shown);
+  return count == shown.size() ? text : str(text, " and ", count - shown.size(), " more");
 }
 
 bool is_stored_counter(std::string_view name) { return name.ends_with("num_batches_tracked"); }
@@ -42,12 +47,15 @@ std::vector<std::string_view> ModelNames::prefixes_of(std::string_view name) con
   return prefixes;
 }
 
-size_t ModelNames::strays(const std::vector<std::string_view>& set, std::string_view prefix) const {
-  return static_cast<size_t>(std::count_if(set.begin(), set.end(), [&](std::string_view name) {
-    if (!name.starts_with(prefix)) return false;
-    name.remove_prefix(prefix.size());
-    return have_part_of(name) && !contain(name) && !is_stored_counter(name);
-  }));
+// Those with the prefix stand together: a set may have as many prefixes as names.
+size_t ModelNames::strays(const std::vector<std::string_view>& sorted, std::string_view prefix) const {
+  size_t count = 0;
+  for (auto at = std::lower_bound(sorted.begin(), sorted.end(), prefix); at != sorted.end() && at->starts_with(prefix);
+       ++at) {
+    const std::string_view name = at->substr(prefix.size());
+    count += have_part_of(name) && !contain(name) && !is_stored_counter(name);
+  }
+  return count;
 }
 
 std::vector<NameFit> ModelNames::best_fits(const std::vector<std::vector<std::string_view>>& sets) const {
@@ -59,13 +67,20 @@ std::vector<NameFit> ModelNames::best_fits(const std::vector<std::vector<std::st
     for (const auto& [prefix, found] : counts) {
       if (!best.empty() && found < best.front().found) continue;
       if (!best.empty() && found > best.front().found) best.clear();
-      best.push_back({set, std::string(prefix), found});
+      best.push_back({set, prefix, found});
     }
   }
   if (best.size() < 2) return best;
 
   std::vector<size_t> others;
-  for (const NameFit& fit : best) others.push_back(strays(sets[fit.set], fit.prefix));
+  std::vector<std::string_view> sorted;  // the names of the set at hand
+  for (size_t i = 0; i < best.size(); ++i) {
+    if (i == 0 || best[i].set != best[i - 1].set) {
+      sorted = sets[best[i].set];
+      std::sort(sorted.begin(), sorted.end());
+    }
+    others.push_back(strays(sorted, best[i].prefix));
+  }
   const size_t fewest = *std::min_element(others.begin(), others.end());
   std::vector<NameFit> kept;
   for (size_t i = 0; i < best.size(); ++i) {  // in each set the shortest prefix, "", comes first

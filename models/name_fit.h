@@ -12,12 +12,14 @@ namespace boxcam {
 /// A set of names in which some are a model's behind `prefix`.
 struct NameFit {
   size_t set;
-  std::string prefix;  ///< "", or words that each end in a dot: "module.model."
-  size_t found;        ///< how many of the model's names there are; batch counters do not count
+  std::string_view prefix;  ///< "", or words that each end in a dot: "module.model."; lies in one of the set's names
+  size_t found;             ///< how many of the model's names there are; batch counters do not count
 };
 
 /// "conv1.weight, bn1.weight and 60 more": a message names eight and counts the rest.
 std::string few(const std::vector<std::string>& names);
+/// The same, of names that are made when they are needed.
+std::string few(size_t count, const std::function<std::string(size_t)>& name);
 
 /// Whether the name is that of a batch counter, by which a file has no more to tell it. Files from before torch 0.4
 /// have none.
@@ -42,7 +44,7 @@ class ModelNames {
  private:
   using Names = std::set<std::string, std::less<>>;
   std::vector<std::string_view> prefixes_of(std::string_view name) const;
-  size_t strays(const std::vector<std::string_view>& set, std::string_view prefix) const;
+  size_t strays(const std::vector<std::string_view>& sorted, std::string_view prefix) const;
 
   Names wanted_, counters_, parts_;
   size_t longest_ = 0;

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <string_view>
+#include <tuple>
 
 #include "engine/base/check.h"
 #include "engine/base/file.h"
@@ -105,24 +107,46 @@ std::string load_call(const std::string& path, const TorchFile& torch) {
   fail(text);
 }
 
-// The model's values under one prefix, without it.
-std::map<std::string_view, const pickle::Value*> values_of(const TensorDicts::Entries& dict, const NameFit& fit,
-                                                           const ModelNames& model) {
-  std::map<std::string_view, const pickle::Value*> values;
-  for (const NamedValue& item : dict.items)
-    if (item.name.starts_with(fit.prefix) && model.contain(item.name.substr(fit.prefix.size())))
-      values[item.name.substr(fit.prefix.size())] = item.value;
-  return values;
-}
+// Tells apart the fits under which other numbers in memory were saved. A file may have as many fits as tensors: each is
+// looked at once.
+class Differences {
+ public:
+  Differences(const TensorDicts& dicts, const ModelNames& model) : dicts_(dicts), model_(model) {}
 
-// Whether the same numbers in memory were saved under both.
-bool same_tensors(const TensorDicts& dicts, const NameFit& a, const NameFit& b, const ModelNames& model) {
-  const auto first = values_of(dicts.all()[a.set], a, model), second = values_of(dicts.all()[b.set], b, model);
-  return std::equal(first.begin(), first.end(), second.begin(), second.end(), [](const auto& x, const auto& y) {
-    const auto *p = x.second->template as<StridedTensor>(), *q = y.second->template as<StridedTensor>();
-    return x.first == y.first && (x.second == y.second || (p && q && *p == *q));
-  });
-}
+  // Whether none of those before had the same. The fits of a set follow one another.
+  bool is_new(const NameFit& fit) {
+    if (set_ != fit.set) {
+      set_ = fit.set;
+      items_.clear();
+      for (const NamedValue& item : dicts_.all()[fit.set].items) items_[item.name] = item.value;
+    }
+    Content content;
+    for (auto at = items_.lower_bound(fit.prefix); at != items_.end() && at->first.starts_with(fit.prefix); ++at)
+      if (const std::string_view name = at->first.substr(fit.prefix.size()); model_.contain(name))
+        content.emplace_back(name, first_like(at->second));
+    return contents_.insert(std::move(content)).second;
+  }
+
+ private:
+  using Tensor =
+      std::tuple<const pickle::Storage*, int64_t, int64_t, int64_t, std::vector<int64_t>, std::vector<int64_t>>;
+  using Content = std::vector<std::pair<std::string_view, const pickle::Value*>>;
+
+  // The first value that is the same tensor.
+  const pickle::Value* first_like(const pickle::Value* value) {
+    const auto* t = value->as<StridedTensor>();
+    if (!t) return value;
+    return tensors_.try_emplace({t->view.storage, t->view.first, t->view.count, t->offset, t->sizes, t->strides}, value)
+        .first->second;
+  }
+
+  const TensorDicts& dicts_;
+  const ModelNames& model_;
+  std::optional<size_t> set_;
+  std::map<std::string_view, const pickle::Value*> items_;  // of that set
+  std::map<Tensor, const pickle::Value*> tensors_;
+  std::set<Content> contents_;
+};
 
 // What `fit` means in a message.
 std::string place_of(const NameFit& fit, const TorchFile* torch) {
@@ -135,12 +159,10 @@ std::string place_of(const NameFit& fit, const TorchFile* torch) {
 }
 
 [[noreturn]] void fail_to_choose(const std::string& path, const std::vector<NameFit>& fits, const TorchFile* torch) {
-  std::vector<std::string> places;
-  for (const NameFit& fit : fits) places.push_back(place_of(fit, torch));
   const NameFit& first = fits.front();
   std::string expression = torch ? torch->dicts().python(torch->dicts().all()[first.set]) : "saved";
-  std::string text =
-      str(path, " holds ", fits.size(), " sets of tensors that fit the model equally well: ", few(places));
+  std::string text = str(path, " holds ", fits.size(), " sets of tensors that fit the model equally well: ",
+                         few(fits.size(), [&](size_t i) { return place_of(fits[i], torch); }));
   if (expression.empty()) fail(text);
   if (!first.prefix.empty())
     expression =
@@ -157,11 +179,11 @@ NameFit choose(const std::string& path, const std::vector<std::string>& names, c
   const std::vector<NameFit> fits = model.best_fits(sets);
   const bool by_chance = fits.size() > 1 && fits.front().found * 2 < model.size();
   if (fits.empty() || by_chance) fail_to_find(path, names, sets, torch);
-  std::vector<NameFit> different;
-  for (const NameFit& fit : fits)
-    if (!torch || std::none_of(different.begin(), different.end(),
-                               [&](const NameFit& other) { return same_tensors(torch->dicts(), other, fit, model); }))
-      different.push_back(fit);
+  std::vector<NameFit> different = fits;
+  if (torch) {
+    Differences differences(torch->dicts(), model);
+    std::erase_if(different, [&](const NameFit& fit) { return !differences.is_new(fit); });
+  }
   if (different.size() > 1) fail_to_choose(path, different, torch);
   return different.front();
 }

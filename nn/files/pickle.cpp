@@ -377,9 +377,9 @@ Value* Unpickler::rebuild_tensor(const std::vector<Value*>& arguments) {
   const Storage& storage = *view->storage;
   if (!storage.type->stored) return make(Object{.maker = storage.type});  // of numbers that boxcam has not
 
-  int64_t elements = 1, last = *offset;
-  bool fits = true;
-  for (const int64_t size : *sizes) fits = fits && !__builtin_mul_overflow(elements, size, &elements);
+  bool fits = is_countable(*sizes, storage.type->item_size);
+  const int64_t elements = fits ? Shape(*sizes).numel() : 0;
+  int64_t last = *offset;
   for (size_t i = 0; i < sizes->size(); ++i) {
     int64_t step = 0;
     fits = fits && !__builtin_mul_overflow(std::max<int64_t>((*sizes)[i] - 1, 0), (*strides)[i], &step) &&

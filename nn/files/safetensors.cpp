@@ -193,15 +193,15 @@ class Reader {
           "; boxcam reads F32, F64, F16, BF16, I64, I32 and U8");
     entry.type = known->type;
 
-    uint64_t bytes = item_size(entry.type);
     std::vector<int64_t> dims;
     for (const uint64_t extent : numbers("shape")) {
-      check(extent <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max()) &&
-                !__builtin_mul_overflow(bytes, extent, &bytes),
-            path_, ": the shape of tensor ", name, " is too large");
+      check(extent <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max()), path_, ": the shape of tensor ", name,
+            " is too large");
       dims.push_back(static_cast<int64_t>(extent));
     }
+    check(is_countable(dims, item_size(entry.type)), path_, ": the shape of tensor ", name, " is too large");
     entry.shape = Shape(dims);
+    const uint64_t bytes = static_cast<uint64_t>(entry.shape.numel()) * item_size(entry.type);
 
     const std::vector<uint64_t> offsets = numbers("data_offsets");
     check(offsets.size() == 2 && offsets[0] <= offsets[1], path_, ": tensor ", name,
@@ -329,6 +329,13 @@ size_t item_size(StoredType type) {
     case StoredType::i32: break;
   }
   return 4;
+}
+
+bool is_countable(const std::vector<int64_t>& extents, size_t item_size) {
+  auto bytes = static_cast<int64_t>(item_size);
+  return std::all_of(extents.begin(), extents.end(), [&](int64_t extent) {
+    return extent >= 0 && !__builtin_mul_overflow(bytes, std::max<int64_t>(extent, 1), &bytes);
+  });
 }
 
 FileTensor decode_tensor(const std::string& name, StoredType type, const Shape& shape, std::span<const char> bytes) {

@@ -16,6 +16,9 @@ namespace boxcam {
 /// it: batch counters, random states, steps.
 enum class StoredType { f32, f64, f16, bf16, i64, i32, u8 };
 size_t item_size(StoredType type);
+/// Whether the bytes of a tensor, and the strides of one that has none, are numbers of 64 bits, which Shape::numel and
+/// ops take for granted: [2^40, 2^40, 0] has no elements, but no strides either.
+bool is_countable(const std::vector<int64_t>& extents, size_t item_size);
 
 /// An entry of a file: either `tensor` (f32, f64, i32 or u8, on the CPU), or 64-bit integers, kept exactly.
 struct FileTensor {

@@ -89,6 +89,10 @@ class ZipArchive {
     zip_stat_t status;
     check(zip_stat(archive_.get(), name.c_str(), 0, &status) == 0 && (status.valid & ZIP_STAT_SIZE), path_,
           ": the archive has no entry ", name);
+    const bool known = (status.valid & ZIP_STAT_COMP_METHOD) &&
+                       (status.comp_method == ZIP_CM_STORE || status.comp_method == ZIP_CM_DEFLATE);
+    check(known, path_, ": the entry ", name, " is compressed by method ", status.comp_method,
+          ", expected 0 or 8 (stored or deflated), as torch.save and zip write");
     return status.size;
   }
 

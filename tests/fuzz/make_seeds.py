@@ -56,12 +56,12 @@ def pickles():
     write("pickle", "module", module)
 
 
-def archive(pickled, storages):
+def archive(pickled, storages, method=zipfile.ZIP_DEFLATED):
     """As torch.save writes it, but compressed."""
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as file:
+    with zipfile.ZipFile(out, "w", method, compresslevel=9) as file:
         for name, content in (("data.pkl", pickled), *((f"data/{key}", value) for key, value in storages.items())):
-            file.writestr(zipfile.ZipInfo(f"a/{name}"), content, zipfile.ZIP_DEFLATED)
+            file.writestr(zipfile.ZipInfo(f"a/{name}"), content, method)
     return out.getvalue()
 
 
@@ -88,6 +88,7 @@ def archives():
           archive(b"\x80\x02" + same_key + names + module + attributes(b"}(" + b"h\x01h\x02" * 45_000 + b"u") + b".", {}))
     write("pth_zip", "long_way", archive(b"\x80\x02" + text("k" * 400_000) + b"q\x010" + b"}h\x01" * 90_000 + b"}(" +
                                          text("a") + tensor("0") + b"u" + b"s" * 90_000 + b".", {"0": b"\0" * 4}))
+    write("pth_zip", "bzip2", archive(state_dict(2), {"0": bytes(24)}, zipfile.ZIP_BZIP2))
     program = "x, 'weights.pth')\n__import__('os').abort() #"
     sets = b"".join(text(name) + b"}(" + text("a") + tensor(key) + b"u" for name, key in ((program, "0"), ("b", "1")))
     write("pth_zip", "attribute_of_code",
@@ -190,6 +191,7 @@ def boxcam_files():
     write("model_card", "foreign", safetensors([("a", "U8", [1], b"x")], {"model": "x"}))
     f32, f64, i64 = (lambda *v: struct.pack(f"<{len(v)}f", *v)), (lambda *v: struct.pack(f"<{len(v)}d", *v)), (
         lambda *v: struct.pack(f"<{len(v)}q", *v))
+    write("safetensors", "nothing_but_extents", safetensors([("a", "U8", [2 ** 63 - 1, 2, 0], b"")]))
     write("checkpoint", "two_numbers", safetensors([
         ("counters", "I64", [4], i64(1, 2, 30, 0)), ("sums", "F64", [3], f64(0.5, 1, 2)),
         ("metrics", "F64", [14], f64(*range(14))), ("model.head.weight", "F32", [2, 1], f32(1, 2)),

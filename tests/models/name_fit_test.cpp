@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <chrono>
+
 namespace boxcam {
 namespace {
 
@@ -14,7 +17,7 @@ const ModelNames kModel({"conv1.weight", "bn1.weight", "bn1.num_batches_tracked"
 std::string found(const std::vector<Set>& sets) {
   std::string text;
   for (const NameFit& fit : kModel.best_fits(sets))
-    text += std::to_string(fit.set) + " " + fit.prefix + ": " + std::to_string(fit.found) + "\n";
+    text += std::to_string(fit.set) + " " + std::string(fit.prefix) + ": " + std::to_string(fit.found) + "\n";
   return text;
 }
 
@@ -46,6 +49,18 @@ TEST(NameFit, OfTwoThatHaveAllTheOneWithoutStrangersInTheModelsPartsWins) {
   EXPECT_EQ(found({{"s.fc.weight", "s.bn1.weight", "fc.weight", "bn1.weight", "fc.1.weight"}}), "0 s.: 2\n");
   EXPECT_TRUE(kModel.have_part_of("layer1.1.conv1.weight"));
   EXPECT_FALSE(kModel.have_part_of("layer10.conv1.weight"));
+}
+
+TEST(NameFit, AsManyPrefixesAsNamesCostNoMoreThanTheNames) {
+  std::vector<std::string> names;
+  for (int i = 0; i < 100'000; ++i) names.push_back(std::to_string(i) + ".fc.weight");
+  names.emplace_back("7.fc.stray");
+  const Set set(names.begin(), names.end());
+  const auto begin = std::chrono::steady_clock::now();
+  const std::vector<NameFit> fits = kModel.best_fits({set});
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+  EXPECT_EQ(fits.size(), 99'999u);
+  EXPECT_TRUE(std::none_of(fits.begin(), fits.end(), [](const NameFit& fit) { return fit.prefix == "7."; }));
 }
 
 TEST(NameFit, FewNamesAreListedAndManyCounted) {

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 
 #include "engine/base/check.h"
@@ -128,6 +129,12 @@ TEST(WeightFiles, RefusesWhatItDoesNotReadAndSaysWhatItIs) {
   ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
   expect_error([&] { read_weights(folder / "pipe", {"a"}); }, {"pipe: it is not a regular file"});
   expect_error([&] { read_metadata(folder / "pipe"); }, {"pipe: it is not a regular file"});
+}
+
+TEST(WeightFiles, AnArchiveIsStoredOrDeflated) {
+  const std::string seed = std::string(BOXCAM_SOURCE_DIR) + "/tests/fuzz/seeds/pth_zip/bzip2";
+  expect_error([&] { read_weights(seed, {"a"}); },
+               {"the entry a/data.pkl is compressed by method 12, expected 0 or 8"});
 }
 
 TEST(WeightFiles, DamagedFilesEndInError) {
@@ -364,6 +371,27 @@ TEST_F(Pickles, NoTextOfAFileBecomesCodeInTheRecipe) {
             std::string::npos);
 }
 
+TEST_F(Pickles, AsManyChoicesAsTensorsAreToldApartInTheTimeOfReadingThem) {
+  std::string tensors, all_else = "](";  // numbers of the memo: 0 ... 7
+  for (int i = 0; i < 8; ++i) tensors += number(i) + "q" + static_cast<char>(i) + "0";
+  for (size_t i = 0; i < kModel.size(); ++i) tensors += text(kModel[i]) + "q" + static_cast<char>(8 + i) + "0";
+  const auto set = [](int first) {
+    std::string bytes = "}(";
+    for (int i = 0; i < 4; ++i)
+      bytes += std::string("h") + static_cast<char>(8 + i) + "h" + static_cast<char>((first >> i) & 1);
+    return bytes + "u";
+  };
+  for (int i = 0; i < 16'000; ++i) all_else += set(i);
+  std::string prefixes = "}(";
+  for (int i = 0; i < 40'000; ++i) prefixes += text(std::to_string(i) + ".fc.bias") + "h" + static_cast<char>(i % 2);
+  const auto begin = std::chrono::steady_clock::now();
+  refuses(tensors + all_else + "e",
+          {"holds 16 sets of tensors that fit the model equally well: 0, 1, 2", "and 8 more"});
+  const std::string path = file(tensors + prefixes + "u");
+  expect_error([&] { read_weights(path, {"fc.bias"}); }, {"holds 2 sets", "with the prefix '0.'"});
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+}
+
 TEST_F(Pickles, OfALongWayTheEndIsShown) {
   std::string deep = dict_of(model_at(0));
   for (int i = 0; i < 100; ++i) deep = dict_of({{i == 99 ? std::string(5000, 'k') : "k", deep}});
@@ -488,6 +516,7 @@ TEST_F(Pickles, DamageIsNamed) {
   refuses(in_dict(tensor_of(storage_id(8), 0, {2}, {8})), {"does not lie within"});
   refuses(in_dict(tensor_of(storage_id(8), 0, {1000000, 1000000}, {0, 0})), {"does not lie within"});
   refuses(in_dict(tensor_of(storage_id(8), 0, {2, 2}, {huge / 16, huge / 16})), {"does not lie within"});
+  refuses(in_dict(tensor_of(storage_id(8), 0, {0, huge / 16, huge / 16}, {1, 1, 1})), {"does not lie within"});
   refuses(in_dict(tensor_of(storage_id(8), -1, {1}, {1})), {"in a way that torch.save does not"});
   refuses(in_dict(tensor_of(storage_id(8), 0, {-1}, {1})), {"in a way that torch.save does not"});
   refuses(in_dict(tensor_of(storage_id(8), 0, {1, 1}, {1})), {"in a way that torch.save does not"});

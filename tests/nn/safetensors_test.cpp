@@ -163,6 +163,8 @@ TEST(Safetensors, RefusesBrokenHeadersByName) {
   refuses(with_header(tensor("\"F32\"", "7", "[0,4]"), 4), {"shape of tensor w is not a list"});
   refuses(with_header(tensor("\"F32\"", "[4294967296,4294967296]", "[0,4]"), 4), {"shape of tensor w is too large"});
   refuses(with_header(tensor("\"F32\"", "[18446744073709551615]", "[0,4]"), 4), {"shape of tensor w is too large"});
+  for (const char* shape : {"[9223372036854775807,2,0]", "[0,4294967296,4294967296]", "[4611686018427387904,0,4]"})
+    refuses(with_header(tensor("\"U8\"", shape, "[0,0]"), 0), {"shape of tensor w is too large"});
   refuses(with_header(tensor("\"F32\"", "[1]", "[4,0]"), 4), {"tensor w", "data_offsets"});
   refuses(with_header(tensor("\"F32\"", "[1]", "[0]"), 4), {"tensor w", "data_offsets"});
   refuses(with_header(tensor("\"F32\"", "[3]", "[0,8]"), 8), {"tensor w F32[3] needs 12 bytes", "hold 8"});
