@@ -1,7 +1,6 @@
 #include "apps/experiment/runner.h"
 
 #include <fcntl.h>
-#include <spawn.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
