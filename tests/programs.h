@@ -14,6 +14,7 @@
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -150,6 +151,17 @@ inline void train_and_interrupt(const Arguments& options) {
 
 /// A JSON file.
 inline nlohmann::json json_of(const std::string& path) { return nlohmann::json::parse(bytes_of(path)); }
+
+/// The lines of a run's epochs.jsonl, without what depends on the clock.
+inline std::vector<nlohmann::json> epochs_of(const std::string& run) {
+  std::vector<nlohmann::json> lines;
+  std::istringstream text(bytes_of(run + "/epochs.jsonl"));
+  for (std::string line; std::getline(text, line);) {
+    lines.push_back(nlohmann::json::parse(line));
+    for (const char* key : {"seconds", "images_per_second"}) lines.back().erase(key);
+  }
+  return lines;
+}
 
 /// Photographs in the official OpenImages layout, `count` to a split: a coloured square, the box, on grey. Planes,
 /// ships and cars in turn; every fourth image shows nothing. One of the training images is a JPEG.

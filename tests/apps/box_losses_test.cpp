@@ -86,14 +86,6 @@ TEST(EvidenceSplitStep, AddsTheSameGradientInEveryReading) {
   }
 }
 
-/// The lines of epochs.jsonl.
-std::vector<json> epochs_of(const std::string& run) {
-  std::vector<json> lines;
-  std::istringstream text(bytes_of(run + "/epochs.jsonl"));
-  for (std::string line; std::getline(text, line);) lines.push_back(json::parse(line));
-  return lines;
-}
-
 TEST(EvidenceSplitProgram, TrainsRepeatsAndReportsBothTermsInTheLoss) {
   const TemporaryFolder folder;
   const Arguments options = {{"--evidence-split", "0.5"}, {"--lambda", "2"}, {"--boxes", "shuffled"}};

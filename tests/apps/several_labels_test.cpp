@@ -165,22 +165,9 @@ TEST(SeveralLabelsMetrics, StateGoesToACheckpointAndBack) {
   EXPECT_THROW(Metrics(2).restore(metrics.state()), Error);
 }
 
-// ---- the programs
-// -----------------------------------------------------------------------------------------------------------
+// ---- the programs ---------------------------------------------------------------------------------------------------
 
 const Arguments kSeveral = {{"--task", "multi-label"}, {"--lambda", "3"}, {"--augment", "crop-flip"}};
-
-std::vector<json> epochs_of(const std::string& run) {
-  std::vector<json> lines;
-  std::istringstream text(bytes_of(run + "/epochs.jsonl"));
-  for (std::string line; std::getline(text, line);) {
-    json object = json::parse(line);
-    object.erase("seconds");
-    object.erase("images_per_second");
-    lines.push_back(object);
-  }
-  return lines;
-}
 
 void expect_same_runs(const std::string& a, const std::string& b) {
   for (const char* file : {"best.safetensors", "last.safetensors", "checkpoint.safetensors", "test_images.jsonl"})

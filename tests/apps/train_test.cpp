@@ -25,19 +25,6 @@ bool same_weights(const std::string& a, const std::string& b) {
   return bytes_of(a + "/last.safetensors") == bytes_of(b + "/last.safetensors");
 }
 
-/// The lines of epochs.jsonl, without what depends on the clock.
-std::vector<json> epochs_of(const std::string& run) {
-  std::vector<json> lines;
-  std::istringstream text(bytes_of(run + "/epochs.jsonl"));
-  for (std::string line; std::getline(text, line);) {
-    json object = json::parse(line);
-    object.erase("seconds");
-    object.erase("images_per_second");
-    lines.push_back(object);
-  }
-  return lines;
-}
-
 TEST(Train, TheSameCommandTwiceGivesTheSameBytes) {
   const TemporaryFolder folder;
   const Arguments options = {{"--lambda", "5"}, {"--augment", "crop-flip"}};

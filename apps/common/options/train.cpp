@@ -128,9 +128,8 @@ void refuse_for_several_labels(const OptionTable& table, const TrainOptions& t) 
       {t.thesis, "--thesis",
        "stands for the thesis' literal step, which has one label: it contradicts --task multi-label"},
       {m.explain.cam.target == CamTarget::centered, "--cam-target",
-       "centered does not go with --task multi-label: its sigmoid sees a shift common to all logits, so that nothing "
-       "is "
-       "left to centre; use logit"},
+       "centered does not go with --task multi-label: its sigmoid sees a shift common to all logits, so that there is "
+       "nothing to centre; use logit"},
       {m.explain.explains == ExplainOptions::Class::predicted, "--cam-class",
        "predicted does not go with --task multi-label, which explains every class that an image shows"},
       {m.splits(), "--evidence-split", not_derived},
