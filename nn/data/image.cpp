@@ -112,7 +112,9 @@ Window random_window(const Sample& sample, Random& random) {
 }
 
 /// The part_height x part_width pixels from (y, x) on of the image resized to height x width: of a long and narrow
-/// picture the whole would be far larger than the picture. What is kept of it are sums, a row for each of the part.
+/// picture the whole would be far larger than the picture. What is kept of it are sums, a row for each of the part. Of
+/// what is a hundred times as high as wide, the sums come first and are then resized along x: its rows are many and
+/// short.
 Image resized_part(const Image& image, int64_t height, int64_t width, int64_t y, int64_t x, int part_height,
                    int part_width) {
   check(image.height > 0 && image.width > 0, "resize: the image is ", image.height, " x ", image.width);
@@ -122,22 +124,33 @@ Image resized_part(const Image& image, int64_t height, int64_t width, int64_t y,
   const Filter along_x = triangle_filter(image.width, width, x, part_width);
   const Filter along_y = triangle_filter(image.height, height, y, part_height);
   const size_t in_row = size_t(image.width) * 3, out_row = size_t(part_width) * 3;
-  std::vector<float> row(in_row + 1), narrowed(out_row + 1);
-  std::vector<float> sums(part_height * out_row, 0.5f);  // rounds when cut to an integer
+  std::vector<float> row(in_row + 1), resized(out_row + 1);
+  const bool sums_first = image.width < part_width && image.height / image.width >= 100;
+  const size_t sum_row = sums_first ? in_row : out_row;
+  std::vector<float> sums(part_height * sum_row, 0.5f);  // rounds when cut to an integer
   int begin = 0;                                         // of the rows that need this one or one to come
   for (int from = along_y.first.front(); from < along_y.first.back() + along_y.count; ++from) {
     while (along_y.first[begin] + along_y.count <= from) ++begin;
     std::copy_n(image.at(from, 0), in_row, row.data());
-    filter_row(along_x, row.data(), narrowed.data(), part_width);
+    if (!sums_first) filter_row(along_x, row.data(), resized.data(), part_width);
+    const float* summand = sums_first ? row.data() : resized.data();
     for (int to = begin; to < part_height && along_y.first[to] <= from; ++to) {
       const float weight = along_y.weights[size_t(to) * along_y.count + (from - along_y.first[to])];
-      if (weight != 0) add_scaled(weight, narrowed.data(), &sums[to * out_row], out_row);
+      if (weight != 0) add_scaled(weight, summand, &sums[to * sum_row], sum_row);
     }
   }
 
   Image result(part_height, part_width);
-  for (size_t i = 0; i < sums.size(); ++i)
-    result.pixels[i] = static_cast<uint8_t>(std::min(static_cast<int>(sums[i]), 255));
+  for (int to = 0; to < part_height; ++to) {
+    const float* values = &sums[to * sum_row];
+    if (sums_first) {
+      std::copy_n(values, in_row, row.data());
+      filter_row(along_x, row.data(), resized.data(), part_width);
+      values = resized.data();
+    }
+    std::transform(values, values + out_row, &result.pixels[to * out_row],
+                   [](float value) { return static_cast<uint8_t>(std::min(static_cast<int>(value), 255)); });
+  }
   return result;
 }
 

@@ -163,6 +163,22 @@ TEST(Geometry, BoxesMoveWithResizeCropAndFlip) {
   EXPECT_ERROR(crop(sample.image, -1, 0, 2, 2), "crop");
 }
 
+// A high one is summed along y before it is resized along x, a wide one after.
+TEST(Resize, AHighPictureIsAWideOneTurned) {
+  const auto transposed = [](const Image& image) {
+    Image result(image.width, image.height);
+    for (int y = 0; y < image.height; ++y)
+      for (int x = 0; x < image.width; ++x) std::copy_n(image.at(y, x), 3, result.at(x, y));
+    return result;
+  };
+  for (const auto& [height, width] : {std::pair{1, 5000}, {3, 777}, {7, 700}, {7, 699}, {2, 210}}) {
+    SCOPED_TRACE(str(height, " x ", width));
+    const Image wide = picture(height, width);
+    const Image expected = transposed(resize(wide, 19, 23)), high = resize(transposed(wide), 23, 19);
+    EXPECT_LE(largest_difference(high.pixels.data(), expected.pixels.data(), high.pixels.size()), 1);
+  }
+}
+
 TEST(Prepare, SquashAndCropWithoutAugmentation) {
   Preprocess preprocess{.image_size = 28};
   Sample squashed = prepare(sample_of(56, 112, {{0, 0, 112, 56}, {28, 14, 56, 28}}), preprocess, nullptr);
