@@ -310,8 +310,12 @@ size_t width_of(const std::string& text) {
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
 
-/// Markdown whose columns line up on a terminal; the first row is the header.
+/// Markdown whose columns line up on a terminal; the first row is the header. A row's name may hold a bar, which would
+/// begin a column.
 std::string grid(std::vector<std::vector<std::string>> rows) {
+  for (auto& row : rows)
+    for (std::string& cell : row)
+      for (size_t at = 0; (at = cell.find('|', at)) != std::string::npos; at += 2) cell.insert(at, 1, '\\');
   std::vector<size_t> width(rows[0].size(), 3);
   for (const auto& row : rows)
     for (size_t c = 0; c < row.size(); ++c) width[c] = std::max(width[c], width_of(row[c]));

@@ -7,6 +7,7 @@
 
 #include "apps/common/epoch_rules.h"
 #include "apps/experiment/plan.h"
+#include "apps/experiment/tables.h"
 #include "engine/base/check.h"
 #include "tests/temporary_folder.h"
 
@@ -219,6 +220,15 @@ TEST(StudyTables, ARuleChoosesTheFirstOfTheBest) {
   EXPECT_EQ(chosen_epoch(epochs, "last"), 2);
   EXPECT_EQ(chosen_epoch(epochs, "content-heatmap"), 1);
   EXPECT_EQ(chosen_epoch(epochs, "worst-group"), -1);
+}
+
+TEST(StudyTables, ANameIsOneCellWhateverIsInIt) {
+  StudyRecord record;
+  record.tables.push_back({"t", "", {{"test_accuracy", "accuracy"}}, {{"a|b, c & d", {{0.5, 0.25, 3}}}}});
+  const auto holds = [](const std::string& text, const char* part) { return text.find(part) != std::string::npos; };
+  EXPECT_TRUE(holds(as_markdown(record), "| a\\|b, c & d | 3   | 50.0 ± 25.0 |")) << as_markdown(record);
+  EXPECT_TRUE(holds(as_csv(record), "\nt,\"a|b, c & d\",test_accuracy,0.5,0.25,3,")) << as_csv(record);
+  EXPECT_TRUE(holds(as_latex(record), "\na|b, c \\& d & 3 & 50.0 ")) << as_latex(record);
 }
 
 }  // namespace
