@@ -400,6 +400,9 @@ std::string in_latex(const std::string& text) {
       case '~': out += "\\textasciitilde{}"; break;
       case '^': out += "\\textasciicircum{}"; break;
       case '\\': out += "\\textbackslash{}"; break;
+      case '|': out += "\\textbar{}"; break;  // these three are other signs in LaTeX's first font encoding
+      case '<': out += "\\textless{}"; break;
+      case '>': out += "\\textgreater{}"; break;
       default: out += c;
     }
   for (size_t at; (at = out.find("±")) != std::string::npos;) out.replace(at, std::string("±").size(), "$\\pm$");
@@ -407,14 +410,16 @@ std::string in_latex(const std::string& text) {
   return out;
 }
 
+/// As wide as it is, and no wider than the line.
 std::string latex_grid(const std::vector<std::vector<std::string>>& rows, const std::string& caption) {
-  std::string text = "\\begin{table}\n\\caption{" + in_latex(caption) + "}\n\\begin{tabular}{l" +
+  std::string text = "\\begin{table}\n\\caption{" + in_latex(caption) +
+                     "}\n\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n\\begin{tabular}{l" +
                      std::string(rows[0].size() - 1, 'r') + "}\n\\hline\n";
   for (size_t r = 0; r < rows.size(); ++r) {
     for (size_t c = 0; c < rows[r].size(); ++c) text += (c ? " & " : "") + in_latex(rows[r][c]);
     text += r == 0 ? " \\\\\n\\hline\n" : " \\\\\n";
   }
-  return text + "\\hline\n\\end{tabular}\n\\end{table}\n";
+  return text + "\\hline\n\\end{tabular}}\n\\end{table}\n";
 }
 
 }  // namespace
@@ -541,7 +546,7 @@ std::string as_csv(const StudyRecord& record) {
 }
 
 std::string as_latex(const StudyRecord& record) {
-  std::string text = "% " + record.title + "\n";
+  std::string text = "% " + record.title + "; needs \\usepackage{graphicx}\n";
   for (const StudyTable& table : record.tables) {
     text +=
         latex_grid(cells_of(table), table.title + (record.selection.empty() ? "" : ". Tested: " + record.selection) +

@@ -21,7 +21,7 @@ std::string as_markdown(const StudyRecord& record);
 /// One line for each cell: table, row, measure, mean, sd, n, and of the difference mean, sd, pairs, p, Holm's p, the
 /// interval and the verdict.
 std::string as_csv(const StudyRecord& record);
-/// Tables to \input; they need no package.
+/// Tables to \input, no wider than the line, for which they need the package graphicx.
 std::string as_latex(const StudyRecord& record);
 
 }  // namespace boxcam

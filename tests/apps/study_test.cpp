@@ -228,7 +228,7 @@ TEST(StudyTables, ANameIsOneCellWhateverIsInIt) {
   const auto holds = [](const std::string& text, const char* part) { return text.find(part) != std::string::npos; };
   EXPECT_TRUE(holds(as_markdown(record), "| a\\|b, c & d | 3   | 50.0 ± 25.0 |")) << as_markdown(record);
   EXPECT_TRUE(holds(as_csv(record), "\nt,\"a|b, c & d\",test_accuracy,0.5,0.25,3,")) << as_csv(record);
-  EXPECT_TRUE(holds(as_latex(record), "\na|b, c \\& d & 3 & 50.0 ")) << as_latex(record);
+  EXPECT_TRUE(holds(as_latex(record), "\na\\textbar{}b, c \\& d & 3 & 50.0 ")) << as_latex(record);
 }
 
 }  // namespace
