@@ -113,8 +113,8 @@ Window random_window(const Sample& sample, Random& random) {
 
 /// The part_height x part_width pixels from (y, x) on of the image resized to height x width: of a long and narrow
 /// picture the whole would be far larger than the picture. What is kept of it are sums, a row for each of the part. Of
-/// what is a hundred times as high as wide, the sums come first and are then resized along x: its rows are many and
-/// short.
+/// what is a hundred times as high as wide, and is to become wider, the sums come first and are then resized along x:
+/// its rows are many and short. (Not of every picture that becomes wider: another order gives other last bits.)
 Image resized_part(const Image& image, int64_t height, int64_t width, int64_t y, int64_t x, int part_height,
                    int part_width) {
   check(image.height > 0 && image.width > 0, "resize: the image is ", image.height, " x ", image.width);
