@@ -11,6 +11,7 @@
 //   BOXCAM_FAULTS_KILL      N: SIGKILL before the N-th change
 //   BOXCAM_FAULTS_CLOCK     1: the time of day jumps back by an hour at every look
 //   BOXCAM_FAULTS_LEAK      1: a handle and a page are never given back after every fsync
+//   BOXCAM_FAULTS_STOP      1: SIGSTOP after every fsync; who watches sends SIGCONT
 //   BOXCAM_FAULTS_COUNT     a file for the number of calls of each kind, and for the numbers of those allocations that
 //   are
 //                           the first of their call stack
@@ -122,7 +123,7 @@ void about_to_change() {
 constexpr size_t slots = size_t{1} << 16;
 std::array<std::atomic<uint64_t>, slots> stacks;
 std::array<std::atomic<long>, slots> first_of_stack;
-std::atomic<bool> counting = false, jumps = false, leaks = false;
+std::atomic<bool> counting = false, jumps = false, leaks = false, stops = false;
 std::atomic<long> looks = 0;  // at the clock
 
 void note_stack(long number) {
@@ -231,7 +232,9 @@ int sync_file(int descriptor, Act act) {
   const int number = number_of(descriptor);
   if (number > 0 && leaks) leak(descriptor);
   if (number > 0 && strikes(fsync_)) return -1;
-  return changed(number > 0, act, [&](int) { tell_paths("sync %d\n", number); });
+  const int result = changed(number > 0, act, [&](int) { tell_paths("sync %d\n", number); });
+  if (number > 0 && stops) kill(getpid(), SIGSTOP);
+  return result;
 }
 
 /// A function that takes one path and changes what is there.
@@ -268,6 +271,7 @@ void begin() {
         syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644));
   jumps = text("BOXCAM_FAULTS_CLOCK")[0] == '1';
   leaks = text("BOXCAM_FAULTS_LEAK")[0] == '1';
+  stops = text("BOXCAM_FAULTS_STOP")[0] == '1';
   void* frames[4];
   backtrace(frames, 4);  // loads what it needs now
   counting = text("BOXCAM_FAULTS_COUNT")[0] != '\0';
