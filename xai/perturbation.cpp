@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
+#include <functional>
+#include <memory>
 
+#include "engine/base/parallel.h"
 #include "engine/ops.h"
 #include "xai/imputation.h"
 
@@ -21,16 +23,10 @@ class Showing {
   explicit Showing(const MetricPictures& pictures)
       : pictures_(pictures), values_(pictures.x.numel() / pictures.x.dim(0)) {}
 
-  /// Memory for the next picture, of image n; what was given before may be shown now.
-  T* next(int64_t n, double* probability) {
+  /// One more picture, of image n; `write` writes its values, at the latest in `finish`, on any thread.
+  void add(int64_t n, double* probability, std::function<void(T* to)> write) {
+    wanted_.push_back({pictures_.classes[n], probability, std::move(write)});
     if (std::ssize(wanted_) == pictures_.batch) show();
-    if (wanted_.empty()) {
-      Shape shape = pictures_.x.shape();
-      shape[0] = pictures_.batch;
-      shown_ = Tensor::empty(shape, pictures_.x.dtype());
-    }
-    wanted_.push_back({pictures_.classes[n], probability});
-    return shown_.data<T>() + (std::ssize(wanted_) - 1) * values_;
   }
   /// Shows what is left; false when it was stopped.
   bool finish() {
@@ -46,8 +42,12 @@ class Showing {
     stopped_ = stopped_ || (pictures_.stop && pictures_.stop());
     if (!stopped_ && !wanted_.empty()) {
       const NoGrad no_grad;
-      const bool full = std::ssize(wanted_) == pictures_.batch;
-      const Tensor x = full ? shown_ : slice(shown_, 0, 0, std::ssize(wanted_));
+      Shape shape = pictures_.x.shape();
+      shape[0] = std::ssize(wanted_);
+      Tensor x = Tensor::empty(shape, pictures_.x.dtype());
+      parallel_for(shape[0], 1, [&, to = x.data<T>()](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) wanted_[i].write(to + i * values_);
+      });
       const bool on_host = pictures_.x.device() == Device::cpu;
       const Tensor probabilities = softmax(pictures_.logits(on_host ? x : x.to(pictures_.x.device())));
       const std::vector<double> all = probabilities.to_vector();
@@ -60,10 +60,10 @@ class Showing {
   struct Wanted {
     int32_t label;
     double* probability;
+    std::function<void(T*)> write;
   };
   const MetricPictures& pictures_;
   int64_t values_;
-  Tensor shown_;
   std::vector<Wanted> wanted_;
   bool stopped_ = false;
 };
@@ -84,12 +84,12 @@ bool find_masked_scores(Maps& maps, MetricGround& ground, const Rows& rows) {
     Showing<T> showing(ground.pictures());
     const Tensor x = ground.pictures().x.to(Device::cpu);
     const int64_t channels = x.dim(3);
-    for (const auto& [n, out] : rows) {
-      T* picture = showing.next(n, &scores[n]);
-      const T* from = x.data<T>() + n * showing.values();
-      const auto map = maps.map(n);
-      for (int64_t i = 0; i < maps.pixels(); ++i, picture += channels, from += channels)
-        for (int64_t c = 0; c < channels; ++c) picture[c] = from[c] * static_cast<T>(map[i]);
+    for (const auto& row : rows) {
+      const int64_t n = row.image;
+      showing.add(n, &scores[n], [=, from = x.data<T>() + n * showing.values(), map = maps.map(n)](T* to) {
+        for (int64_t pixel = 0, i = 0; pixel < std::ssize(map); ++pixel)
+          for (int64_t c = 0; c < channels; ++c, ++i) to[i] = from[i] * static_cast<T>(map[pixel]);
+      });
     }
     if (!showing.finish()) return false;
     maps.masked_scores = scores;
@@ -120,6 +120,13 @@ double area_over_steps(const std::vector<double>& scores) {
   return sum / static_cast<double>(scores.size() - 1);
 }
 
+/// The place of each pixel in an order.
+std::vector<int32_t> ranks_of(const std::vector<int32_t>& order) {
+  std::vector<int32_t> ranks(order.size());
+  for (size_t k = 0; k < order.size(); ++k) ranks[order[k]] = static_cast<int32_t>(k);
+  return ranks;
+}
+
 double area_over_pixels(const std::vector<double>& scores, const std::vector<int64_t>& counts) {
   double area = 0;
   for (size_t i = 1; i < scores.size(); ++i)
@@ -127,18 +134,18 @@ double area_over_pixels(const std::vector<double>& scores, const std::vector<int
   return area / static_cast<double>(counts.back());
 }
 
-/// The pictures on the way from one to another, pixel by pixel in this order.
+/// The pictures on the way from one to another, of which the `counts` first pixels are the other's. By pixel, `ranks`
+/// tells how many come before.
 template <class T>
-void walk(Showing<T>& showing, int64_t n, const T* from, const T* to, std::span<const int32_t> order,
+void walk(Showing<T>& showing, int64_t n, const T* from, const T* to, std::shared_ptr<const std::vector<int32_t>> ranks,
           const std::vector<int64_t>& counts, std::vector<double>& scores) {
   scores.resize(counts.size());
-  const int64_t values = showing.values(), channels = values / std::ssize(order);
-  std::vector<T> picture(from, from + values);
-  for (size_t i = 0; i < counts.size() && !showing.stopped(); ++i) {
-    for (int64_t k = i ? counts[i - 1] : 0; k < counts[i]; ++k)
-      std::copy_n(to + order[k] * channels, channels, picture.data() + order[k] * channels);
-    std::copy(picture.begin(), picture.end(), showing.next(n, &scores[i]));
-  }
+  const int64_t pixels = std::ssize(*ranks), channels = showing.values() / pixels;
+  for (size_t i = 0; i < counts.size() && !showing.stopped(); ++i)
+    showing.add(n, &scores[i], [=, count = counts[i]](T* out) {
+      for (int64_t pixel = 0, k = 0; pixel < pixels; ++pixel)
+        for (int64_t c = 0; c < channels; ++c, ++k) out[k] = (*ranks)[pixel] < count ? to[k] : from[k];
+    });
 }
 
 constexpr int64_t kTorchCamSteps = 20;
@@ -152,14 +159,14 @@ bool curves(Maps& maps, MetricGround& ground, const Rows& rows, bool inserting) 
     std::vector<std::vector<double>> rise(rows.size()), torch_cam(rows.size());
     for (size_t i = 0; i < rows.size() && !showing.stopped(); ++i) {
       const int64_t n = rows[i].image;
-      const std::vector<int32_t> order = maps.order(n);
+      const auto ranks = std::make_shared<const std::vector<int32_t>>(ranks_of(maps.order(n)));
       const T* picture = x.data<T>() + n * showing.values();
       if (inserting) {
-        walk(showing, n, blurred.data<T>() + n * showing.values(), picture, order, of_rise, rise[i]);
-        walk(showing, n, zeros.data(), picture, order, of_torch_cam, torch_cam[i]);
+        walk(showing, n, blurred.data<T>() + n * showing.values(), picture, ranks, of_rise, rise[i]);
+        walk(showing, n, zeros.data(), picture, ranks, of_torch_cam, torch_cam[i]);
       } else {
-        walk(showing, n, picture, zeros.data(), order, of_rise, rise[i]);
-        walk(showing, n, picture, zeros.data(), order, of_torch_cam, torch_cam[i]);
+        walk(showing, n, picture, zeros.data(), ranks, of_rise, rise[i]);
+        walk(showing, n, picture, zeros.data(), ranks, of_torch_cam, torch_cam[i]);
       }
     }
     if (!showing.finish()) return false;
@@ -222,17 +229,17 @@ bool remove_and_debias(Maps& maps, MetricGround& ground, const Rows& rows, Remov
     std::vector<std::vector<double>> probabilities(rows.size());
     for (size_t r = 0; r < rows.size() && !showing.stopped(); ++r) {
       const int64_t n = rows[r].image;
-      const Removal missing = removal(maps, n);
-      if (missing.empty()) continue;
-      const Tensor imputed = impute(repeated<T>(x, n, 2 * kShares), missing);
-      const auto noise = ground.noise(n);
+      const auto missing = std::make_shared<const Removal>(removal(maps, n));
+      if (missing->empty()) continue;
+      const Tensor imputed = impute(repeated<T>(x, n, 2 * kShares), *missing);
       probabilities[r].resize(2 * kShares);
-      for (int k = 0; k < 2 * kShares; ++k) {
-        const T* from = imputed.data<T>() + k * showing.values();
-        T* to = showing.next(n, &probabilities[r][k]);
-        for (int64_t i = 0; i < showing.values(); ++i)
-          to[i] = from[i] + (missing[k * pixels + i / channels] ? static_cast<T>(noise[i]) : T(0));
-      }
+      for (int k = 0; k < 2 * kShares; ++k)
+        showing.add(n, &probabilities[r][k], [=, noise = ground.noise(n)](T* to) {
+          const T* const from = imputed.data<T>() + k * pixels * channels;
+          for (int64_t pixel = 0, i = 0; pixel < pixels; ++pixel)
+            for (int64_t c = 0; c < channels; ++c, ++i)
+              to[i] = from[i] + ((*missing)[k * pixels + pixel] ? static_cast<T>(noise[i]) : T(0));
+        });
     }
     if (!showing.finish()) return false;
     for (size_t r = 0; r < rows.size(); ++r) {
@@ -292,9 +299,10 @@ Tensor rise_blur(const Tensor& x) {
   Tensor result = x.clone();
   visit_floating(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    std::vector<double> down(row);
-    for (int64_t n = 0; n < x.dim(0); ++n)
-      for (int64_t y = 0; y < height; ++y) {
+    parallel_for(x.dim(0) * height, 1, [&](int64_t begin, int64_t end) {
+      std::vector<double> down(row);
+      for (int64_t at = begin; at < end; ++at) {
+        const int64_t n = at / height, y = at % height;
         std::fill(down.begin(), down.end(), 0);
         for (int64_t d = std::max(-reach, -y); d <= std::min(reach, height - 1 - y); ++d) {
           const T* from = x.data<T>() + (n * height + y + d) * row;
@@ -304,10 +312,11 @@ Tensor rise_blur(const Tensor& x) {
         for (int64_t i = 0; i < row; ++i) {
           double sum = 0;
           for (int64_t d = -reach; d <= reach; ++d)
-            if (const int64_t at = i + d * channels; at >= 0 && at < row) sum += kernel[d + reach] * down[at];
+            if (const int64_t k = i + d * channels; k >= 0 && k < row) sum += kernel[d + reach] * down[k];
           to[i] = static_cast<T>(sum);
         }
       }
+    });
   });
   return result;
 }
