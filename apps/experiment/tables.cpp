@@ -380,6 +380,21 @@ std::vector<std::vector<std::string>> differences_of(const StudyTable& table) {
   return rows;
 }
 
+/// Of one measure alone, a cell a number: a column for each would be too small to read on paper.
+std::vector<std::vector<std::string>> differences_in(const StudyTable& table, size_t column) {
+  const Measure& m = table.columns[column];
+  std::vector<std::vector<std::string>> rows = {{"row", "pairs", "difference", "95 % interval", "p", "p (Holm)"}};
+  for (const StudyTableRow& row : table.rows) {
+    const auto& d = row.cells[column].difference;
+    if (!d) continue;
+    const bool few = d->pairs < kFewestPairs;
+    rows.push_back({row.label, std::to_string(d->pairs), with_deviation(m, d->mean, d->sd, true),
+                    std::isnan(d->low) ? "-" : str(in_percent(m, d->low, true), " to ", in_percent(m, d->high, true)),
+                    few ? "no verdict" : p_text(d->p), few ? "-" : p_text(d->holm_p)});
+  }
+  return rows;
+}
+
 std::string explained(const StudyRecord& record) {
   return str("Difference from ", record.reference,
              ", seed by seed, in points: mean ± deviation [95 % interval of the mean, bootstrap over seeds and test "
@@ -551,7 +566,9 @@ std::string as_latex(const StudyRecord& record) {
     text +=
         latex_grid(cells_of(table), table.title + (record.selection.empty() ? "" : ". Tested: " + record.selection) +
                                         ". Percent, mean ± standard deviation.");
-    if (has_differences(table)) text += latex_grid(differences_of(table), explained(record));
+    for (size_t c = 0; c < table.columns.size(); ++c)
+      if (const auto rows = differences_in(table, c); rows.size() > 1)
+        text += latex_grid(rows, table.columns[c].title + ". " + explained(record));
   }
   return text;
 }

@@ -231,5 +231,25 @@ TEST(StudyTables, ANameIsOneCellWhateverIsInIt) {
   EXPECT_TRUE(holds(as_latex(record), "\na\\textbar{}b, c \\& d & 3 & 50.0 ")) << as_latex(record);
 }
 
+// Six columns are as wide as a page of paper, however many measures there are.
+TEST(StudyTables, LatexHasATableOfDifferencesForEachMeasure) {
+  StudyCell few{0.6, 0.1, 3}, many{0.7, 0.1, 8};
+  few.difference = PairedDifference{.mean = 0.1, .sd = 0.02, .pairs = 3, .p = 0.25, .holm_p = 0.25};
+  many.difference = PairedDifference{
+      .mean = -0.2, .sd = 0.03, .pairs = 8, .p = 0.0078125, .holm_p = 0.03, .low = -0.22, .high = -0.17};
+  StudyRecord record;
+  record.reference = "none";
+  record.tables.push_back({"t",
+                           "",
+                           {{"test_accuracy", "accuracy"}, {"test_content_heatmap", "Content-Heatmap"}},
+                           {{"none", {{0.5, 0.1, 8}, {0.5, 0.1, 8}}}, {"box", {few, many}}}});
+  const std::string latex = as_latex(record);
+  const auto holds = [&](const char* part) { return latex.find(part) != std::string::npos; };
+  EXPECT_TRUE(holds("\\caption{accuracy. Difference from none")) << latex;
+  EXPECT_TRUE(holds("\nbox & 3 & +10.0 $\\pm$ 2.0 & - & no verdict & - ")) << latex;
+  EXPECT_TRUE(holds("\\caption{Content-Heatmap. Difference from none")) << latex;
+  EXPECT_TRUE(holds("\nbox & 8 & -20.0 $\\pm$ 3.0 & -22.0 to -17.0 & 0.0078 & 0.03 ")) << latex;
+}
+
 }  // namespace
 }  // namespace boxcam
