@@ -32,6 +32,13 @@ const std::string kFixtures = std::string(BOXCAM_SOURCE_DIR) + "/tests/fixtures/
 
 json expected(const char* reader) { return json::parse(bytes_of(kFixtures + "expected.json")).at(reader); }
 
+// Boxes of expected.json, in pixels: VOC's first pixel is 1, and the last belongs to the box.
+Box voc_box(const json& o) { return {o[1].get<double>() - 1, o[2].get<double>() - 1, o[3], o[4]}; }
+Box coco_box(const json& o) {
+  const double x = o[1], y = o[2];
+  return {x, y, x + o[3].get<double>(), y + o[4].get<double>()};
+}
+
 void add_picture(const std::string& path, int width = 60, int height = 40) {
   fs::create_directories(fs::path(path).parent_path());
   write_png(path, Image(height, width));
@@ -131,6 +138,40 @@ void expect_the_same_boxes(Open open, const std::string& place, const json& expe
   EXPECT_GE(most, 2u);
 }
 
+// ---- real annotations, where somebody has them: make_annotation_fixtures.py DIR, then BOXCAM_ANNOTATIONS=DIR ----
+
+class RealAnnotations : public testing::Test {
+ protected:
+  void SetUp() override {
+    const char* place = std::getenv("BOXCAM_ANNOTATIONS");
+    if (!place) GTEST_SKIP() << "BOXCAM_ANNOTATIONS names no folder with VOC's and COCO's annotations";
+    fs::copy(place, dir, fs::copy_options::recursive);
+    found = json::parse(bytes_of(dir + "/expected.json"));
+  }
+  /// Grey pictures of the annotated sizes.
+  void draw(const char* reader, const std::string& pictures) const {
+    for (const auto& [id, size] : found.at("sizes").at(reader).items()) {
+      const std::string path = str(dir, "/", pictures, "/", id);
+      add_picture(path + ".png", size[0], size[1]);
+      fs::rename(path + ".png", path + ".jpg");
+    }
+  }
+
+  const TemporaryFolder folder;
+  const std::string dir = folder / "real";
+  json found;
+};
+
+TEST_F(RealAnnotations, OfVocAreWhatTorchvisionReads) {
+  draw("voc", "voc/JPEGImages");
+  expect_the_same_boxes(voc, dir + "/voc", found.at("voc"), voc_box);
+}
+
+TEST_F(RealAnnotations, OfCocoAreWhatPycocotoolsReads) {
+  draw("coco", "coco/train2017");
+  expect_the_same_boxes(coco, dir + "/coco", found.at("coco"), coco_box);
+}
+
 // ---- Pascal VOC ----
 
 class Voc : public testing::Test {
@@ -154,12 +195,7 @@ class Voc : public testing::Test {
   const Options options{.classes = {"ship", "car"}};
 };
 
-TEST_F(Voc, ReadsTheBoxesThatTorchvisionReads) {
-  expect_the_same_boxes(voc, dir, expected("voc"), [](const json& o) {
-    return Box{o[1].get<double>() - 1, o[2].get<double>() - 1, o[3],
-               o[4]};  // the first pixel is 1, the last belongs to it
-  });
-}
+TEST_F(Voc, ReadsTheBoxesThatTorchvisionReads) { expect_the_same_boxes(voc, dir, expected("voc"), voc_box); }
 
 TEST_F(Voc, ClassesBySizePoliciesSourcesAndSubsets) {
   const auto data = voc(dir, "train", options);
@@ -284,12 +320,7 @@ class Coco : public testing::Test {
   const Options options{.classes = {"plane", "car"}};
 };
 
-TEST_F(Coco, ReadsTheBoxesThatPycocotoolsReads) {
-  expect_the_same_boxes(coco, dir, expected("coco"), [](const json& o) {
-    const double x = o[1], y = o[2];
-    return Box{x, y, x + o[3].get<double>(), y + o[4].get<double>()};
-  });
-}
+TEST_F(Coco, ReadsTheBoxesThatPycocotoolsReads) { expect_the_same_boxes(coco, dir, expected("coco"), coco_box); }
 
 TEST_F(Coco, ClassesCrowdsAndTheOrderOfKeys) {
   const Options car{.classes = {"car"}};
