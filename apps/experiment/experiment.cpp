@@ -51,6 +51,8 @@ Study study_of(const OptionTable& table, const Options& o) {
     for (const std::string& name : o.only) {
       const auto found = std::find(names.begin(), names.end(), name);
       check(found != names.end(), "--only: there is no row '", name, "'", did_you_mean(name, names));
+      check(std::none_of(rows.begin(), rows.end(), [&](const auto& row) { return row.name == name; }),
+            "--only: names the row '", name, "' twice");
       rows.push_back(study.rows[static_cast<size_t>(found - names.begin())]);
     }
     study.rows = rows;

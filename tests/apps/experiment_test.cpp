@@ -227,6 +227,8 @@ TEST(Experiment, RefusesInASentence) {
   EXPECT_TRUE(contains(refused({"--grid", "lamda=1"}), "'lamda' is not an option of train; did you mean 'lambda'?"));
   EXPECT_TRUE(contains(refused({"--grid", "lambda=0,1", "--sedes", "3"}), "unknown option --sedes"));
   EXPECT_TRUE(contains(refused({"--preset", "demo", "--only", "centrd"}), "there is no row 'centrd'; did you mean"));
+  EXPECT_TRUE(
+      contains(refused({"--preset", "demo", "--only", "centred,centred"}), "--only: names the row 'centred' twice"));
   EXPECT_TRUE(contains(refused({"--study", "/nowhere.toml"}), "/nowhere.toml"));
   EXPECT_TRUE(contains(refused({"--preset", "demo", "--lambda", "3"}), "--lambda is what the rows of this study say"));
 }
