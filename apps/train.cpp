@@ -136,7 +136,10 @@ void Run::resume() {
   progress_ = folder_.load_checkpoint(CL_, step_.optimizer());
   step_.renew_copy();
   folder_.truncate_lines(kEpochs, "epoch", progress_.epoch);
-  folder_.truncate_lines(kProof, "step", step_.optimizer().steps() + 1);
+  // Of the last step again: where its digest could not be written, the run was saved behind it all the same.
+  const int64_t steps = step_.optimizer().steps();
+  folder_.truncate_lines(kProof, "step", steps);
+  if (is_proof_step(steps)) prove();
   const std::vector<std::string> changes = folder_.record_move(run_json_, progress_);
   if (!changes.empty())
     std::cerr << "note: the machine is not as it was, and so the run's bits will not be those of either: "
