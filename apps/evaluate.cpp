@@ -162,10 +162,11 @@ int run(const OptionTable& table, Options& o, const ModelCard& card) {
                 << percent(s.accuracy()) << ", Content-Heatmap (pooled) "
                 << percent(s.content_heatmap(ContentHeatmap::pooled)) << ", empty CAMs " << percent(s.empty_cams())
                 << "\n";
-      entry["by_source"][source] = {{"images", s.images()},
-                                    {accuracy_names(m.task()).key, number(s.accuracy())},
-                                    {"content_heatmap_pooled", number(s.content_heatmap(ContentHeatmap::pooled))},
-                                    {"empty_cams", number(s.empty_cams())}};
+      object_in(entry, "by_source")[source] = {
+          {"images", s.images()},
+          {accuracy_names(m.task()).key, number(s.accuracy())},
+          {"content_heatmap_pooled", number(s.content_heatmap(ContentHeatmap::pooled))},
+          {"empty_cams", number(s.empty_cams())}};
     }
     std::cout << groups_text(*e, groups);
     const std::string warning = empty_cam_warning(m);

@@ -375,7 +375,7 @@ bool Run::test_other_rules(nlohmann::json& test) const {
         add_to_json(one, prefix_of(i), *e, o_.train.method.measuring);
       }
     }
-    test["by_rule"][rule] = one;
+    object_in(test, "by_rule")[rule] = one;
   }
   return true;
 }

@@ -72,7 +72,7 @@ NewModel new_model(TrainingOptions& o, const ModelCard& start, const Dataset& tr
 
 nlohmann::json run_json(const TrainingOptions& o, const OptionTable& table, const RunSplits& splits,
                         const NewModel& made) {
-  nlohmann::json json;
+  nlohmann::json json = nlohmann::json::object();
   json["options"] = table.json();
   json["identity"] = {{"boxcam", version()},
                       {"commit", build_commit()},

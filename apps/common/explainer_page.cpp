@@ -333,8 +333,8 @@ nlohmann::json page_json(const MeasuredPage& page, const std::vector<PageGroup>&
                          {"explainers", estimates_json(page, groups.front())}};
   for (const PageGroup& group : groups)
     if (!group.kind.empty())
-      json["by_" + group.kind][group.name] = {{"images", group.images.size()},
-                                              {"explainers", estimates_json(page, group)}};
+      object_in(json, "by_" + group.kind)[group.name] = {{"images", group.images.size()},
+                                                         {"explainers", estimates_json(page, group)}};
   return json;
 }
 

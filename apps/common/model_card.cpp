@@ -199,7 +199,7 @@ nlohmann::json file_identity(const std::string& path) {
   if (!fs::exists(beside, error)) return identity;
   const nlohmann::json run = parse_json_or_discard(read_file(beside.string()));
   for (const char* key : {"identity", "data", "weights", "moved"})
-    if (run.is_object() && run.contains(key)) identity["run"][key] = run[key];
+    if (run.is_object() && run.contains(key)) object_in(identity, "run")[key] = run[key];
   return identity;
 }
 

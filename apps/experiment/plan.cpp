@@ -41,7 +41,7 @@ class Settled {
   /// The recorded options of those named, as a key.
   std::string key(const std::vector<std::string>& names) const {
     const nlohmann::json all = table_.json();
-    nlohmann::json part;
+    nlohmann::json part = nlohmann::json::object();
     for (const std::string& name : names) part[name] = all.at(name);
     return json_text(part);
   }
