@@ -119,7 +119,7 @@ class Run {
   std::optional<Verification> verification_;     // --verify
   const std::map<std::string, int64_t> training_groups_;
   Progress progress_;
-  bool whole_ = true;  // weights, statistics and optimiser belong together: false within a step and once they diverged
+  bool whole_ = true;  // what a checkpoint holds belongs together: not within a step, nor once the weights diverged
   // Of the epoch.
   Metrics metrics_;
   std::optional<ProgressBar> bar_;
@@ -176,9 +176,9 @@ bool Run::train_epoch() {
     const StepInput input = inputs_(*batch, optimizer.steps());
     whole_ = false;
     const StepReport step = step_(input, learning_rate_, metrics_);
-    whole_ = true;
-    ++progress_.batch;
     progress_.terms += step;
+    ++progress_.batch;
+    whole_ = true;
     if (is_proof_step(optimizer.steps())) prove();
     // Mean average precision sorts all images so far: once an epoch is enough.
     const std::string accuracy =
