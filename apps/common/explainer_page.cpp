@@ -307,7 +307,7 @@ nlohmann::json estimates_json(const MeasuredPage& page, const PageGroup& group) 
     for (size_t m = 0; m < page.plan.metrics.size(); ++m)
       for (size_t c = 0; c < page.plan.metrics[m]->columns.size(); ++c) {
         const MetricEstimate& one = group.estimates[e][m][c];
-        json[page.plan.explainers[e]->name][page.plan.metrics[m]->columns[c].name] = {
+        object_in(json, page.plan.explainers[e]->name)[page.plan.metrics[m]->columns[c].name] = {
             {"value", number(one.value)},   {"low", number(one.low)}, {"high", number(one.high)},
             {"chance", number(one.chance)}, {"scored", one.scored},   {"undefined", one.undefined},
             {"without_box", one.unboxed}};

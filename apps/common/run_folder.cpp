@@ -198,10 +198,10 @@ void RunFolder::add_line(const char* name, const nlohmann::json& line) const {
 std::vector<nlohmann::json> RunFolder::read_epochs() const { return read_json_lines(file(kEpochs)); }
 
 void RunFolder::truncate_lines(const char* name, const char* key, int64_t from) const {
-  std::ostringstream kept;
+  std::string kept;
   for (const nlohmann::json& line : read_json_lines(file(name)))
-    if (line.value(key, from) < from) kept << json_text(line) << "\n";
-  write_file(file(name), {kept.str()});
+    if (line.value(key, from) < from) kept += json_text(line) + "\n";
+  write_file(file(name), {kept});
 }
 
 void RunFolder::save_model(const std::string& name, const Classifier& model,

@@ -51,11 +51,12 @@ nlohmann::json to_json(const SanityCheck& check, int64_t images) {
   for (const SanityRow& row : check.rows())
     for (size_t i = 0; i < row.explainers.size(); ++i) {
       const MapSimilarity& s = row.explainers[i];
-      json[word(row.how)].push_back({{"explainer", check.explainers()[i]->name},
-                                     {"part", row.part},
-                                     {"rank_correlation", number(s.rank())},
-                                     {"ssim", number(s.ssim())},
-                                     {"undefined", s.undefined}});
+      nlohmann::json& of_how = json.emplace(word(row.how), nlohmann::json::array()).first.value();
+      of_how.push_back({{"explainer", check.explainers()[i]->name},
+                        {"part", row.part},
+                        {"rank_correlation", number(s.rank())},
+                        {"ssim", number(s.ssim())},
+                        {"undefined", s.undefined}});
     }
   return json;
 }

@@ -87,7 +87,9 @@ class Page {
         chapters_(chapters(story, options)),
         rows_(image_rows(story, options)),
         size_(static_cast<int>(story.input.x.dim(1))),
-        shown_(std::min(kImages, story.images())) {}
+        shown_(std::min(kImages, story.images())) {
+    out_.exceptions(std::ios::badbit);  // memory that ends is no reason for a page with holes
+  }
 
   std::string write();
 

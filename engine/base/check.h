@@ -12,10 +12,12 @@ struct Error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// Concatenates its arguments with `operator<<`.
+/// Concatenates its arguments with `operator<<`. Throws std::bad_alloc where memory ends: a stream left to itself would
+/// go on without what it could not hold.
 template <class... Args>
 std::string str(const Args&... args) {
   std::ostringstream out;
+  out.exceptions(std::ios::badbit);
   (out << ... << args);
   return out.str();
 }
