@@ -26,7 +26,7 @@ struct Options {
   std::vector<std::string> grid, only;
   int64_t jobs = 0;
   bool dry_run = false, list_missing = false, tables = false;
-  std::string runs;
+  std::string runs, pages;
   std::vector<std::string> rows;
 };
 
@@ -106,9 +106,11 @@ void tell_costs(const Study& study, const std::vector<PlannedRun>& runs, int64_t
 int run(const Options& o, const OptionTable& table, const std::vector<std::string>& words) {
   if (!o.runs.empty()) {
     table.refuse(o.rows.empty(), "--rows", "is required beside --runs");
-    std::cout << as_markdown(record_of_folders(o.runs, o.rows));
+    std::cout << as_markdown(o.pages.empty() ? record_of_folders(o.runs, o.rows)
+                                             : record_of_pages(o.runs, o.rows, o.pages));
     return 0;
   }
+  table.refuse(!o.pages.empty(), "--pages", "belongs to --runs");
   table.refuse(!o.rows.empty(), "--rows", "belongs to --runs; of a study, --only chooses rows");
   const OptionList given = read_options(words);
   const Study study = study_of(table, o);
@@ -206,6 +208,9 @@ int program(int argc, char** argv) {
   table.group("Finished runs that no study made");
   table.text("--runs", o.runs, "a folder with runs: DIR/<row>/<any name>, each the --output of train");
   table.list("--rows", o.rows, "its rows; the first is what the others are compared with");
+  table.text(
+      "--pages", o.pages,
+      "compare what explainers show instead: the file in each run's folder that evaluate --explainers --json wrote");
   app.allow_extras();
   return run_app(app, argc, argv, [&] {
     std::vector<std::string> words = app.remaining();

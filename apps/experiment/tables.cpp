@@ -10,12 +10,15 @@
 
 #include "apps/common/epoch_rules.h"
 #include "apps/common/report/values.h"
+#include "apps/common/run_folder.h"
 #include "apps/experiment/statistics.h"
 #include "apps/experiment/thesis.h"
 #include "engine/base/file.h"
 #include "engine/base/text.h"
 #include "nn/data/csv.h"
 #include "nn/files/safetensors.h"
+#include "xai/cam_metrics.h"
+#include "xai/explain.h"
 
 namespace boxcam {
 
@@ -26,12 +29,13 @@ namespace {
 /// A finished run with what its test images showed, split by split.
 struct Finished {
   RunRecord record;
+  std::string folder{};
   std::map<std::string, std::vector<nlohmann::json>> images{};  ///< by split
   std::string weights{};  ///< SHA-256 of the tensors of last.safetensors; empty: it was not kept
 };
 
 Finished finished_run(const std::string& folder, const std::string& row) {
-  Finished run{read_run_record(folder)};
+  Finished run{read_run_record(folder), folder};
   run.record.row = row;
   std::error_code error;
   const std::string images = folder + "/test_images.jsonl";
@@ -188,6 +192,73 @@ StudyTable table_of(const std::string& title, const std::vector<std::string>& na
     for (size_t r = 0; r < rows.size(); ++r) table.rows[r].cells.push_back(cells[r]);
   }
   return table;
+}
+
+// ---- pages of explainers and metrics
+// ------------------------------------------------------------------------------------
+
+/// The share of the maps that no metric could score.
+constexpr const char* kUndefined = "undefined maps";
+
+std::string cell_key(const std::string& split, const std::string& metric, const std::string& explainer) {
+  return str(split, ", ", metric, ", ", explainer);
+}
+
+/// A page that evaluate wrote (--json), as numbers by cell_key. What it holds besides splits is no object, or has no
+/// explainers.
+nlohmann::json numbers_of_page(const std::string& path, std::set<std::string>& splits) {
+  nlohmann::json numbers = nlohmann::json::object();
+  const nlohmann::json file = read_json_file(path);
+  for (const auto& [split, page] : file.items()) {
+    if (!page.is_object() || !page.contains("explainers")) continue;
+    check(number_in(page, "images") == number_in(page, "planned_images"), path, ": only ", number_in(page, "images"),
+          " of ", number_in(page, "planned_images"), " images of ", split, " were measured");
+    splits.insert(split);
+    for (const auto& [explainer, columns] : page.at("explainers").items()) {
+      double undefined = kUnknown;
+      for (const auto& [metric, of] : columns.items()) {
+        numbers[cell_key(split, metric, explainer)] = number_in(of, "value");
+        const double missed = number_in(of, "undefined"), all = missed + number_in(of, "scored");
+        // A metric may leave out more: what all of them leave out is the map's fault.
+        if (all > 0 && !(undefined <= missed / all)) undefined = missed / all;
+      }
+      numbers[cell_key(split, kUndefined, explainer)] = undefined;
+    }
+  }
+  check(!numbers.empty(), path, " holds no page: expected what evaluate --explainers A,B --json FILE writes");
+  return numbers;
+}
+
+/// Of a metric on a split, the explainers side by side: those that some run has.
+std::vector<Measure> explainers_with(const Rows& rows, const std::string& split, const std::string& metric) {
+  std::vector<Measure> measures;
+  for (const Explainer& explainer : explainers()) {
+    const std::string key = cell_key(split, metric, explainer.name);
+    for (const auto& row : rows)
+      if (std::any_of(row.begin(), row.end(), [&](const Finished& run) { return run.record.test.contains(key); })) {
+        measures.push_back({key, explainer.name});
+        break;
+      }
+  }
+  return measures;
+}
+
+std::vector<StudyTable> page_tables(const std::vector<std::string>& names, const Rows& rows,
+                                    const std::set<std::string>& splits) {
+  std::vector<StudyTable> tables;
+  const auto add = [&](const std::string& split, const std::string& metric, const char* caption) {
+    const std::vector<Measure> measures = explainers_with(rows, split, metric);
+    if (measures.empty()) return;
+    tables.push_back(table_of(str(metric, ", ", split), names, rows, 0, measures));
+    tables.back().caption = caption;
+  };
+  for (const std::string& split : splits) {
+    for (const CamMetric& metric : cam_metrics())
+      for (const MetricColumn& column : metric.columns)
+        add(split, column.name, column.higher ? "More is better." : "Less is better.");
+    add(split, kUndefined, "Empty or flat maps, which are left out of every metric.");
+  }
+  return tables;
 }
 
 std::string shown(double value, bool share, int digits = 1) {
@@ -474,9 +545,10 @@ StudyRecord study_record(const Study& study, const std::vector<PlannedRun>& runs
   return record;
 }
 
-StudyRecord record_of_folders(const std::string& folder, const std::vector<std::string>& names) {
-  StudyRecord record;
-  record.title = folder;
+namespace {
+
+/// The finished runs in DIR/<row>/<any>, by seed.
+Rows rows_in_folders(const std::string& folder, const std::vector<std::string>& names) {
   Rows rows;
   for (const std::string& name : names) {
     const std::string path = folder + "/" + name;
@@ -496,7 +568,31 @@ StudyRecord record_of_folders(const std::string& folder, const std::vector<std::
     });
     rows.push_back(std::move(row));
   }
-  fill(record, names, rows, 0);
+  return rows;
+}
+
+}  // namespace
+
+StudyRecord record_of_folders(const std::string& folder, const std::vector<std::string>& names) {
+  StudyRecord record;
+  record.title = folder;
+  fill(record, names, rows_in_folders(folder, names), 0);
+  return record;
+}
+
+StudyRecord record_of_pages(const std::string& folder, const std::vector<std::string>& names, const std::string& page) {
+  Rows rows = rows_in_folders(folder, names);
+  std::set<std::string> splits;
+  for (auto& row : rows)
+    for (Finished& run : row) {
+      run.images.clear();  // they were another explainer's
+      run.record.test = numbers_of_page(run.folder + "/" + page, splits);
+    }
+  StudyRecord record;
+  record.title = folder + ", " + page;
+  record.reference = names[0];
+  record.tables = page_tables(names, rows, splits);
+  record.remarks.emplace_back("Intervals are over seeds alone: pages keep no images.");
   return record;
 }
 

@@ -16,6 +16,10 @@ StudyRecord study_record(const Study& study, const std::vector<PlannedRun>& runs
 /// Finished runs in folders, DIR/<row>/<any>: for rows whose runs no study made.
 StudyRecord record_of_folders(const std::string& folder, const std::vector<std::string>& rows);
 
+/// The same runs by the pages that lie in their folders, each what evaluate --explainers --json wrote: a table for each
+/// split and metric, an explainer a column. Throws Error where a run has no page, or not a whole one.
+StudyRecord record_of_pages(const std::string& folder, const std::vector<std::string>& rows, const std::string& page);
+
 // The tables as text; percent where a measure is a share.
 std::string as_markdown(const StudyRecord& record);
 /// One line for each cell: table, row, measure, mean, sd, n, and of the difference mean, sd, pairs, p, Holm's p, the

@@ -217,6 +217,52 @@ TEST(Experiment, ComparesTwoRunsAndTellsTheirFirstDifference) {
   EXPECT_EQ(experiment({"diff", folder / "a", folder / "nowhere"}).status, 1);
 }
 
+TEST(Experiment, ComparesWhatExplainersShowOfRuns) {
+  const TemporaryFolder folder;
+  const auto page_of = [&](const std::string& row, const std::string& seed, const Arguments& more = {}) {
+    const Outcome outcome =
+        run_program("evaluate", with({{"--checkpoint", folder / row + "/" + seed + "/last.safetensors"},
+                                      {"--threads", "1"},
+                                      {"--explainers", "grad-cam,eigen-cam"},
+                                      {"--metrics", "epg"},
+                                      {"--json", folder / row + "/" + seed + "/page.json"}},
+                                     more));
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+  };
+  for (const char* seed : {"1", "2"})
+    for (const char* row : {"a", "b"}) {
+      train(folder / row + "/" + seed, {{"--seed", seed}, {"--lambda", row[0] == 'a' ? "0" : "1"}});
+      if (row[0] != 'b' || seed[0] != '2') page_of(row, seed);
+    }
+  const std::vector<std::string> words = {"--runs", folder / "", "--rows", "a,b", "--pages", "page.json"};
+  const Outcome missing = experiment(words);
+  EXPECT_EQ(missing.status, 1);
+  EXPECT_TRUE(contains(missing.err, "b/2/page.json")) << missing.err;
+  page_of("b", "2");
+  const Outcome all = experiment(words);
+  ASSERT_EQ(all.status, 0) << all.err;
+  EXPECT_TRUE(contains(all.out, "## epg, test (in context)"));
+  EXPECT_TRUE(contains(all.out, "## undefined maps, test (in context)"));
+  EXPECT_TRUE(contains(all.out, "| grad-cam"));
+  EXPECT_TRUE(contains(all.out, "no verdict"));
+  // A cell is the mean over seeds of what evaluate said of each.
+  double sum = 0;
+  for (const char* seed : {"1", "2"}) {
+    const nlohmann::json page = json_of(folder / "b/" + seed + "/page.json");
+    sum += page["test (in context)"]["explainers"]["eigen-cam"]["epg"]["value"].get<double>();
+  }
+  const size_t table = all.out.find("## epg, test (in context)");
+  const size_t row = all.out.find("\n| b ", table);
+  const std::string line = all.out.substr(row + 1, all.out.find('\n', row + 1) - row - 1);
+  char mean[16];
+  std::snprintf(mean, sizeof mean, "%.1f ±", 100 * sum / 2);
+  EXPECT_TRUE(contains(line, mean)) << line << mean;
+  // A file that is no page.
+  const Outcome no_page = experiment({"--runs", folder / "", "--rows", "a,b", "--pages", "run.json"});
+  EXPECT_EQ(no_page.status, 1);
+  EXPECT_TRUE(contains(no_page.err, "a/1/run.json holds no page: expected what evaluate")) << no_page.err;
+}
+
 TEST(Experiment, RefusesInASentence) {
   const auto refused = [](const std::vector<std::string>& words) {
     const Outcome result = experiment(words);
@@ -229,6 +275,7 @@ TEST(Experiment, RefusesInASentence) {
   EXPECT_TRUE(contains(refused({"--preset", "demo", "--only", "centrd"}), "there is no row 'centrd'; did you mean"));
   EXPECT_TRUE(
       contains(refused({"--preset", "demo", "--only", "centred,centred"}), "--only: names the row 'centred' twice"));
+  EXPECT_TRUE(contains(refused({"--preset", "demo", "--pages", "page.json"}), "--pages: belongs to --runs"));
   EXPECT_TRUE(contains(refused({"--study", "/nowhere.toml"}), "/nowhere.toml"));
   EXPECT_TRUE(contains(refused({"--preset", "demo", "--lambda", "3"}), "--lambda is what the rows of this study say"));
 }

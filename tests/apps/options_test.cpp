@@ -263,7 +263,7 @@ TEST(Programs, OfferWhatActsInThem) {
   const Names of_prepare = {"--augment", "--output"},
               of_experiment = {"--study",        "--preset", "--grid", "--seeds",  "--reference",
                                "--only",         "--output", "--jobs", "--import", "--dry-run",
-                               "--list-missing", "--tables", "--runs", "--rows"};
+                               "--list-missing", "--tables", "--runs", "--rows",   "--pages"};
   EXPECT_EQ(options_of("train"), kAlways + trained + kCounts + kCuda + of_train);
   EXPECT_EQ(options_of("walkthrough"), kAlways + trained + of_walk);
   EXPECT_EQ(options_of("evaluate"),
