@@ -55,7 +55,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, const MatmulSpec& spec = {});  /
 // ---- conv2d.cpp: cross-correlation, zero padding; bf16 too ----------------------------------------------------------
 Tensor conv2d(const Tensor& x, const Tensor& w, const Conv2dSpec& spec);  ///< [N,H,W,I], [O,R,S,I/g] -> [N,P,Q,O]
 /// conv2d(x, w, spec) + bias (+ residual), then ReLU if `with_relu`; bias [C]. One pass, for inference with folded
-/// batch norm. Instead of 0 the ReLU may give up to 2^-100 of what it cut off.
+/// batch norm. Instead of 0 the ReLU may give up to 2^-40 of what it cut off.
 Tensor conv2d_bias(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dSpec& spec, bool with_relu = false,
                    const Tensor& residual = {});
 Tensor conv2d_input_grad(const Tensor& g, const Tensor& w, const Shape& x_shape, const Conv2dSpec& spec);

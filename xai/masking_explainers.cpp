@@ -24,28 +24,25 @@ int64_t images_of_a_pass(const Tensor& x) {
   return std::clamp<int64_t>(64 * 224 * 224 / (x.dim(1) * x.dim(2)), 1, 512);
 }
 
-/// [N, K]: for each image and channel the explained score of f(image, first channel, channels).
+std::vector<int32_t> all_channels(int64_t K) {
+  std::vector<int32_t> channels(static_cast<size_t>(K));
+  std::iota(channels.begin(), channels.end(), 0);
+  return channels;
+}
+
+/// The explained scores of image n as f shows it for each of these channels: f(k channels) gives logits [k, classes].
 template <class Logits>
-Tensor scores_of_channels(const Evidence& e, int64_t N, int64_t K, Logits f) {
-  const Subject& s = e.subject();
+std::vector<double> scores_for(const Subject& s, int64_t n, const std::vector<int32_t>& channels, Logits f) {
   const NoGrad no_grad;
   const int64_t most = images_of_a_pass(s.x);
   std::vector<double> scores;
-  for (int64_t n = 0; n < N; ++n)
-    for (int64_t first = 0; first < K; first += most) {
-      const Tensor logits = f(n, first, std::min(most, K - first));
-      const std::vector<double> some = sum(logits * slice(s.rows, 0, n, 1), {1}).to_vector();
-      scores.insert(scores.end(), some.begin(), some.end());
-    }
-  return Tensor::from({N, K}, scores).to(s.rows.dtype()).to(s.rows.device());
-}
-
-/// [k, 1, 1, K]: row i is 1 at channel first + i, else 0.
-Tensor one_channel_each(int64_t first, int64_t count, const Tensor& A) {
-  std::vector<int32_t> channels(static_cast<size_t>(count));
-  std::iota(channels.begin(), channels.end(), static_cast<int32_t>(first));
-  const Tensor index = Tensor::from({count}, channels).to(A.device());
-  return reshape(one_hot(index, A.dim(3), A.dtype()), {count, 1, 1, A.dim(3)});
+  for (int64_t first = 0; first < std::ssize(channels); first += most) {
+    const auto begin = channels.begin() + first, end = begin + std::min(most, std::ssize(channels) - first);
+    const Tensor logits = f(std::vector<int32_t>(begin, end));
+    const std::vector<double> found = sum(logits * slice(s.rows, 0, n, 1), {1}).to_vector();
+    scores.insert(scores.end(), found.begin(), found.end());
+  }
+  return scores;
 }
 
 /// [N, K]: the score of each image without each of its channels.
@@ -57,18 +54,37 @@ Tensor scores_without_channels(const Evidence& e) {
     const NoGrad no_grad;
     return s.model.forward(s.x, ForwardOptions::observing(), {from}).taps.at(from);
   }();
-  return scores_of_channels(e, A.dim(0), A.dim(3), [&](int64_t n, int64_t first, int64_t count) {
-    const Tensor own = slice(A, 0, n, 1), gone = one_channel_each(first, count, A);
-    Tensor ablated = own * (-gone + 1.0);
-    if (s.ablation == Ablation::mean) ablated = ablated + gone * mean(own, {1, 2}, true);
-    Tensor start;
-    if (starts.defined()) {
-      Shape many = starts.shape();
-      many[0] = count;
-      start = broadcast_to(slice(starts, 0, n, 1), many);
-    }
-    return s.model.resume(e.tap(), ablated, start);
-  });
+  const int64_t N = A.dim(0), K = A.dim(3);
+  std::vector<double> scores;
+  for (int64_t n = 0; n < N; ++n) {
+    const Tensor own = slice(A, 0, n, 1);
+    const std::vector<double> some = scores_for(s, n, all_channels(K), [&](const std::vector<int32_t>& channels) {
+      const int64_t count = std::ssize(channels);
+      const Tensor index = Tensor::from({count}, channels).to(A.device());
+      const Tensor gone = reshape(one_hot(index, K, A.dtype()), {count, 1, 1, K});
+      Tensor ablated = own * (-gone + 1.0);
+      if (s.ablation == Ablation::mean) ablated = ablated + gone * mean(own, {1, 2}, true);
+      Tensor start;
+      if (starts.defined()) {
+        Shape many = starts.shape();
+        many[0] = count;
+        start = broadcast_to(slice(starts, 0, n, 1), many);
+      }
+      return s.model.resume(e.tap(), ablated, start);
+    });
+    scores.insert(scores.end(), some.begin(), some.end());
+  }
+  return Tensor::from({N, K}, scores).to(s.rows.dtype()).to(s.rows.device());
+}
+
+/// Which channels of [cells, K] are the same in every cell.
+std::vector<bool> flat_channels(const Tensor& cells) {
+  const int64_t K = cells.dim(1);
+  const std::vector<double> values = cells.to_vector();
+  std::vector<bool> flat(static_cast<size_t>(K), true);
+  for (size_t i = 0; i < values.size(); ++i)
+    if (values[i] != values[i % K]) flat[i % K] = false;
+  return flat;
 }
 
 }  // namespace
@@ -89,12 +105,28 @@ Tensor score_cam(const Evidence& e) {
   const Subject& s = e.subject();
   const Tensor A = e.A();
   const int64_t N = A.dim(0), h = A.dim(1), w = A.dim(2), K = A.dim(3), H = s.x.dim(1), W = s.x.dim(2);
-  const Tensor scores = scores_of_channels(e, N, K, [&](int64_t n, int64_t first, int64_t count) {
-    const Tensor channels = slice(reshape(slice(A, 0, n, 1), {h, w, K}), 2, first, count);
-    const Tensor masks = reshape(channel_masks(channels, H, W), {count, H, W, 1});
-    return s.model.forward(slice(s.x, 0, n, 1) * cast(masks, s.x.dtype()), ForwardOptions::observing()).logits;
-  });
-  return reshape(softmax(scores), {N, 1, 1, K});
+  std::vector<double> scores;
+  for (int64_t n = 0; n < N; ++n) {
+    const Tensor cells = reshape(slice(A, 0, n, 1), {h * w, K});
+    // A flat channel's mask is 0 everywhere: the first of them is shown for all. Behind a ReLU there are many.
+    const std::vector<bool> flat = flat_channels(cells);
+    const int64_t first_flat = std::find(flat.begin(), flat.end(), true) - flat.begin();
+    std::vector<int32_t> shown = all_channels(K);
+    std::erase_if(shown, [&](int32_t k) { return flat[k] && k != first_flat; });
+    const std::vector<double> of_shown = scores_for(s, n, shown, [&](const std::vector<int32_t>& channels) {
+      const int64_t count = std::ssize(channels);
+      std::vector<int32_t> in_cells;
+      for (int64_t cell = 0; cell < h * w; ++cell) in_cells.insert(in_cells.end(), channels.begin(), channels.end());
+      const Tensor index = Tensor::from({h * w, count}, in_cells).to(A.device());
+      const Tensor masks = channel_masks(reshape(take_at(cells, index), {h, w, count}), H, W);
+      const Tensor pictures = slice(s.x, 0, n, 1) * cast(reshape(masks, {count, H, W, 1}), s.x.dtype());
+      return s.model.forward(pictures, ForwardOptions::observing()).logits;
+    });
+    std::vector<double> own(static_cast<size_t>(K));
+    for (size_t i = 0; i < shown.size(); ++i) own[shown[i]] = of_shown[i];
+    for (int64_t k = 0; k < K; ++k) scores.push_back(own[flat[k] ? first_flat : k]);
+  }
+  return reshape(softmax(Tensor::from({N, K}, scores).to(s.rows.dtype()).to(s.rows.device())), {N, 1, 1, K});
 }
 
 Tensor ablation_cam(const Evidence& e) {

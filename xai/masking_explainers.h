@@ -8,7 +8,7 @@ namespace boxcam {
 
 /// Score-CAM (Wang et al., CVPR workshops 2020) as in pytorch-grad-cam: channel k, resized to the image (corners on
 /// corners) and scaled to [0, 1], masks the network's input; the weights are the softmax over the channels of the
-/// scores. K passes for each image.
+/// scores. A pass for each channel of each image, but one for all that are flat, whose masks are 0.
 Tensor score_cam(const Evidence& e);
 
 /// Ablation-CAM (Ramaswamy, "Ablation-CAM", WACV 2020): w_k = (y - y_k) / |y|, y_k the score with channel k ablated.

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <functional>
 #include <iostream>
 
 #include "apps/common/options/table.h"
@@ -30,6 +31,43 @@ struct Options {
   std::vector<std::string> rows;
 };
 
+/// Words that were split at commas, as the names that they are: those of a grid's rows hold commas themselves, and the
+/// longest that is known is meant. What is not known stays a word.
+std::vector<std::string> names_of(const std::vector<std::string>& words,
+                                  const std::function<bool(const std::string&)>& known) {
+  std::vector<std::string> names;
+  for (auto begin = words.begin(); begin != words.end();) {
+    auto end = words.end();
+    while (end != begin + 1 && !known(join({begin, end}, ","))) --end;
+    names.push_back(join({begin, end}, ","));
+    begin = end;
+  }
+  return names;
+}
+
+/// The rows named, in that order. The name of a row that --grid has crossed means all that it became.
+std::vector<StudyRowOptions> only(const std::vector<StudyRowOptions>& all, const std::vector<std::string>& words) {
+  const auto of = [&](const std::string& name) {
+    std::vector<StudyRowOptions> found;
+    for (const StudyRowOptions& row : all)
+      if (row.name == name || row.name.starts_with(name + ",")) found.push_back(row);
+    return found;
+  };
+  std::vector<std::string> known;
+  for (const StudyRowOptions& row : all) known.push_back(row.name);
+  std::vector<StudyRowOptions> rows;
+  for (const std::string& name : names_of(words, [&](const std::string& text) { return !of(text).empty(); })) {
+    const std::vector<StudyRowOptions> found = of(name);
+    check(!found.empty(), "--only: there is no row '", name, "'", did_you_mean(name, known));
+    for (const StudyRowOptions& row : found) {
+      check(std::none_of(rows.begin(), rows.end(), [&](const auto& other) { return other.name == row.name; }),
+            "--only: names the row '", row.name, "' twice");
+      rows.push_back(row);
+    }
+  }
+  return rows;
+}
+
 Study study_of(const OptionTable& table, const Options& o) {
   table.refuse(!o.study.empty() && !o.preset.empty(), "--preset", "is a study of its own, and so is --study");
   Study study;
@@ -44,19 +82,7 @@ Study study_of(const OptionTable& table, const Options& o) {
   std::vector<GridAxis> axes;
   for (const std::string& text : o.grid) axes.push_back(read_axis(text));
   study.rows = crossed(study.rows, axes);
-  if (!o.only.empty()) {
-    std::vector<std::string> names;
-    std::vector<StudyRowOptions> rows;
-    for (const StudyRowOptions& row : study.rows) names.push_back(row.name);
-    for (const std::string& name : o.only) {
-      const auto found = std::find(names.begin(), names.end(), name);
-      check(found != names.end(), "--only: there is no row '", name, "'", did_you_mean(name, names));
-      check(std::none_of(rows.begin(), rows.end(), [&](const auto& row) { return row.name == name; }),
-            "--only: names the row '", name, "' twice");
-      rows.push_back(study.rows[static_cast<size_t>(found - names.begin())]);
-    }
-    study.rows = rows;
-  }
+  if (!o.only.empty()) study.rows = only(study.rows, o.only);
   if (!o.reference.empty()) study.reference = o.reference;
   std::vector<std::string> names;
   for (const StudyRowOptions& row : study.rows) names.push_back(row.name);
@@ -106,8 +132,13 @@ void tell_costs(const Study& study, const std::vector<PlannedRun>& runs, int64_t
 int run(const Options& o, const OptionTable& table, const std::vector<std::string>& words) {
   if (!o.runs.empty()) {
     table.refuse(o.rows.empty(), "--rows", "is required beside --runs");
-    std::cout << as_markdown(o.pages.empty() ? record_of_folders(o.runs, o.rows)
-                                             : record_of_pages(o.runs, o.rows, o.pages));
+    const auto is_folder = [&](const std::string& name) {
+      std::error_code error;
+      return fs::is_directory(o.runs + "/" + name, error);
+    };
+    const std::vector<std::string> rows = names_of(o.rows, is_folder);
+    std::cout << as_markdown(o.pages.empty() ? record_of_folders(o.runs, rows)
+                                             : record_of_pages(o.runs, rows, o.pages));
     return 0;
   }
   table.refuse(!o.pages.empty(), "--pages", "belongs to --runs");

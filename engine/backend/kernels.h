@@ -73,7 +73,7 @@ struct Kernels {
   // conv2d
   void (*conv2d)(const Tensor& x, const Tensor& w, const Conv2dSpec& spec, Tensor& y);
   /// y = conv2d(x, w) + bias (+ residual), then ReLU if asked; bias is [C], of the weights' type. y may be the
-  /// residual. Instead of 0 the ReLU may give -2^-100 times what it cut off.
+  /// residual. Instead of 0 the ReLU may give -2^-40 times what it cut off.
   void (*conv2d_bias)(const Tensor& x, const Tensor& w, const Conv2dSpec& spec, const Tensor& bias,
                       const Tensor& residual, bool with_relu, Tensor& y);
   void (*conv2d_input_grad)(const Tensor& g, const Tensor& w, const Conv2dSpec& spec, Tensor& gx);

@@ -251,6 +251,38 @@ TEST(SmoothGrad, OfANetworkWithoutKinksIsTheGradient) {
   EXPECT_LE(relative_difference(smooth, plain), 1e-12);
 }
 
+TEST(ScoreCam, FlatChannelsGetWhatTheirOwnPassWouldGiveThem) {
+  // Half of the channels are dead, one is constant; each weight is held to a pass of its own.
+  Asked asked("plain-mini");
+  for (NamedTensor& t : asked.model->named_tensors()) {
+    if (t.name != "stage4.norm.weight" && t.name != "stage4.norm.bias") continue;
+    std::vector<double> values = t.tensor.to_vector();
+    for (size_t k = 0; k < values.size(); k += 2) values[k] = 0;
+    if (t.name == "stage4.norm.bias") values[4] = 0.3;
+    t.tensor.copy_from(Tensor::from(t.tensor.shape(), values));
+  }
+  const Explanation e = asked.run("score-cam", "stage4");
+  const NoGrad no_grad;
+  const Tensor A = asked.model->forward(asked.x, ForwardOptions::observing(), {"stage4"}).taps.at("stage4");
+  const int64_t K = A.dim(3), side = asked.x.dim(1);
+  for (int64_t n = 0; n < A.dim(0); ++n) {
+    std::vector<double> scores, weights;
+    for (int64_t k = 0; k < K; ++k) {
+      const Tensor channel = slice(slice(A, 0, n, 1), 3, k, 1);
+      const Tensor mask = channel_masks(reshape(channel, {A.dim(1), A.dim(2), 1}), side, side);
+      const Tensor picture = slice(asked.x, 0, n, 1) * reshape(mask, {1, side, side, 1});
+      const Tensor logits = asked.model->forward(picture, ForwardOptions::observing()).logits;
+      scores.push_back(sum(logits * slice(asked.rows, 0, n, 1)).item());
+    }
+    double total = 0;
+    for (const double score : scores) total += std::exp(score - scores[0]);
+    for (const double score : scores) weights.push_back(std::exp(score - scores[0]) / total);
+    const auto found = slice(e.alpha[0], 0, n, 1).to_vector();
+    // The constant channel's own mask is rounding over 1e-8, and not exactly 0.
+    EXPECT_LE(relative_difference(found, weights), 1e-6);
+  }
+}
+
 std::vector<std::string> asking() {
   std::vector<std::string> names;
   for (const Explainer& e : explainers())

@@ -104,7 +104,7 @@ class Evaluation {
     return activation(y);
   }
   static Tensor positive(const Tensor& y) {
-    constexpr double nothing = 1e-20;  // conv2d_bias may leave 2^-100 where a ReLU cut
+    constexpr double nothing = 1e-20;  // conv2d_bias may leave -2^-40 of what a ReLU cut
     return greater(y.detach(), Tensor::full({}, nothing, y.dtype()));
   }
 
