@@ -130,6 +130,7 @@ std::vector<double> known(std::vector<double> values) {
 
 std::string verdict_of(const PairedDifference& d) {
   if (d.pairs < kFewestPairs) return str("n = ", d.pairs, ": no verdict");
+  if (d.out_of_reach) return "all seeds agree, too few for so many rows";
   if (!(d.holm_p < 0.05)) return "no difference seen";
   return d.mean > 0 ? "larger" : "smaller";
 }
@@ -174,6 +175,9 @@ std::vector<StudyCell> column(const Rows& rows, size_t reference, const Value& v
   for (size_t r = 0; r < rows.size(); ++r)
     if (cells[r].difference) {
       cells[r].difference->holm_p = corrected[r];
+      // Where all pairs have one sign p is the smallest there is, 2 / 2^n; Holm's may be above 0.05 all the same.
+      const double smallest = std::ldexp(2.0, -static_cast<int>(std::min<int64_t>(cells[r].difference->pairs, 64)));
+      cells[r].difference->out_of_reach = p[r] <= smallest && !(corrected[r] < 0.05);
       cells[r].difference->verdict = verdict_of(*cells[r].difference);
     }
   return cells;
@@ -371,7 +375,7 @@ std::string with_deviation(const Measure& m, double value, double sd, bool sign 
 std::string p_text(double p) {
   if (std::isnan(p)) return "-";
   char text[32];
-  std::snprintf(text, sizeof text, p < 0.0095 ? "%.4f" : "%.2f", p);
+  std::snprintf(text, sizeof text, p < 0.0095 ? "%.4f" : p < 0.0995 ? "%.3f" : "%.2f", p);
   return text;
 }
 

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <functional>
 
 #include "apps/common/epoch_rules.h"
@@ -248,7 +250,36 @@ TEST(StudyTables, LatexHasATableOfDifferencesForEachMeasure) {
   EXPECT_TRUE(holds("\\caption{accuracy. Difference from none")) << latex;
   EXPECT_TRUE(holds("\nbox & 3 & +10.0 $\\pm$ 2.0 & - & no verdict & - ")) << latex;
   EXPECT_TRUE(holds("\\caption{Content-Heatmap. Difference from none")) << latex;
-  EXPECT_TRUE(holds("\nbox & 8 & -20.0 $\\pm$ 3.0 & -22.0 to -17.0 & 0.0078 & 0.03 ")) << latex;
+  EXPECT_TRUE(holds("\nbox & 8 & -20.0 $\\pm$ 3.0 & -22.0 to -17.0 & 0.0078 & 0.030 ")) << latex;
+}
+
+TEST(StudyTables, SayWhereNoNumberOfAgreeingSeedsCouldGiveAVerdict) {
+  // Six pairs of one sign have p = 2 / 2^6 = 0.031: below 0.05 for one row against the reference, above it for two.
+  const TemporaryFolder folder;
+  for (const auto& [row, gain] : {std::pair("plain", 0.0), {"one", 0.1}, {"other", 0.2}})
+    for (int seed = 1; seed <= 6; ++seed) {
+      const std::string run = folder / (std::string(row) + "/" + std::to_string(seed));
+      std::filesystem::create_directories(run);
+      std::ofstream(run + "/run.json") << R"({"options": {"best-by": "last", "seed": ")" << seed << R"("}})";
+      std::ofstream(run + "/test.json") << R"({"test_accuracy": )" << 0.5 + gain + 0.01 * seed << "}";
+      std::ofstream(run + "/epochs.jsonl") << "{}\n";
+    }
+  const auto difference_of = [](const StudyRecord& record, size_t row) {
+    return record.tables.at(0).rows.at(row).cells.at(0).difference.value();
+  };
+  const StudyRecord two = record_of_folders(folder / "", {"plain", "one"});
+  EXPECT_EQ(difference_of(two, 1).verdict, "larger");
+  EXPECT_FALSE(difference_of(two, 1).out_of_reach);
+  const StudyRecord three = record_of_folders(folder / "", {"plain", "one", "other"});
+  for (const size_t row : {1, 2}) {
+    EXPECT_NEAR(difference_of(three, row).holm_p, 0.0625, 1e-12);
+    EXPECT_EQ(difference_of(three, row).verdict, "all seeds agree, too few for so many rows");
+  }
+  EXPECT_NE(as_markdown(three).find("p 0.031 (0.062)"), std::string::npos) << as_markdown(three);
+  const std::string page = study_page(three);
+  EXPECT_NE(page.find("In 2 of 2 comparisons"), std::string::npos);
+  EXPECT_NE(page.find("all seeds agree, but with so many rows"), std::string::npos);
+  EXPECT_EQ(page.find("no difference was seen"), std::string::npos);
 }
 
 }  // namespace

@@ -121,13 +121,13 @@ std::vector<std::string> certain_differences(const StudyRecord& study) {
 
 void say_what_is_uncertain(const StudyRecord& study, std::vector<std::string>& says) {
   if (study.tables.empty()) return;
-  int64_t all = 0, few = 0, unseen = 0, fewest = kFewestPairs;
+  int64_t all = 0, few = 0, unseen = 0, agreeing = 0, fewest = kFewestPairs;
   comparisons(study.tables[0], [&](const std::string&, const Measure&, const PairedDifference& d) {
     ++all;
     if (d.pairs < kFewestPairs)
       ++few, fewest = std::min(fewest, d.pairs);
     else if (!is_certain(d))
-      ++unseen;
+      ++(d.out_of_reach ? agreeing : unseen);
   });
   if (few > 0)
     says.push_back(str(few == all ? "There is no verdict: with "
@@ -136,6 +136,11 @@ void say_what_is_uncertain(const StudyRecord& study, std::vector<std::string>& s
                        " of seeds the exact sign-flip test cannot give a p below ",
                        formatted("%.3g", std::min(1.0, 2 / std::pow(2.0, static_cast<double>(fewest)))),
                        ", and from n = ", kFewestPairs, " on it can come below 0.05."));
+  if (agreeing > 0)
+    says.push_back(str("In ", agreeing, " of ", all, " comparisons with ", quoted(study.reference),
+                       " all seeds agree, but with so many rows the smallest p that so few seeds can give is, after "
+                       "Holm, not below ",
+                       kLevel, ": more seeds, or a study of fewer rows, would tell."));
   if (unseen > 0)
     says.push_back(str("In ", unseen, " of ", all, " comparisons with ", quoted(study.reference),
                        " no difference was seen (p after Holm above ", kLevel,
