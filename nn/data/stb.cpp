@@ -59,7 +59,8 @@ Image decode_with_stb(std::string_view bytes, const std::string& name) {
       stbi_load_from_memory(reinterpret_cast<const stbi_uc*>(bytes.data()), static_cast<int>(bytes.size()), &width,
                             &height, &channels, 3),
       stbi_image_free);
-  check(pixels != nullptr, name, " is broken: ", stbi_failure_reason());
+  const char* const reason = stbi_failure_reason();  // none where memory ends in its inflate
+  check(pixels != nullptr, name, " is broken: ", reason ? reason : "out of memory");
   Image image(height, width);
   std::copy_n(pixels.get(), image.pixels.size(), image.pixels.data());
   return image;
