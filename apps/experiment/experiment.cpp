@@ -45,12 +45,15 @@ std::vector<std::string> names_of(const std::vector<std::string>& words,
   return names;
 }
 
-/// The rows named, in that order. The name of a row that --grid has crossed means all that it became.
+/// The rows named, in that order. The name of a row that --grid has crossed means all that it became; of two rows "a"
+/// and "a,b" of a file, "a" is the first alone.
 std::vector<StudyRowOptions> only(const std::vector<StudyRowOptions>& all, const std::vector<std::string>& words) {
   const auto of = [&](const std::string& name) {
     std::vector<StudyRowOptions> found;
     for (const StudyRowOptions& row : all)
-      if (row.name == name || row.name.starts_with(name + ",")) found.push_back(row);
+      if (row.name == name) return std::vector{row};
+    for (const StudyRowOptions& row : all)
+      if (row.name.starts_with(name + ",")) found.push_back(row);
     return found;
   };
   std::vector<std::string> known;
@@ -226,7 +229,7 @@ int program(int argc, char** argv) {
              "how many (8: 0 to 7), a range (201-210) or a list (3,5,9); of data, weights and order");
   table.text("--reference", o.reference,
              "the row that the others are compared with (default: the study's, or the first)");
-  table.list("--only", o.only, "only these rows");
+  table.list("--only", o.only, "only these rows; a name without what --grid added to it: all of its rows");
   table.group("Work");
   table.text("--output", o.output, "the study's folder (default: runs/NAME)");
   table.whole("--jobs", o.jobs, between(0, 1024),

@@ -278,6 +278,14 @@ TEST(Experiment, OnlyNamesRowsOfAGridToo) {
   EXPECT_EQ(lines("lambda-0,box"), 8);
   EXPECT_EQ(lines("lambda-0,context-fill=mean"), 2);
   EXPECT_EQ(lines("box,lambda-0,context-fill=mean,epochs=2"), 5);
+  // A name that there is, is that row alone.
+  const std::string file =
+      write_bytes(folder / "two.toml", "[[row]]\nname = \"a\"\nlambda = 0\n[[row]]\nname = \"a,b\"\nlambda = 1\n");
+  for (const char* name : {"a", "a,b"}) {
+    const Outcome one =
+        experiment({"--study", file, "--only", name, "--seeds", "1", "--list-missing", "--output", folder / "t"});
+    EXPECT_EQ(std::count(one.out.begin(), one.out.end(), '\n'), 1) << one.out << one.err;
+  }
 }
 
 TEST(Experiment, RefusesInASentence) {
