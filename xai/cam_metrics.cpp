@@ -3,19 +3,17 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <limits>
 #include <numeric>
 
 #include "engine/base/parallel.h"
 #include "engine/base/random.h"
 #include "engine/base/text.h"
+#include "xai/metric_estimates.h"
 #include "xai/perturbation.h"
 
 namespace boxcam {
 
-namespace {
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-}
+namespace {}
 
 Maps::Maps(const Tensor& cam)
     : images_(cam.dim(0)), height_(cam.dim(1)), width_(cam.dim(2)), values_(cam.detach().to_vector()), mass_(images_) {
@@ -23,8 +21,8 @@ Maps::Maps(const Tensor& cam)
     const auto values = map(n);
     const bool sound = std::none_of(values.begin(), values.end(), [](double v) { return std::isnan(v); });
     const auto [low, high] = std::minmax_element(values.begin(), values.end());
-    low_.push_back(sound ? *low : kNaN);
-    high_.push_back(sound ? *high : kNaN);
+    low_.push_back(sound ? *low : NAN);
+    high_.push_back(sound ? *high : NAN);
   }
 }
 
@@ -216,44 +214,13 @@ void coverage(const Maps& maps, const MetricGround& ground, int64_t n, double* o
 
 // ---- of many images -------------------------------------------------------------------------------------------------
 
-bool scored(const ChosenScores& c, int64_t image) { return c.scores.states[image] == MetricState::scored; }
+double mean_of(const double* sums, double count) { return count > 0 ? sums[0] / count : NAN; }
 
-double mean_of(const ChosenScores& c, int field) {
-  double sum = 0, count = 0;
-  for (const int32_t image : c.images)
-    if (scored(c, image)) sum += c.scores.field(image, field), count += 1;
-  return count > 0 ? sum / count : kNaN;
-}
-
-double ratio_of(const ChosenScores& c, int field) {
-  double part = 0, whole = 0;
-  for (const int32_t image : c.images)
-    if (scored(c, image)) part += c.scores.field(image, field), whole += c.scores.field(image, field + 1);
-  return whole > 0 ? part / whole : kNaN;
-}
-
-/// The thesis': ratios of batch sums, weighted by the batches' sizes.
-double batch_ratio_of(const ChosenScores& c, int field) {
-  double sum = 0, weights = 0;
-  for (size_t begin = 0; begin < c.images.size(); begin += c.batch) {
-    const auto batch = c.images.subspan(begin, std::min<size_t>(c.batch, c.images.size() - begin));
-    const double ratio = ratio_of({c.scores, batch, c.batch}, field), weight = static_cast<double>(batch.size());
-    if (!std::isnan(ratio)) sum += weight * ratio, weights += weight;
-  }
-  return weights > 0 ? sum / weights : kNaN;
-}
+double ratio_of(const double* sums, double) { return sums[1] > 0 ? sums[0] / sums[1] : NAN; }
 
 /// At the one threshold that is best for these images.
-double best_iou_of(const ChosenScores& c, int field) {
-  double sums[kIouThresholds] = {}, count = 0;
-  for (const int32_t image : c.images)
-    if (scored(c, image)) {
-      const double* const values = &c.scores.values[image * c.scores.fields + field];
-#pragma omp simd
-      for (int t = 0; t < kIouThresholds; ++t) sums[t] += values[t];
-      count += 1;
-    }
-  return count > 0 ? *std::max_element(sums, sums + kIouThresholds) / count : kNaN;
+double best_iou_of(const double* sums, double count) {
+  return count > 0 ? *std::max_element(sums, sums + kIouThresholds) / count : NAN;
 }
 
 }  // namespace
@@ -266,7 +233,7 @@ const std::vector<CamMetric>& cam_metrics() {
        true,
        false,
        4,
-       {{"content-heatmap.batch", true, 0, batch_ratio_of, 3},
+       {{"content-heatmap.batch", true, 0, ratio_of, 3, true},  // the thesis'
         {"content-heatmap.pooled", true, 0, ratio_of, 3},
         {"content-heatmap.image-mean", true, 2, mean_of, 3}},
        each<content_heatmap>},
@@ -377,7 +344,7 @@ bool measure(const CamMetric& metric, Maps& maps, MetricGround& ground, MetricSc
   check(maps.size() == ground.size() && (maps.size() == 0 || maps.pixels() == std::ssize(ground.mask(0))), metric.name,
         ": the maps do not fit what they are measured against");
   check(!metric.passes || ground.pictures().logits, metric.name, ": expected the pictures, and a network to show them");
-  std::vector<double> values(maps.size() * metric.fields, kNaN);
+  std::vector<double> values(maps.size() * metric.fields, NAN);
   std::vector<MetricState> states(maps.size(), MetricState::scored);
   std::vector<CamMetric::Row> rows;
   for (int64_t n = 0; n < maps.size(); ++n)
@@ -398,13 +365,12 @@ bool measure(const CamMetric& metric, Maps& maps, MetricGround& ground, MetricSc
 
 std::string metric_caption(const std::vector<const CamMetric*>& metrics, const Tensor& cam, MetricGround& ground) {
   Maps maps(cam);
-  const std::vector<int32_t> only = {0};
   std::string caption;
   for (const CamMetric* metric : metrics) {
     MetricScores scores;
     measure(*metric, maps, ground, scores);
-    const MetricColumn& column = metric->columns.front();
-    const double value = scores.size() > 0 ? column.of({scores, only, 1}, column.field) : kNaN;
+    const std::vector<int32_t> images(scores.size(), 0);  // none where it was stopped
+    const double value = estimate({{metric, &scores}}, images, 1, {.samples = 0})[0][0].value;
     char text[32] = "-";
     const bool percent = std::string(metric->name) == "content-heatmap";  // as everywhere on the terminal
     if (!std::isnan(value)) std::snprintf(text, sizeof text, percent ? "%.1f" : "%.2f", percent ? 100 * value : value);

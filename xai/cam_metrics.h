@@ -111,20 +111,16 @@ struct MetricScores {
   double field(int64_t image, int which) const { return values[image * fields + which]; }
 };
 
-/// Chosen images of some scores, in order; an image may be there more than once. `batch`: how many of them make one.
-struct ChosenScores {
-  const MetricScores& scores;
-  std::span<const int32_t> images;
-  int64_t batch;
-};
-
+/// A number of a table, made of sums over images (xai/metric_estimates.h).
 struct MetricColumn {
   std::string name;  ///< "iou", "iou.best"
   bool higher;       ///< whether more is better
   int field;         ///< the first that `of` reads
-  /// Of the images that were scored; NaN where none was.
-  double (*of)(const ChosenScores&, int field);
-  int chance = -1;  ///< the field whose mean is what a map gets that does not know the place; -1: no closed form
+  /// Of the sums of `field` and the fields after it over the images that were scored, and of how many those are; NaN
+  /// where that is nothing.
+  double (*of)(const double* sums, double count);
+  int chance = -1;       ///< the field whose mean is what a map gets that does not know the place; -1: no closed form
+  bool batches = false;  ///< the mean of `of` over batches of images, weighted by their sizes
 };
 
 struct CamMetric {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "engine/dtype.h"
 #include "engine/ops.h"
@@ -11,8 +10,7 @@
 namespace boxcam {
 
 namespace {
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-double ratio(double part, double whole) { return whole > 0 ? part / whole : kNaN; }
+double ratio(double part, double whole) { return whole > 0 ? part / whole : NAN; }
 
 template <class T>
 CamRecord record_of(const T* cam, const T* mask, int64_t pixels) {
@@ -127,7 +125,7 @@ std::vector<double> Metrics::per_class_accuracy() const {
 }
 
 double Metrics::worst_class_accuracy() const {
-  double worst = kNaN;
+  double worst = NAN;
   for (const double a : per_class_accuracy()) worst = std::isnan(a) ? worst : std::fmin(worst, a);
   return worst;
 }

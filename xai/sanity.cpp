@@ -2,14 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
 
 namespace boxcam {
 
 namespace {
-
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 /// Ranks from 0 on, equal values with the mean of theirs; they sum to n (n - 1) / 2.
 std::vector<double> ranks(std::span<const double> values) {
@@ -58,7 +55,7 @@ class AreaSums {
 
 double rank_correlation(std::span<const double> a, std::span<const double> b) {
   check(a.size() == b.size(), "rank_correlation: expected as many values, found ", a.size(), " and ", b.size());
-  if (!finite(a) || !finite(b)) return kNaN;
+  if (!finite(a) || !finite(b)) return NAN;
   const std::vector<double> ra = ranks(a), rb = ranks(b);
   const double mean = (static_cast<double>(a.size()) - 1) / 2;
   double ab = 0, aa = 0, bb = 0;
@@ -67,7 +64,7 @@ double rank_correlation(std::span<const double> a, std::span<const double> b) {
     aa += (ra[i] - mean) * (ra[i] - mean);
     bb += (rb[i] - mean) * (rb[i] - mean);
   }
-  return aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : kNaN;
+  return aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : NAN;
 }
 
 double structural_similarity(std::span<const double> a, std::span<const double> b, int64_t height, int64_t width) {

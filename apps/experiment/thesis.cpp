@@ -27,7 +27,7 @@ const std::vector<Printed> kThesis = {
     {2, 10, true, 99.02, 97.44, 83.88},  {2, 25, true, 99.16, 97.72, 83.29}, {3, 0, false, 0, 97.40, 67.84},
     {3, 1, false, 0, 96.40, 69.91},      {3, 10, false, 0, 96.60, 68.85},    {3, 25, false, 0, 98.40, 70.53},
     {3, 1, true, 0, 98.10, 69.78},       {3, 10, true, 0, 97.40, 71.31},     {3, 25, true, 0, 98.10, 69.81}};
-constexpr double kValidation = 2500, kTest = 1000, kTraining = 10000;  // images
+constexpr double kValidationImages = 2500, kTestImages = 1000, kTrainingImages = 10000;
 
 std::string beside(double percent, double images) {
   if (percent == 0) return "";
@@ -107,14 +107,14 @@ std::vector<StudyTable> thesis_tables(const Study& study, const std::vector<std:
     const Printed validation = printed(with_margin ? 2 : 1), test = printed(3);
     tables[with_margin ? 1 : 0].rows.push_back(
         {study.rows[r].name,
-         {cell_of(runs[r], of("train_accuracy"), beside(validation.train_accuracy, kTraining)),
-          cell_of(runs[r], of("val_accuracy"), beside(validation.accuracy, kValidation)),
+         {cell_of(runs[r], of("train_accuracy"), beside(validation.train_accuracy, kTrainingImages)),
+          cell_of(runs[r], of("val_accuracy"), beside(validation.accuracy, kValidationImages)),
           cell_of(runs[r], of("val_content_heatmap"), beside(validation.content_heatmap, 0))}});
     const auto bare = [](const std::string& key) {
       return [key](const RunRecord& run) { return without_margin(run, key); };
     };
     tables[2].rows.push_back({study.rows[r].name,
-                              {cell_of(runs[r], bare("test_accuracy"), beside(test.accuracy, kTest)),
+                              {cell_of(runs[r], bare("test_accuracy"), beside(test.accuracy, kTestImages)),
                                cell_of(runs[r], bare("test_content_heatmap"), beside(test.content_heatmap, 0))}});
   }
   return tables;

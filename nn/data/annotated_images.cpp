@@ -17,14 +17,14 @@ constexpr std::pair<const char*, const char*> aliases[] = {
     {"plane", "airplane"}, {"plane", "aeroplane"}, {"ship", "boat"}, {"car", "car"}};
 
 /// In f32, where sizes that are equal but for rounding mostly are equal: then the first box is the largest.
-float area(const Box& box) {
+float f32_area(const Box& box) {
   const auto side = [](double from, double to) { return static_cast<float>(to) - static_cast<float>(from); };
   return side(box.x_min, box.x_max) * side(box.y_min, box.y_max);
 }
 
 std::vector<LabelledBox>::const_iterator largest_box(const AnnotatedImage& image) {
   return std::max_element(image.boxes.begin(), image.boxes.end(),
-                          [](const LabelledBox& a, const LabelledBox& b) { return area(a.box) < area(b.box); });
+                          [](const LabelledBox& a, const LabelledBox& b) { return f32_area(a.box) < f32_area(b.box); });
 }
 
 /// Of several labels: the class of its largest box, or `none`; -1 where it is to be left out.

@@ -9,7 +9,7 @@
 namespace boxcam::pickle {
 namespace {
 
-constexpr size_t longest_name = 1000;  // longer keys name no tensor
+constexpr size_t longest_tensor_name = 1000;  // longer keys name no tensor
 constexpr int deepest_module = 64;
 
 constexpr size_t deepest_way = 64, longest_step = 100;  // that is written out
@@ -106,7 +106,7 @@ void TensorDicts::add_dict(const Items& items, size_t place) {
   std::unordered_map<std::string_view, size_t> index;
   for (const auto& [key, value] : items) {
     const auto* name = key->as<std::string>();
-    if (!name || name->size() > longest_name) continue;
+    if (!name || name->size() > longest_tensor_name) continue;
     const auto [known, is_new] = index.try_emplace(*name, dict.items.size());
     if (is_new)
       dict.items.push_back({*name, value});
@@ -151,7 +151,7 @@ const std::unordered_set<std::string_view>& TensorDicts::names_in(const Value* s
   const auto [known, is_new] = sets_.try_emplace(set);
   const List* list = is_new && set ? set->as<List>() : nullptr;
   for (size_t i = 0; list && i < list->items.size(); ++i)
-    if (const auto* text = list->items[i]->as<std::string>(); text && text->size() <= longest_name)
+    if (const auto* text = list->items[i]->as<std::string>(); text && text->size() <= longest_tensor_name)
       known->second.insert(*text);
   return known->second;
 }
@@ -166,7 +166,7 @@ void TensorDicts::collect(const Module& module, const std::string& prefix, int d
   for (const auto& [key, value] : *module.modules) {
     const auto* name = key->as<std::string>();
     const Items* attributes = attributes_of(*value);
-    const Module* inner = name && name->size() <= longest_name && attributes ? module_of(*attributes) : nullptr;
+    const Module* inner = name && name->size() <= longest_tensor_name && attributes ? module_of(*attributes) : nullptr;
     if (inner) collect(*inner, str(prefix, *name, "."), depth + 1, dict);
   }
 }
@@ -176,7 +176,7 @@ void TensorDicts::add_members(const Items& members, const std::string& prefix, c
   spend_(members.size());
   for (const auto& [key, value] : members) {
     const auto* name = key->as<std::string>();
-    if (!name || name->size() > longest_name || value->as<std::monostate>() || without.contains(*name)) continue;
+    if (!name || name->size() > longest_tensor_name || value->as<std::monostate>() || without.contains(*name)) continue;
     spend_(prefix.size() + name->size() + sizeof(NamedValue));
     dict.items.push_back({names_.emplace_back(prefix + *name), value});
   }

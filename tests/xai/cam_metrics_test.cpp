@@ -410,6 +410,56 @@ TEST(MetricEstimates, AnIntervalCoversTheMeanAsOftenAsItSays) {
   EXPECT_LT(covered, trials);
 }
 
+// Against the definition: every sample drawn, its images gone through one by one.
+TEST(MetricEstimates, IntervalsAreThoseOfTheSamplesByHand) {
+  const CamMetric& metric = cam_metric("content-heatmap");
+  const int count = 23, batch = 4, samples = 50;
+  MetricScores scores{.fields = metric.fields, .values = {}, .states = {}};
+  Random random(3, 7);
+  std::vector<int32_t> images;
+  for (int n = 0; n < count; ++n) {
+    const double inside = random.uniform(), all = inside + random.uniform();
+    const bool empty = random.chance(0.3);
+    scores.states.push_back(empty ? MetricState::undefined : MetricState::scored);
+    for (const double value : {inside, all, inside / all, 0.25}) scores.values.push_back(empty ? kNaN : value);
+    if (n % 5 != 0) images.push_back(n);
+  }
+  const auto by_hand = [&](const std::vector<int32_t>& chosen, const std::string& column) {
+    double batches = 0, weights = 0, part = 0, whole = 0, mean = 0, number = 0;
+    for (size_t begin = 0; begin < chosen.size(); begin += batch) {
+      const size_t end = std::min(begin + batch, chosen.size());
+      double batch_part = 0, batch_whole = 0;
+      for (size_t i = begin; i < end; ++i) {
+        if (scores.states[chosen[i]] != MetricState::scored) continue;
+        batch_part += scores.field(chosen[i], 0), batch_whole += scores.field(chosen[i], 1);
+        mean += scores.field(chosen[i], 2), number += 1;
+      }
+      part += batch_part, whole += batch_whole;
+      if (batch_whole == 0) continue;
+      batches += static_cast<double>(end - begin) * batch_part / batch_whole;
+      weights += static_cast<double>(end - begin);
+    }
+    return column == "content-heatmap.batch"    ? batches / weights
+           : column == "content-heatmap.pooled" ? part / whole
+                                                : mean / number;
+  };
+  const auto found = estimate({{&metric, &scores}}, images, batch, {.seed = 9, .samples = samples})[0];
+  for (size_t c = 0; c < metric.columns.size(); ++c) {
+    const std::string& name = metric.columns[c].name;
+    std::vector<double> values;
+    for (int sample = 0; sample < samples; ++sample) {
+      Random draws(9, stream_of("bootstrap"), 2 * sample * images.size());
+      std::vector<int32_t> chosen;
+      for (size_t i = 0; i < images.size(); ++i) chosen.push_back(images[draws.below(std::ssize(images))]);
+      values.push_back(by_hand(chosen, name));
+    }
+    // The order of the sums is another: a few roundings of double.
+    EXPECT_NEAR(found[c].value, by_hand(images, name), 1e-14) << name;
+    EXPECT_NEAR(found[c].low, quantile(values, 0.025), 1e-14) << name;
+    EXPECT_NEAR(found[c].high, quantile(values, 0.975), 1e-14) << name;
+  }
+}
+
 TEST(MetricEstimates, UndefinedImagesAreLeftOutAndSamplesAreShared) {
   MetricScores one{.fields = 2,
                    .values = {1, 0, kNaN, kNaN, 3, 0, kNaN, kNaN},

@@ -208,7 +208,7 @@ double legend_rows(const std::vector<Line>& lines, double width) {
   return x > 0 ? rows : 0;
 }
 
-std::pair<double, double> mean_of(const std::vector<std::pair<double, double>>& points) {
+std::pair<double, double> centre_of(const std::vector<std::pair<double, double>>& points) {
   double x = 0, y = 0, n = 0;
   for (const auto& p : points)
     if (!std::isnan(p.first) && !std::isnan(p.second)) x += p.first, y += p.second, ++n;
@@ -271,7 +271,7 @@ std::string scatter_chart(const Axis& x, const Axis& y, const std::vector<Cloud>
   const Frame f = frame(x, y, ticks(xs, 7), ticks(ys, 6), left, top, right, bottom);
   std::string svg = begin_svg(width, bottom + 36, y.title + " against " + x.title) + f.svg;
   std::vector<std::pair<double, double>> means;
-  for (const Cloud& cloud : clouds) means.push_back(mean_of(cloud.points));
+  for (const Cloud& cloud : clouds) means.push_back(centre_of(cloud.points));
   std::string path;
   for (const auto& p : front_of(means))
     path += formatted("%s%.1f %.1f", path.empty() ? "M" : "L", f.x(shown(x, p.first)), f.y(shown(y, p.second)));

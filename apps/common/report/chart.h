@@ -15,6 +15,7 @@ struct Axis {
   std::string title;
   bool share = true;
 };
+inline const Axis kEpochAxis = {"epoch", false};
 
 /// Of a chart, the first, second ... series has the style of its number. NaN: a gap.
 struct Line {

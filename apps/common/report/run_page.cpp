@@ -13,8 +13,6 @@ namespace boxcam {
 
 namespace {
 
-const Axis kEpoch = {"epoch", false};
-
 std::string headline(const RunRecord& run) {
   const std::string model = option_of(run, "model"), data = option_of(run, "data");
   return model.empty() ? "A training run" : str(model, " on ", data);
@@ -42,7 +40,7 @@ std::string curves_figure(const RunRecord& run, const std::string& title, const 
     Line line = curve_of(run, curve.key, curve.name, static_cast<int>(lines.size()));
     if (!line.points.empty()) lines.push_back(std::move(line));
   }
-  return lines.empty() ? "" : "<figure>" + line_chart(title, kEpoch, y, lines) + "</figure>\n";
+  return lines.empty() ? "" : "<figure>" + line_chart(title, kEpochAxis, y, lines) + "</figure>\n";
 }
 
 std::string curves(const RunRecord& run) {

@@ -14,8 +14,6 @@ namespace boxcam {
 
 namespace {
 
-const Axis kEpoch = {"epoch", false};
-
 std::string p_html(double p) { return std::isnan(p) ? "–" : p < 0.001 ? "&lt; 0.001" : formatted("%.3f", p); }
 
 std::string spread_html(const Measure& measure, double mean, double sd, bool sign = false) {
@@ -252,7 +250,7 @@ std::string curves(const StudyRecord& study) {
     std::vector<Line> lines;
     add_curves(lines, row, keys[0], "accuracy", 0);
     add_curves(lines, row, keys[1], "Content-Heatmap", 1);
-    html += "<figure>" + line_chart(row.label, kEpoch, {"validation"}, lines, low, high) + "</figure>\n";
+    html += "<figure>" + line_chart(row.label, kEpochAxis, {"validation"}, lines, low, high) + "</figure>\n";
   }
   return html + "</div>\n";
 }
