@@ -13,24 +13,30 @@
 
 namespace boxcam {
 
-namespace {}
-
 Maps::Maps(const Tensor& cam)
     : images_(cam.dim(0)), height_(cam.dim(1)), width_(cam.dim(2)), values_(cam.detach().to_vector()), mass_(images_) {
   for (int64_t n = 0; n < images_; ++n) {
-    const auto values = map(n);
-    const bool sound = std::none_of(values.begin(), values.end(), [](double v) { return std::isnan(v); });
-    const auto [low, high] = std::minmax_element(values.begin(), values.end());
-    low_.push_back(sound ? *low : NAN);
-    high_.push_back(sound ? *high : NAN);
+    const double* const values = map(n).data();
+    double low = INFINITY, high = -INFINITY;
+    int64_t nan = 0;
+#pragma omp simd reduction(min : low) reduction(max : high) reduction(+ : nan)
+    for (int64_t i = 0; i < pixels(); ++i) {
+      low = values[i] < low ? values[i] : low;
+      high = values[i] > high ? values[i] : high;
+      nan += std::isnan(values[i]);
+    }
+    low_.push_back(nan == 0 ? low : NAN);
+    high_.push_back(nan == 0 ? high : NAN);
   }
 }
 
 namespace {
-Maps::Mass mass_in(std::span<const double> map, std::span<const char> mask) {
+Maps::Mass mass_in(std::span<const double> of_map, std::span<const char> of_mask) {
+  const double* const map = of_map.data();
+  const char* const mask = of_mask.data();
   double inside = 0, total = 0;
 #pragma omp simd reduction(+ : inside, total)
-  for (size_t i = 0; i < map.size(); ++i) {
+  for (size_t i = 0; i < of_map.size(); ++i) {
     const double value = map[i] > 0 ? map[i] : 0;
     total += value;
     inside += mask[i] ? value : 0;
@@ -73,9 +79,12 @@ std::span<const char> MetricGround::near(int64_t n) {
   constexpr int reach = kPointingPixels;
   // First how far the nearest box pixel of the same row is, then the nearest over rows.
   std::vector<int> aside(pixels_, reach);
+  std::vector<bool> boxed(height_);
   for (int64_t y = 0; y < height_; ++y) {
     int* const row = &aside[y * width_];
     const auto box = mask(n).subspan(y * width_, width_);
+    if (std::find(box.begin(), box.end(), 1) == box.end()) continue;
+    boxed[y] = true;
     for (int64_t x = 0, last = -reach; x < width_; ++x) {
       if (box[x]) last = x;
       row[x] = static_cast<int>(std::min<int64_t>(reach, x - last));
@@ -88,6 +97,7 @@ std::span<const char> MetricGround::near(int64_t n) {
   near.assign(pixels_, 0);
   for (int64_t y = 0; y < height_; ++y)
     for (int64_t from = std::max<int64_t>(0, y - reach + 1); from < std::min(height_, y + reach); ++from) {
+      if (!boxed[from]) continue;
       const int square = static_cast<int>((from - y) * (from - y));
       const int* const row = &aside[from * width_];
       char* const out = &near[y * width_];
@@ -143,32 +153,39 @@ double intersection_over_union(double both, double marked, double box) { return 
 
 // Fields: IoU at half the range, what as many pixels at random places get, the box's share, IoU at every threshold.
 void iou(const Maps& maps, const MetricGround& ground, int64_t n, double* out) {
-  const auto map = maps.map(n);
-  const auto mask = ground.mask(n);
+  const auto pixels = static_cast<size_t>(maps.pixels());
+  const double* const map = maps.map(n).data();
+  const char* const mask = ground.mask(n).data();
   const double low = maps.low(n), scale = 1 / (maps.high(n) - low);
-  double marked[kIouThresholds + 1] = {}, both[kIouThresholds + 1] = {}, half = 0, half_both = 0;
-  for (size_t i = 0; i < map.size(); ++i) {
-    const double value = (map[i] - low) * scale;
-    const double steps = value * kIouThresholds;
+  std::vector<unsigned char> of_pixels(pixels);  // how many thresholds one is above; in the boxes 32 more
+  unsigned char* const above = of_pixels.data();
+  for (size_t i = 0; i < pixels; ++i) {
+    const double steps = (map[i] - low) * scale * kIouThresholds;
     const int whole = static_cast<int>(steps);
-    const int above = std::min(whole + (steps > whole), kIouThresholds);  // thresholds, rounded up
-    marked[above] += 1, both[above] += mask[i];
-    half += value > 0.5, half_both += value > 0.5 && mask[i];
+    above[i] = static_cast<unsigned char>(std::min(whole + (steps > whole), kIouThresholds) + 32 * mask[i]);
   }
+  int64_t counts[4][64] = {};  // four, since an increment waits for the one before it of the same number
+  for (size_t i = 0; i < pixels; ++i) ++counts[i % 4][above[i]];
+  const auto count = [&](int number) {
+    return counts[0][number] + counts[1][number] + counts[2][number] + counts[3][number];
+  };
   const double box = static_cast<double>(ground.box_pixels(n)), area = ground.area(n);
-  out[0] = intersection_over_union(half_both, half, box);
-  out[1] = intersection_over_union(half * area, half, box);
   out[2] = area;
-  double of_marked = 0, of_both = 0;
+  double marked = 0, both = 0;
   for (int t = kIouThresholds; t > 0; --t) {  // above threshold t - 1 is what is above t or more of them
-    of_marked += marked[t], of_both += both[t];
-    out[2 + t] = intersection_over_union(of_both, of_marked, box);
+    const auto inside = static_cast<double>(count(32 + t));
+    marked += static_cast<double>(count(t)) + inside, both += inside;
+    out[2 + t] = intersection_over_union(both, marked, box);
+    if (2 * (t - 1) == kIouThresholds) {
+      out[0] = out[2 + t];
+      out[1] = intersection_over_union(marked * area, marked, box);
+    }
   }
 }
 
 void pointing_at(const Maps& maps, std::span<const char> near, int64_t n, double* out) {
   const auto map = maps.map(n);
-  const auto point = std::max_element(map.begin(), map.end()) - map.begin();  // the first
+  const auto point = std::find(map.begin(), map.end(), maps.high(n)) - map.begin();  // the first
   out[0] = near[point];
   out[1] = static_cast<double>(std::count(near.begin(), near.end(), 1)) / static_cast<double>(near.size());
 }
@@ -186,30 +203,48 @@ bool each_near(Maps& maps, MetricGround& ground, const std::vector<CamMetric::Ro
 }
 
 // Of pixels with the value at which the box's number of pixels is reached, as many as are still needed count in
-// expectation, so that no order of equal pixels decides.
+// expectation, so that no order of equal pixels decides. Only the part of the map's range with that value is sorted.
 void rank_accuracy(const Maps& maps, const MetricGround& ground, int64_t n, double* out) {
-  const auto map = maps.map(n);
-  const auto mask = ground.mask(n);
-  std::vector<double> sorted(map.begin(), map.end());
-  const auto last = sorted.begin() + (ground.box_pixels(n) - 1);
-  std::nth_element(sorted.begin(), last, sorted.end(), std::greater<>());
-  const double value = *last, box = static_cast<double>(ground.box_pixels(n));
-  double above = 0, above_inside = 0, equal = 0, equal_inside = 0;
-  for (size_t i = 0; i < map.size(); ++i) {
-    above += map[i] > value, above_inside += map[i] > value && mask[i];
-    equal += map[i] == value, equal_inside += map[i] == value && mask[i];
-  }
-  out[0] = (above_inside + (box - above) * equal_inside / equal) / box;
+  constexpr int kParts = 4096;
+  const auto pixels = static_cast<size_t>(maps.pixels());
+  const double* const map = maps.map(n).data();
+  const char* const mask = ground.mask(n).data();
+  const double low = maps.low(n), scale = (kParts - 1) / (maps.high(n) - low);
+  std::vector<int16_t> of_pixels(pixels);
+  int16_t* const parts = of_pixels.data();
+  if (std::isfinite(scale))
+    for (size_t i = 0; i < pixels; ++i) parts[i] = static_cast<int16_t>((map[i] - low) * scale);
+  int32_t counts[kParts] = {};
+  for (size_t i = 0; i < pixels; ++i) ++counts[parts[i]];
+  int64_t left = ground.box_pixels(n);
+  int16_t at = kParts - 1;
+  for (; counts[at] < left; --at) left -= counts[at];
+  int32_t inside = 0;
+  for (size_t i = 0; i < pixels; ++i) inside += (parts[i] > at) & mask[i];
+  std::vector<std::pair<double, char>> part;
+  part.reserve(counts[at]);
+  for (size_t i = 0; i < pixels; ++i)
+    if (parts[i] == at) part.emplace_back(map[i], mask[i]);
+  std::nth_element(part.begin(), part.begin() + (left - 1), part.end(), std::greater<>());
+  const double value = part[left - 1].first;
+  double equal = 0, equal_inside = 0;
+  for (const auto& [of_pixel, in_box] : part)
+    if (of_pixel > value)
+      inside += in_box, --left;
+    else if (of_pixel == value)
+      equal += 1, equal_inside += in_box;
+  out[0] = (inside + static_cast<double>(left) * equal_inside / equal) / static_cast<double>(ground.box_pixels(n));
   out[1] = ground.area(n);
 }
 
 void coverage(const Maps& maps, const MetricGround& ground, int64_t n, double* out) {
-  const auto map = maps.map(n);
-  const auto mask = ground.mask(n);
-  double covered = 0, all = 0;
-  for (size_t i = 0; i < map.size(); ++i) all += map[i] > 0.5, covered += map[i] > 0.5 && mask[i];
-  out[0] = covered / static_cast<double>(ground.box_pixels(n));
-  out[1] = all / static_cast<double>(map.size());
+  const auto pixels = static_cast<size_t>(maps.pixels());
+  const double* const map = maps.map(n).data();
+  const char* const mask = ground.mask(n).data();
+  int64_t covered = 0, all = 0;
+  for (size_t i = 0; i < pixels; ++i) all += map[i] > 0.5, covered += (map[i] > 0.5) & mask[i];
+  out[0] = static_cast<double>(covered) / static_cast<double>(ground.box_pixels(n));
+  out[1] = static_cast<double>(all) / static_cast<double>(pixels);
 }
 
 // ---- of many images -------------------------------------------------------------------------------------------------

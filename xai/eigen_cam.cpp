@@ -67,19 +67,25 @@ std::vector<double> dominant_eigenvector(std::vector<double> matrix, int64_t n) 
   const double trace = trace_of(matrix, n);
   check(trace > 0, "dominant_eigenvector: expected a matrix with a positive trace, found ", trace);
   for (double& value : matrix) value /= trace;
-  // With eigenvalues that sum to 1, the trace of the square is 1 where there is but one, and 1 - e where the others sum
-  // to e / 2; in the square their share is e^2 / 4 at most. Each squaring squares the ratio of the second to the first;
-  // 60 of them leave a ratio of 1 - 1e-15 no trace.
+  // Each squaring squares the ratio of the second eigenvalue to the first; 60 of them leave a ratio of 1 - 1e-15 no
+  // trace. With eigenvalues that sum to 1, of which all but the first sum to e, the trace of the square is
+  // 1 - 2 e + 2 e^2 at most: where it is above 0.9, e is below 0.053, and the square's own ratio below 0.0032.
   for (int step = 0; step < 60; ++step) {
     matrix = squared(matrix, n);
     const double left = trace_of(matrix, n);
     for (double& value : matrix) value /= left;
-    if (left > 1 - 1e-8) break;
+    if (left > 0.9) break;
   }
   int64_t best = 0;  // every column is the vector times one of its entries: the largest is the most exact
   for (int64_t i = 1; i < n; ++i)
     if (matrix[i * n + i] > matrix[best * n + best]) best = i;
   std::vector<double> v(matrix.begin() + best * n, matrix.begin() + (best + 1) * n);
+  for (int step = 0; step < 6; ++step) {  // 0.0032^7 < 1e-17
+    std::vector<double> next(n);
+    for (int64_t i = 0; i < n; ++i)
+      for (int64_t j = 0; j < n; ++j) next[j] += v[i] * matrix[i * n + j];  // it is symmetric
+    v = std::move(next);
+  }
   double norm = 0;
   for (const double value : v) norm += value * value;
   for (double& value : v) value /= std::sqrt(norm);
