@@ -1,11 +1,14 @@
 // Pictures as people have them: every kind of JPEG to Pillow's pixels, what viewers open, what is refused and how, and
 // what a file's header says without decoding.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <random>
 
@@ -245,6 +248,31 @@ TEST_F(ReadImage, AHeaderAloneGetsNoMemory) {
   const std::string path = folder_ / "flat.png";
   write_png(path, flat);
   EXPECT_EQ(read_image(path).pixels, flat.pixels);
+}
+
+// stb gives no reason where memory ends while it inflates.
+TEST_F(ReadImage, WithoutMemoryForItsPixelsIsASentence) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "the sanitizers need more address space than this test leaves";
+#endif
+  const std::string path = folder_ / "flat.png";
+  write_png(path, Image(3000, 3000));  // 27 MB
+  const auto child = [&] {
+    std::ifstream status("/proc/self/statm");
+    rlim_t pages = 0;
+    status >> pages;
+    const rlim_t bytes = pages * sysconf(_SC_PAGESIZE) + (8 << 20);
+    const rlimit limit = {bytes, bytes};
+    if (setrlimit(RLIMIT_AS, &limit) != 0) std::exit(2);
+    try {
+      read_image(path);
+    } catch (const Error& e) {
+      std::fputs(e.what(), stderr);
+      std::exit(0);
+    }
+    std::exit(1);
+  };
+  EXPECT_EXIT(child(), testing::ExitedWithCode(0), "flat.png.*is broken: out of memory");
 }
 
 // A progressive picture with a last scan that changes nothing, again and again.

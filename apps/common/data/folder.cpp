@@ -8,23 +8,23 @@ namespace boxcam {
 
 namespace {
 
-std::vector<std::string> splits(const DataOptions& o) {
+std::vector<std::string> folder_splits(const DataOptions& o) {
   std::vector<std::string> names;
   for (const char* name : {"train", "validation", "test"})
     if (has_image_folder(data_place(o), name)) names.push_back(name);
   return names;
 }
 
-std::unique_ptr<Dataset> open(const DataOptions& o, const std::string& split) {
+std::unique_ptr<Dataset> open_folder(const DataOptions& o, const std::string& split) {
   check(o.sources.empty(), "--sources: image folders have no sources to choose from");
   return image_folder(data_place(o), split, {o.classes, wanted_images(o, split), o.data_seed});
 }
 
 /// Without --classes: those of the training split, or whatever split there is, so that all splits have the same. "none"
 /// is one of them where a folder has that name.
-void settle(OptionTable& table, DataOptions& o) {
+void settle_folder(OptionTable& table, DataOptions& o) {
   if (classes_are_open(table, o)) {
-    const std::vector<std::string> names = splits(o);
+    const std::vector<std::string> names = folder_splits(o);
     check(!names.empty(), "--data: there is no folder train, validation or test in ", data_place(o));
     o.classes = image_folder(data_place(o), names.front())->classes();
     if (o.none_class == NoneClass::off) std::erase(o.classes, "none");
@@ -48,9 +48,9 @@ DataKind folder_kind() {
           .image_files = true,
           .ignores = {"--group-of", "--difficult", "--several-classes", "--expand-children", "--context-correlation",
                       "--scenes-level"},
-          .splits = splits,
-          .open = open,
-          .settle = settle};
+          .splits = folder_splits,
+          .open = open_folder,
+          .settle = settle_folder};
 }
 
 }  // namespace boxcam

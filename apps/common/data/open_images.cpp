@@ -7,14 +7,14 @@ namespace boxcam {
 
 namespace {
 
-std::vector<std::string> splits(const DataOptions& o) {
+std::vector<std::string> open_images_splits(const DataOptions& o) {
   std::vector<std::string> names;
   for (const char* name : {"train", "validation", "test"})
     if (has_split(data_place(o), name)) names.push_back(name);
   return names;
 }
 
-std::unique_ptr<Dataset> open(const DataOptions& o, const std::string& split) {
+std::unique_ptr<Dataset> open_images_dataset(const DataOptions& o, const std::string& split) {
   return open_images(data_place(o), split, annotation_options(o, split));
 }
 
@@ -26,8 +26,8 @@ DataKind open_images_kind() {
           .several_labels = true,
           .image_files = true,
           .ignores = {"--difficult", "--context-correlation", "--scenes-level"},
-          .splits = splits,
-          .open = open};
+          .splits = open_images_splits,
+          .open = open_images_dataset};
 }
 
 }  // namespace boxcam

@@ -33,14 +33,14 @@ std::vector<int64_t> subset_of(const PackedFile& file, const PackedSplit& split,
   return numbers;
 }
 
-std::vector<std::string> splits(const DataOptions& o) {
+std::vector<std::string> packed_splits(const DataOptions& o) {
   std::vector<std::string> names;
   const PackedFile file(data_place(o));
   for (const PackedSplit& split : file.splits()) names.push_back(split.name);
   return names;
 }
 
-std::unique_ptr<Dataset> open(const DataOptions& o, const std::string& name) {
+std::unique_ptr<Dataset> open_packed(const DataOptions& o, const std::string& name) {
   const auto file = std::make_shared<PackedFile>(data_place(o));
   check_as_packed(*file, "--image-size", file->options().at("image-size"), std::to_string(o.image_size));
   const PackedSplit& split = file->split(name);
@@ -49,7 +49,7 @@ std::unique_ptr<Dataset> open(const DataOptions& o, const std::string& name) {
   return packed_dataset(file, name, subset_of(*file, split, wanted, o.data_seed));
 }
 
-void settle(OptionTable& table, DataOptions& o) {
+void settle_packed(OptionTable& table, DataOptions& o) {
   const PackedFile file(data_place(o));
   nlohmann::json made = file.options();  // files from before there were these options do not have them
   if (!made.contains("scenes-level")) made["scenes-level"] = "plain";
@@ -76,9 +76,9 @@ DataKind packed_kind() {
           .what = "made by prepare",
           .cached = false,  // a packed file is its own cache: the system keeps of it what fits
           .ignores = {},
-          .splits = splits,
-          .open = open,
-          .settle = settle};
+          .splits = packed_splits,
+          .open = open_packed,
+          .settle = settle_packed};
 }
 
 }  // namespace boxcam

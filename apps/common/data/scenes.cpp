@@ -25,14 +25,14 @@ std::optional<SceneSet> set_of(const std::vector<std::string>& classes) {
 }
 
 /// Where a weight file names other classes: nothing else is drawn.
-void settle(OptionTable& table, DataOptions& o) {
+void settle_scenes(OptionTable& table, DataOptions& o) {
   if (!table.given("--classes") && !set_of(o.classes)) o.classes = classes_of(kSets.front());
   table.refuse(table.given("--none-class") && o.none_class == NoneClass::off, "--none-class",
                "scenes always draws images of none of the classes");
   o.none_class = NoneClass::on;
 }
 
-std::vector<std::string> splits(const DataOptions&) {
+std::vector<std::string> scenes_splits(const DataOptions&) {
   std::vector<std::string> names;
   for (const auto& [name, kind] : kSplits) names.push_back(name);
   return names;
@@ -45,7 +45,7 @@ std::vector<std::string> variants() {
   return names;
 }
 
-std::unique_ptr<Dataset> open(const DataOptions& o, const std::string& split) {
+std::unique_ptr<Dataset> open_scenes(const DataOptions& o, const std::string& split) {
   SceneOptions options;
   options.image_size = o.image_size;
   options.context_correlation = o.context_correlation;
@@ -65,7 +65,7 @@ std::unique_ptr<Dataset> open(const DataOptions& o, const std::string& split) {
       options.variant = variant;
       return std::make_unique<Scenes>(o.data_seed, count ? count : 500, ScenesSplit::test_in, options);
     }
-  fail("scenes has no split '", split, "'", did_you_mean(split, splits(o)));
+  fail("scenes has no split '", split, "'", did_you_mean(split, scenes_splits(o)));
 }
 
 }  // namespace
@@ -74,10 +74,10 @@ DataKind scenes_kind() {
   return {.form = "scenes",
           .what = "procedural",
           .several_labels = true,
-          .splits = splits,
+          .splits = scenes_splits,
           .variants = variants(),
-          .open = open,
-          .settle = settle};
+          .open = open_scenes,
+          .settle = settle_scenes};
 }
 
 }  // namespace boxcam

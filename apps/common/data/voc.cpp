@@ -7,14 +7,14 @@ namespace boxcam {
 
 namespace {
 
-std::vector<std::string> splits(const DataOptions& o) {
+std::vector<std::string> voc_splits(const DataOptions& o) {
   std::vector<std::string> names;
   for (const char* name : {"train", "validation", "test"})
     if (has_voc_split(data_place(o), name)) names.push_back(name);
   return names;
 }
 
-std::unique_ptr<Dataset> open(const DataOptions& o, const std::string& split) {
+std::unique_ptr<Dataset> open_voc(const DataOptions& o, const std::string& split) {
   return voc(data_place(o), split, annotation_options(o, split));
 }
 
@@ -26,8 +26,8 @@ DataKind voc_kind() {
           .several_labels = true,
           .image_files = true,
           .ignores = {"--group-of", "--expand-children", "--context-correlation", "--scenes-level"},
-          .splits = splits,
-          .open = open};
+          .splits = voc_splits,
+          .open = open_voc};
 }
 
 }  // namespace boxcam
