@@ -18,15 +18,15 @@ Maps::Maps(const Tensor& cam)
   for (int64_t n = 0; n < images_; ++n) {
     const double* const values = map(n).data();
     double low = INFINITY, high = -INFINITY;
-    int64_t nan = 0;
-#pragma omp simd reduction(min : low) reduction(max : high) reduction(+ : nan)
+    int64_t no_numbers = 0;
+#pragma omp simd reduction(min : low) reduction(max : high) reduction(+ : no_numbers)
     for (int64_t i = 0; i < pixels(); ++i) {
       low = values[i] < low ? values[i] : low;
       high = values[i] > high ? values[i] : high;
-      nan += std::isnan(values[i]);
+      no_numbers += !std::isfinite(values[i]);
     }
-    low_.push_back(nan == 0 ? low : NAN);
-    high_.push_back(nan == 0 ? high : NAN);
+    low_.push_back(no_numbers == 0 ? low : NAN);
+    high_.push_back(no_numbers == 0 ? high : NAN);
   }
 }
 
@@ -212,7 +212,7 @@ void rank_accuracy(const Maps& maps, const MetricGround& ground, int64_t n, doub
   const double low = maps.low(n), scale = (kParts - 1) / (maps.high(n) - low);
   std::vector<int16_t> of_pixels(pixels);
   int16_t* const parts = of_pixels.data();
-  if (std::isfinite(scale))
+  if (std::isfinite(scale))  // of a range near the least number there is one part
     for (size_t i = 0; i < pixels; ++i) parts[i] = static_cast<int16_t>((map[i] - low) * scale);
   int32_t counts[kParts] = {};
   for (size_t i = 0; i < pixels; ++i) ++counts[parts[i]];

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -34,8 +35,9 @@ class Maps {
   int64_t width() const { return width_; }
   int64_t pixels() const { return height_ * width_; }
   std::span<const double> map(int64_t n) const { return std::span(values_).subspan(n * pixels(), pixels()); }
-  /// Whether it is the same everywhere, as an empty map is, or holds NaN.
-  bool flat(int64_t n) const { return !(high_[n] > low_[n]); }
+  /// Whether it is the same everywhere (but for less than the least normal number), as an empty map is, or holds what
+  /// is no finite number.
+  bool flat(int64_t n) const { return !(high_[n] - low_[n] >= std::numeric_limits<double>::min()); }
   double low(int64_t n) const { return low_[n]; }
   double high(int64_t n) const { return high_[n]; }
   /// Pixels from the greatest value to the least, equal ones row by row.

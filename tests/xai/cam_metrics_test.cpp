@@ -144,6 +144,28 @@ TEST(CamMetrics, ContentHeatmapIsThatOfMetrics) {
   }
 }
 
+// Ranges that overflow or vanish, and what is no number: a value of [0, 1], or undefined; never a part that is none.
+TEST(CamMetrics, OfMapsAtTheEndsOfTheNumbers) {
+  const double infinity = std::numeric_limits<double>::infinity(), most = std::numeric_limits<double>::max(),
+               least = std::numeric_limits<double>::min();
+  const auto of = [](const std::string& name, double low, double high) {
+    const Tensor cam = Tensor::from({1, 2, 4}, Values{high, low, low, low, high, low, low, low});
+    return columns_of(name, cam, kMask).at(name);
+  };
+  for (const std::string name : {"iou", "rank-accuracy", "pointing", "coverage"}) {
+    for (const auto& [low, high] : {std::pair{0.0, infinity}, {-infinity, 1.0}, {0.0, kNaN}, {0.0, least / 4}})
+      EXPECT_EQ(of(name, low, high).undefined, 1) << name << " " << low << " " << high;
+    for (const auto& [low, high] : {std::pair{0.0, most}, {-most / 4, most / 2}, {0.0, least}, {least, 3 * least}}) {
+      EXPECT_EQ(of(name, low, high).scored, 1) << name << " " << low << " " << high;
+      EXPECT_GE(of(name, low, high).value, 0) << name;
+      EXPECT_LE(of(name, low, high).value, 1) << name;
+    }
+  }
+  // Two of the four pixels of the box, and then as many of the six others as a third, in expectation.
+  for (const auto& [low, high] : {std::pair{0.0, most}, {0.0, least}})
+    EXPECT_NEAR(of("rank-accuracy", low, high).value, (2 + 2 * 2.0 / 6) / 4, 1e-15);
+}
+
 /// Softmax of these is what a picture "is": squares of the channels' values, pooled, into four classes.
 Tensor toy_logits(const Tensor& x) {
   const Tensor W = Tensor::from({3, 4}, Values{1, -1, 0.5, 0, 0, 2, -0.5, 1, -1, 0, 1, 0.5}).to(x.dtype());
